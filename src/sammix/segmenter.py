@@ -1,0 +1,44 @@
+"""What every network of ours offers to ``predict`` and ``evaluate``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+from torch import Tensor
+
+from sammix.slices.preprocess import Preprocess
+
+PromptSource = Literal["cam", "box", "none"]
+
+
+@dataclass(frozen=True)
+class SlicePrediction:
+    """What a network says of a batch of B slices on the S × S grid, with the prompt it used.
+
+    Attributes:
+        probability: (B, S, S) float32 in [0, 1], the organ's mask before any gate.
+        presence: (B,) float32 in [0, 1], the classifier's probability that the slice shows the organ.
+        cam: (B, S, S) float32 in [0, 1], the activation map; None where a network has none.
+        box: (B, 4) float32, x1, y1, x2, y2 in grid px, inclusive (eq. 8); None where no box was used.
+        prompt: where the prompt came from: ``cam``, ``box`` (given from outside) or ``none``.
+    """
+
+    probability: Tensor
+    presence: Tensor
+    cam: Tensor | None
+    box: Tensor | None
+    prompt: PromptSource
+
+
+class Segmenter(Protocol):
+    """A trained network, ready to use: in evaluation mode, on its device."""
+
+    name: str
+    preprocess: Preprocess
+
+    def encode(self, images: Tensor) -> Any:
+        """(B, 1, S, S) float32 in [0, 1] → the costly, prompt-free part, to be segmented once or more."""
+
+    def segment(self, encoding: Any, boxes: Tensor | None = None, prompt: PromptSource = "cam") -> SlicePrediction:
+        """An encoding → masks. ``boxes`` (B, 4) in px go with ``prompt="box"`` only."""

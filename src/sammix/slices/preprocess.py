@@ -1,0 +1,71 @@
+"""HU → window → [0, 1] → square grid, and back. The one preprocessing; its settings travel with the model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+Spacing = tuple[float, float]
+
+
+class Preprocess(BaseModel):
+    """Window-level and grid of the network's input (paper, section 3.2: 400/40 HU, 256²).
+
+    A slice keeps its aspect: it is scaled so that its longer side, in mm, fills the grid, and padded
+    to a square with 0 (the lower end of the window). Square slices with square pixels, as nearly
+    every CT has, are simply resized, as in the paper.
+
+    >>> Preprocess().images(np.full((1, 512, 512), 40.0)).mean()
+    np.float32(0.5)
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    window_level: float = 40.0
+    window_width: float = Field(default=400.0, gt=0)
+    size: int = Field(default=256, ge=16, le=2048)
+
+    def images(self, hu: NDArray[Any], spacing: Spacing = (1.0, 1.0)) -> NDArray[np.float32]:
+        """HU of shape (N, H, W) → float32 (N, size, size) in [0, 1]. ``spacing`` is (row, column) in mm."""
+        low = self.window_level - self.window_width / 2
+        windowed = ((hu.astype(np.float32) - low) / self.window_width).clip(0, 1)
+        return self._to_grid(windowed, spacing)
+
+    def masks(self, mask: NDArray[Any], spacing: Spacing = (1.0, 1.0)) -> NDArray[np.uint8]:
+        """Binary masks (N, H, W) → uint8 (N, size, size): a pixel is set where at least half of it was."""
+        return (self._to_grid((mask > 0).astype(np.float32), spacing) >= 0.5).astype(np.uint8)
+
+    def restore(
+        self, probability: NDArray[Any], shape: tuple[int, int], spacing: Spacing = (1.0, 1.0)
+    ) -> NDArray[np.float32]:
+        """Probabilities on the grid (N, size, size) → float32 (N, H, W) on the slice's own pixels."""
+        top, left, height, width = self._frame(shape, spacing)
+        inner = torch.from_numpy(np.ascontiguousarray(probability, dtype=np.float32))
+        inner = inner[:, None, top : top + height, left : left + width]
+        return _resize(inner, shape)
+
+    def _to_grid(self, values: NDArray[np.float32], spacing: Spacing) -> NDArray[np.float32]:
+        top, left, height, width = self._frame(values.shape[-2:], spacing)
+        grid = np.zeros((len(values), self.size, self.size), np.float32)
+        resized = _resize(torch.from_numpy(np.ascontiguousarray(values))[:, None], (height, width))
+        grid[:, top : top + height, left : left + width] = resized.clip(0, 1)
+        return grid
+
+    def _frame(self, shape: tuple[int, ...], spacing: Spacing) -> tuple[int, int, int, int]:
+        """Where a slice of ``shape`` px lies on the grid: top, left, height, width in grid px."""
+        extent = (shape[0] * spacing[0], shape[1] * spacing[1])
+        height, width = (max(1, round(self.size * side / max(extent))) for side in extent)
+        return (self.size - height) // 2, (self.size - width) // 2, height, width
+
+
+def _resize(values: torch.Tensor, shape: tuple[int, int]) -> NDArray[np.float32]:
+    """(N, 1, h, w) → (N, H, W), bilinear, with anti-aliasing where it shrinks."""
+    if tuple(values.shape[-2:]) != tuple(shape):
+        values = F.interpolate(values, size=shape, mode="bilinear", align_corners=False, antialias=True)
+    resized: NDArray[np.float32] = values[:, 0].numpy()
+    return resized
