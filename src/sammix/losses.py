@@ -1,0 +1,71 @@
+"""The two losses of the joint training: focal for the class (eq. 3), Dice for the mask (eq. 9)."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+EPSILON = 1.0  # px: keeps the Dice loss of an empty mask finite, and 0 where the prediction is empty too
+
+
+def focal_loss(logits: Tensor, labels: Tensor, alpha: float = 0.25, gamma: float = 2.0) -> Tensor:
+    """Binary focal loss, eq. 3: −α_t (1 − p_t)^γ log p_t, averaged over the batch.
+
+    Args:
+        logits: (B, 2).
+        labels: (B,) int64, 0 or 1.
+        alpha: weight of the positive class; negatives weigh 1 − α.
+
+    Returns:
+        A scalar.
+    """
+    log_p = F.log_softmax(logits.float(), dim=1).gather(1, labels[:, None])[:, 0]
+    weight = torch.where(labels == 1, alpha, 1 - alpha)
+    return (-weight * (1 - log_p.exp()) ** gamma * log_p).mean()
+
+
+def dice_loss(logits: Tensor, target: Tensor) -> Tensor:
+    """Soft Dice loss, eq. 9, for each mask.
+
+    Args:
+        logits: (..., H, W). target: the same shape, 0/1.
+
+    Returns:
+        (...) in [0, 1].
+    """
+    probability = logits.float().sigmoid()
+    overlap = (probability * target).sum(dim=(-2, -1))
+    total = probability.sum(dim=(-2, -1)) + target.sum(dim=(-2, -1))
+    return 1 - (2 * overlap + EPSILON) / (total + EPSILON)
+
+
+def mask_loss(
+    logits: Tensor, scores: Tensor, target: Tensor, choice: Literal["best", "last"]
+) -> Tensor:
+    """What the segmentation branch is trained on, averaged over the batch.
+
+    ``last`` is the paper's: Dice on the last of the masks. ``best`` trains, for each slice, the mask that
+    fits best already (as SAM was trained) with Dice and cross-entropy, and the scores of all masks to tell
+    their true intersection over union, so that the best can be chosen when there is no truth.
+
+    Args:
+        logits: (B, K, H, W). scores: (B, K). target: (B, H, W) 0/1.
+    """
+    if choice == "last":
+        return dice_loss(logits[:, -1], target.float()).mean()
+    truth = target.float()[:, None].expand_as(logits)
+    entropy = F.binary_cross_entropy_with_logits(logits.float(), truth, reduction="none").mean(dim=(-2, -1))
+    each = dice_loss(logits, truth) + entropy
+    return each.min(dim=1).values.mean() + F.mse_loss(scores.float(), _iou(logits, truth))
+
+
+@torch.no_grad()
+def _iou(logits: Tensor, truth: Tensor) -> Tensor:
+    """(B, K) intersection over union of the thresholded masks with the truth."""
+    predicted = logits > 0
+    overlap = (predicted & (truth > 0)).sum(dim=(-2, -1))
+    union = (predicted | (truth > 0)).sum(dim=(-2, -1))
+    return overlap / union.clamp_min(1)

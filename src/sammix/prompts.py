@@ -1,0 +1,114 @@
+"""Activation map → mask prompt and box prompt (paper, eq. 4 to 8)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from scipy import ndimage
+from torch import Tensor
+
+BoxMode = Literal["peak", "hull", "each"]
+FLAT = 1e-6  # a map whose maximum lies below this has nothing to say
+
+
+@dataclass(frozen=True)
+class Boxes:
+    """Boxes of a batch, flat, since a slice may have several.
+
+    Attributes:
+        xyxy: (M, 4) float32, x_min, y_min, x_max, y_max in px, inclusive (eq. 8).
+        slice_index: (M,) int64, the slice in the batch that each box belongs to, ascending.
+    """
+
+    xyxy: Tensor
+    slice_index: Tensor
+
+
+def activation_map(class_map: Tensor, size: int) -> Tensor:
+    """g of eq. 4, rectified, enlarged and scaled to a maximum of 1, so that τ = ω·max(g) = ω (eq. 6).
+
+    Args:
+        class_map: (B, h, w), Σ w_i F_i for the class "present".
+        size: side of the slices in px.
+
+    Returns:
+        (B, size, size) in [0, 1]; all zero where the map is flat.
+    """
+    positive = class_map.float().relu()[:, None]
+    enlarged = F.interpolate(positive, size=(size, size), mode="bilinear", align_corners=False)[:, 0]
+    peak = enlarged.amax(dim=(1, 2), keepdim=True)
+    return torch.where(peak > FLAT, enlarged / peak.clamp_min(FLAT), torch.zeros_like(enlarged))
+
+
+def mask_prompt(cam: Tensor, size: int, omega: float, sharpness: float, mode: Literal["soft", "hard"]) -> Tensor:
+    """The map as SAM's mask prompt: low-resolution logits, positive inside.
+
+    ``soft`` is k·(g − τ): differentiable, so that the segmentation loss reaches the classifier.
+    ``hard`` is the thresholded map of eq. 5 as ±k/2, detached: what the paper's figure shows.
+
+    Args:
+        cam: (B, S, S) in [0, 1].
+        size: side of SAM's mask input in px, four times the embedding's.
+        omega: ω of eq. 6.
+        sharpness: k.
+
+    Returns:
+        (B, 1, size, size) logits.
+    """
+    small = F.interpolate(cam[:, None], size=(size, size), mode="bilinear", align_corners=False, antialias=True)
+    if mode == "hard":
+        return sharpness * ((small.detach() >= omega).float() - 0.5)
+    return sharpness * (small - omega)
+
+
+def boxes_from_map(cam: Tensor, omega: float, mode: BoxMode) -> Boxes:
+    """Boxes around the active region of each map (eq. 5, 7, 8).
+
+    ``peak`` boxes the connected component that holds the map's maximum, ``hull`` all active pixels,
+    ``each`` every component by itself. A flat map gives the whole frame.
+
+    Args:
+        cam: (B, S, S) in [0, 1].
+    """
+    per_slice = [_boxes_of_one(one, omega, mode) for one in cam.detach().cpu().numpy()]
+    index = np.repeat(np.arange(len(per_slice)), [len(boxes) for boxes in per_slice])
+    xyxy = torch.from_numpy(np.concatenate(per_slice).astype(np.float32))
+    return Boxes(xyxy.to(cam.device), torch.from_numpy(index).to(cam.device))
+
+
+def boxes_from_masks(masks: Tensor) -> Tensor:
+    """Tight boxes (B, 4) around binary masks (B, S, S): for training and for the oracle row, never for a prediction.
+
+    An empty mask gives the whole frame.
+    """
+    return boxes_from_map((masks > 0).float(), omega=0.5, mode="hull").xyxy
+
+
+def jitter(boxes: Tensor, size: int, share: float, generator: torch.Generator) -> Tensor:
+    """Move each side of (B, 4) boxes by up to ``share`` of the box's extent, kept inside the frame."""
+    extent = (boxes[:, 2:] - boxes[:, :2]).repeat(1, 2) + 1
+    shift = (torch.rand(boxes.shape, generator=generator) * 2 - 1).to(boxes.device) * share * extent
+    moved = (boxes + shift).clamp(0, size - 1)
+    return torch.cat([torch.minimum(moved[:, :2], moved[:, 2:]), torch.maximum(moved[:, :2], moved[:, 2:])], dim=1)
+
+
+def _boxes_of_one(cam: NDArray[np.float32], omega: float, mode: BoxMode) -> NDArray[np.float32]:
+    active = (cam >= omega) & (cam > FLAT)
+    if not active.any():
+        return np.array([[0, 0, cam.shape[1] - 1, cam.shape[0] - 1]], np.float32)
+    if mode == "hull":
+        return _slices_to_boxes(ndimage.find_objects(active.astype(np.int8)))
+    components, _ = ndimage.label(active, structure=np.ones((3, 3)))
+    regions = ndimage.find_objects(components)
+    if mode == "peak":
+        regions = [regions[components.flat[int(cam.argmax())] - 1]]
+    return _slices_to_boxes(regions)
+
+
+def _slices_to_boxes(regions: list[tuple[slice, slice]]) -> NDArray[np.float32]:
+    return np.array([[x.start, y.start, x.stop - 1, y.stop - 1] for y, x in regions], np.float32)
