@@ -1,0 +1,35 @@
+"""Where a scan is made: its contrast phase, grid, noise and the way its files are stored."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from sammix.phantoms.tissues import Phase
+
+
+@dataclass(frozen=True)
+class Hospital:
+    """A scanner and its habits. ``shape`` and ``spacing`` are along the patient's x, y, z (right, front, up)."""
+
+    name: str
+    phase: Phase
+    shape: tuple[int, int, int]  # voxels
+    spacing: tuple[float, float, float]  # mm
+    noise: float  # standard deviation in the middle of the body, HU
+    sharpness: float  # cut-off of the reconstruction kernel, cycles per mm
+    axcodes: tuple[str, str, str]  # orientation of the stored array, as nibabel.aff2axcodes gives it
+    tilt: float = 0.0  # rotation of the stored axes about the patient's long axis, degrees
+
+    def at(self, shape: tuple[int, int, int]) -> Hospital:
+        """The same field of view on another grid, such as a small one for tests.
+
+        >>> PORTAL.at((128, 128, 24)).spacing
+        (3.0, 3.0, 10.0)
+        """
+        x, y, z = (old * mm / new for old, mm, new in zip(self.shape, self.spacing, shape, strict=True))
+        return replace(self, shape=shape, spacing=(x, y, z))
+
+
+PORTAL = Hospital("portal", "portal", (256, 256, 48), (1.5, 1.5, 5.0), 11.0, 0.30, ("L", "P", "S"))
+NATIVE = Hospital("native", "native", (208, 208, 60), (1.8, 1.8, 4.0), 19.0, 0.45, ("R", "A", "S"), tilt=4.0)
+HOSPITALS = {hospital.name: hospital for hospital in (PORTAL, NATIVE)}

@@ -1,0 +1,113 @@
+"""The liver between diaphragm and visceral surface, its vessels, its lesions and the gallbladder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from scipy import ndimage
+
+from sammix.phantoms.canvas import Canvas, Field, Inside, Point, tube
+from sammix.phantoms.tissues import Tissue
+
+Vector = np.ndarray[tuple[int], np.dtype[np.float64]]
+LIVER = (Tissue.LIVER, Tissue.LIVER_VESSEL, Tissue.LESION)
+
+
+def paint_liver(canvas: Canvas, rng: np.random.Generator) -> None:
+    """Paint gallbladder, liver, vessels and lesions; the liver is one piece (LiTS counts vessels as liver)."""
+    _paint_gallbladder(canvas, rng)
+    inside = (canvas.below > 2) & (canvas.wall < -2.5) & (canvas.z > _visceral_surface(canvas, rng))
+    canvas.paint(Tissue.LIVER, _largest_piece(inside & (canvas.tissue == Tissue.VISCERAL_FAT)))
+    _paint_vessels(canvas, rng)
+    _paint_lesions(canvas, rng)
+
+
+def _step(value: Field) -> Field:
+    """A smooth step from 0 to 1."""
+    return (0.5 + 0.5 * np.tanh(0.5 * value)).astype(np.float32)
+
+
+def _visceral_surface(canvas: Canvas, rng: np.random.Generator) -> Field:
+    """Height (mm) of the liver's lower surface over each (x, y).
+
+    Low and rounded under the right lobe, rising over the gallbladder and the porta hepatis, and out of the
+    diaphragm towards the left and towards the spine, so that both lobes end in thin margins.
+    """
+    x, y = canvas.x, canvas.y
+    tip = rng.normal(-142, 10)
+    lobe = rng.normal(0, 12)  # how far the left lobe reaches across
+    surface = tip + 9 * np.minimum(((x - 100) / 40) ** 2, 1) * (x < 100) + 8 * ((y + 8) / 42) ** 2
+    surface += rng.uniform(46, 62) * _step((58 - x) / 9)
+    surface += 45 * _step((-22 - lobe - x) / 13) + 70 * _step((-66 - lobe - x) / 7)
+    surface += 34 * np.exp(-(((x - 44) / 15) ** 2) - ((y - 42) / 24) ** 2)  # bed of the gallbladder
+    surface += 26 * np.exp(-(((x - 24) / 18) ** 2) - ((y - 2) / 15) ** 2)  # porta hepatis
+    surface += 60 * np.exp(-(((x - 6 + 0.1 * y) / 4) ** 2)) * _step((y - 22) / 5)  # round ligament
+    behind = -14 - 0.55 * (x - 22) - 2.6 * np.maximum(x - 24, 0) + rng.normal(0, 4)
+    surface += 190 * _step((behind - y) / 4.5)  # spine, crura and stomach
+    ripple = np.sin(x / rng.uniform(16, 26) + rng.uniform(0, 6)) * np.sin(
+        y / rng.uniform(16, 26) + rng.uniform(0, 6)
+    )
+    return (surface + 4 * ripple).astype(np.float32)
+
+
+def _largest_piece(inside: Inside) -> Inside:
+    pieces, count = ndimage.label(inside)
+    if count < 2:
+        return inside
+    return np.asarray(pieces == 1 + np.argmax(np.bincount(pieces.ravel())[1:]))
+
+
+def _paint_gallbladder(canvas: Canvas, rng: np.random.Generator) -> None:
+    if rng.random() < 0.15:  # taken out
+        return
+    neck = rng.normal((34, 14, -82), 3)
+    fundus = rng.normal((50, 52, -104), 5)
+    part, distance = tube(canvas, [tuple(neck), tuple(fundus)], [6, rng.uniform(11, 16)])
+    part.paint(Tissue.GALLBLADDER, distance < 0)
+
+
+def _paint_vessels(canvas: Canvas, rng: np.random.Generator) -> None:
+    """Portal branches from the porta, hepatic veins towards the vena cava under the dome."""
+    trunks: tuple[tuple[Point, Point, float], ...] = (
+        ((20, -2, -76), (62, -8, -72), 6.5),
+        ((20, -2, -76), (2, 22, -58), 5.5),
+        ((22, 2, -20), (92, -18, -48), 4.5),
+        ((20, 4, -20), (46, 40, -52), 4.5),
+        ((16, 6, -20), (-18, 32, -40), 4.0),
+    )
+    for root, end, radius in trunks:
+        start, stop = rng.normal(root, 2), rng.normal(end, 6)
+        for a, b, wide, narrow in _branches(start, stop, radius, rng):
+            part, distance = tube(canvas, [tuple(a), tuple(b)], [wide, narrow])
+            part.paint(Tissue.LIVER_VESSEL, distance < 0, over=(Tissue.LIVER,))
+
+
+def _branches(
+    start: Vector, stop: Vector, radius: float, rng: np.random.Generator
+) -> Iterator[tuple[Vector, Vector, float, float]]:
+    """A vessel and its forks: (start, end, radius at start, radius at end) in mm."""
+    narrow = radius * 0.75
+    yield start, stop, radius, narrow
+    if narrow < 1.1:
+        return
+    for _ in range(2):
+        direction = (stop - start) / np.linalg.norm(stop - start) + rng.normal(0, 0.55, 3)
+        reach = rng.uniform(0.6, 0.85) * np.linalg.norm(stop - start)
+        yield from _branches(stop, stop + reach * direction / np.linalg.norm(direction), narrow, rng)
+
+
+def _paint_lesions(canvas: Canvas, rng: np.random.Generator) -> None:
+    """In two of five patients one to five round, slightly bossed, darker lesions."""
+    if rng.random() > 0.4:
+        return
+    for _ in range(rng.integers(1, 6)):
+        centre = rng.uniform((0, -50, -110), (110, 50, -25))
+        radius = float(np.clip(rng.lognormal(2.2, 0.5), 4, 30))
+        stretch = radius * rng.uniform(0.8, 1.25, 3)
+        part = canvas.region(tuple(centre - 1.3 * stretch), tuple(centre + 1.3 * stretch))
+        shape = part.ellipsoid(tuple(centre), tuple(stretch))
+        bosses = (
+            0.12 * np.sin(part.x * 5 / radius) * np.sin(part.y * 5 / radius) * np.sin(part.z * 4 / radius)
+        )
+        part.paint(Tissue.LESION, shape + bosses < 1, over=(Tissue.LIVER, Tissue.LIVER_VESSEL))

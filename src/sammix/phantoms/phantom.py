@@ -1,0 +1,93 @@
+"""A synthetic patient scanned at a hospital: the anatomy, then the scanner, then the stored orientation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import nibabel as nib
+import numpy as np
+from numpy.typing import NDArray
+
+from sammix.phantoms.canvas import Canvas
+from sammix.phantoms.hospital import Hospital
+from sammix.phantoms.liver import LIVER, paint_liver
+from sammix.phantoms.organs import (
+    KIDNEY,
+    paint_bowel,
+    paint_great_vessels,
+    paint_kidneys,
+    paint_pancreas,
+    paint_spleen,
+    paint_stomach,
+)
+from sammix.phantoms.patient import blank
+from sammix.phantoms.scanner import scan
+from sammix.phantoms.tissues import Tissue
+from sammix.phantoms.trunk import paint_trunk
+
+
+@dataclass(frozen=True, eq=False)
+class Phantom:
+    """A scan and its truth; all arrays share the stored order that ``affine`` maps to RAS+ mm."""
+
+    hu: NDArray[np.int16]
+    mask: NDArray[np.uint8]  # as LiTS: 0 background, 1 liver, 2 lesion
+    tissue: NDArray[np.uint8]  # ``Tissue`` of every voxel
+    affine: NDArray[np.float64]
+
+    def organs(self) -> dict[str, NDArray[np.uint8]]:
+        """Binary masks (uint8 0/1) of liver with lesions, spleen and both kidneys, by TotalSegmentator's names."""
+        kidney = np.isin(self.tissue, KIDNEY)
+        right = np.einsum("i,i...->...", self.affine[0, :3], np.indices(kidney.shape)) + self.affine[0, 3] > 0
+        masks = {
+            "liver": self.mask > 0,
+            "spleen": self.tissue == Tissue.SPLEEN,
+            "kidney_right": kidney & right,
+            "kidney_left": kidney & ~right,
+        }
+        return {name: mask.astype(np.uint8) for name, mask in masks.items()}
+
+
+def make_phantom(seed: int, hospital: Hospital) -> Phantom:
+    """Patient ``seed`` scanned at ``hospital``; the same arguments give the same bits.
+
+    The patient's body depends on the seed only: two hospitals scan the same person differently.
+
+    >>> phantom = make_phantom(0, PORTAL.at((96, 96, 24)))
+    >>> phantom.hu.shape, sorted(set(phantom.mask.ravel().tolist()))
+    ((96, 96, 24), [0, 1])
+    """
+    canvas = _anatomy(hospital, np.random.default_rng([seed, 0]))
+    hu = scan(canvas, hospital, np.random.default_rng([seed, 1]))
+    mask = np.isin(canvas.tissue, LIVER).astype(np.uint8) + (canvas.tissue == Tissue.LESION)
+    affine = _affine(hospital)
+    target = nib.orientations.axcodes2ornt(hospital.axcodes)
+    as_stored = nib.orientations.ornt_transform(nib.orientations.axcodes2ornt("RAS"), target)
+    hu, mask, tissue = (
+        np.ascontiguousarray(nib.orientations.apply_orientation(array.transpose(2, 1, 0), as_stored))
+        for array in (hu, mask, canvas.tissue)
+    )
+    return Phantom(hu, mask, tissue, affine @ nib.orientations.inv_ornt_aff(as_stored, hospital.shape))
+
+
+def _anatomy(hospital: Hospital, rng: np.random.Generator) -> Canvas:
+    canvas = blank(hospital, rng)
+    paint_trunk(canvas, rng)
+    paint_great_vessels(canvas, rng)
+    paint_kidneys(canvas, rng)
+    paint_liver(canvas, rng)
+    paint_spleen(canvas, rng)
+    paint_pancreas(canvas, rng)
+    paint_stomach(canvas, rng)
+    paint_bowel(canvas, rng)
+    return canvas
+
+
+def _affine(hospital: Hospital) -> NDArray[np.float64]:
+    """Voxel (right, front, up) to RAS+ mm, centred in the plane, turned by the hospital's tilt."""
+    angle = np.deg2rad(hospital.tilt)
+    turn = np.array([[np.cos(angle), -np.sin(angle), 0], [np.sin(angle), np.cos(angle), 0], [0, 0, 1]])
+    affine = np.eye(4)
+    affine[:3, :3] = turn @ np.diag(hospital.spacing)
+    affine[:3, 3] = affine[:3, :3] @ (-(np.array(hospital.shape) - 1) / 2)
+    return affine
