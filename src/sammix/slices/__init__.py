@@ -1,0 +1,1 @@
+"""Slices: from volumes to the grid, gathered, split, drawn, sampled and augmented."""

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sammix.errors import SammixError
-from sammix.readers.dataset import Case, Dataset
+from sammix.readers.dataset import Case
 from sammix.slices.preprocess import Preprocess
 from sammix.volume import Volume
 
@@ -79,14 +77,3 @@ def extract(case: Case, preprocess: Preprocess, middle_fraction: float = 1.0) ->
         index=np.arange(len(axial.array), dtype=np.int32)[kept],
         warnings=volume.warnings + (() if mask is None else mask.warnings),
     )
-
-
-def extract_all(
-    dataset: Dataset, preprocess: Preprocess, middle_fraction: float
-) -> Iterator[SliceStack | SammixError]:
-    """Every case in turn; one that cannot be read yields its error, and the others go on."""
-    for case in dataset.cases:
-        try:
-            yield extract(case, preprocess, middle_fraction)
-        except SammixError as error:
-            yield error

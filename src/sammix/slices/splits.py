@@ -29,6 +29,13 @@ def split_by_patient(
     return np.array([of_patient[patient] for patient in patients])
 
 
+def with_splits(table: SliceTable, val_fraction: float, test_fraction: float, seed: int) -> SliceTable:
+    """The data's own splits, or a seeded one by patient where it has none."""
+    if (table.split == TRAIN).any():
+        return table
+    return table.with_split(split_by_patient(table.patient, val_fraction, test_fraction, seed))
+
+
 def draw_labelled(table: SliceTable, count: int | None, seed: int) -> NDArray[np.int64]:
     """Rows of the training slices that keep their mask: ``count`` drawn positives, or all for None.
 

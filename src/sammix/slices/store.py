@@ -44,7 +44,9 @@ def in_memory(stacks: Iterable[SliceStack], dataset: Dataset, preprocess: Prepro
     )
 
 
-def write_store(path: str | Path, stacks: Iterable[SliceStack], dataset: Dataset, preprocess: Preprocess) -> int:
+def write_store(
+    path: str | Path, stacks: Iterable[SliceStack], dataset: Dataset, preprocess: Preprocess
+) -> int:
     """Write stacks one by one, so that memory stays bounded; the file appears when it is whole.
 
     Returns:
@@ -56,7 +58,12 @@ def write_store(path: str | Path, stacks: Iterable[SliceStack], dataset: Dataset
     slim: list[SliceStack] = []
     with atomic_path(path) as temporary, h5py.File(temporary, "w") as file:
         shape = (0, preprocess.size, preprocess.size)
-        options = {"maxshape": (None, *shape[1:]), "chunks": (1, *shape[1:]), "compression": "gzip", "shuffle": True}
+        options = {
+            "maxshape": (None, *shape[1:]),
+            "chunks": (1, *shape[1:]),
+            "compression": "gzip",
+            "shuffle": True,
+        }
         images = file.create_dataset("images", shape, np.float16, **options)
         masks = file.create_dataset("masks", shape, np.uint8, **options)
         for stack in stacks:
@@ -100,7 +107,9 @@ def open_store(path: str | Path) -> SliceTable:
         return _table(file)
     except (OSError, KeyError, ValueError, json.JSONDecodeError) as error:
         reason = str(error).splitlines()[0]
-        raise InputError(path, f"cannot be read as a store ({reason})", "make it anew with `sammix prepare`") from error
+        raise InputError(
+            path, f"cannot be read as a store ({reason})", "make it anew with `sammix prepare`"
+        ) from error
 
 
 def _table(file: h5py.File) -> SliceTable:

@@ -1,0 +1,73 @@
+"""DATA on the command line → a table of slices: a prepared store, or any layout read on the spot."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from sammix.config import DataConfig
+from sammix.errors import InputError, SammixError
+from sammix.progress import say, track, warn
+from sammix.readers import open_dataset
+from sammix.readers.dataset import Dataset
+from sammix.slices.extract import SliceStack, extract
+from sammix.slices.preprocess import Preprocess
+from sammix.slices.store import in_memory, is_store, open_store, write_store
+from sammix.slices.table import SliceTable
+
+DEFAULT_LEVEL, DEFAULT_WIDTH = 40.0, 400.0  # HU: the paper's window
+
+
+def load_table(path: Path, config: DataConfig) -> SliceTable:
+    """All slices of a store or a layout.
+
+    Raises:
+        InputError: no layout is recognised, or a store was prepared in another way than ``config`` asks.
+        SammixError: nothing could be read.
+    """
+    if is_store(path):
+        table = open_store(path)
+        wanted = preprocess_for(config, table.preprocess.window_level, table.preprocess.window_width)
+        if table.preprocess != wanted:
+            raise InputError(path, f"was prepared with {table.preprocess}, not {wanted}", "prepare it again")
+        return table
+    dataset = open_dataset(path, organ=config.organ)
+    preprocess = preprocess_for(config, dataset.window_level, dataset.window_width)
+    return in_memory(read_stacks(dataset, preprocess, config.middle_fraction), dataset, preprocess)
+
+
+def prepare(source: Path, out: Path, config: DataConfig) -> int:
+    """Write a layout's slices to an HDF5 store; returns how many.
+
+    Raises:
+        OutputError: ``out`` cannot be written. SammixError: nothing could be read.
+    """
+    dataset = open_dataset(source, organ=config.organ)
+    preprocess = preprocess_for(config, dataset.window_level, dataset.window_width)
+    return write_store(out, read_stacks(dataset, preprocess, config.middle_fraction), dataset, preprocess)
+
+
+def preprocess_for(config: DataConfig, window_level: float | None, window_width: float | None) -> Preprocess:
+    """The settings' window, else the data's own default, else the paper's."""
+    level = next(v for v in (config.window_level, window_level, DEFAULT_LEVEL) if v is not None)
+    width = next(v for v in (config.window_width, window_width, DEFAULT_WIDTH) if v is not None)
+    return Preprocess(window_level=level, window_width=width, size=config.size)
+
+
+def read_stacks(dataset: Dataset, preprocess: Preprocess, middle_fraction: float) -> Iterator[SliceStack]:
+    """Every case that can be read, one after the other; the others are named and left out."""
+    for problem in dataset.problems:
+        warn(problem)
+    failed = 0
+    for case in track(dataset.cases, f"reading {dataset.name}"):
+        try:
+            stack = extract(case, preprocess, middle_fraction)
+        except SammixError as error:
+            failed += 1
+            warn(f"left out: {error}")
+            continue
+        for warning in stack.warnings:
+            warn(f"{case.name}: {warning}")
+        yield stack
+    if failed:
+        say(f"{failed} of {len(dataset.cases)} cases were left out")

@@ -1,0 +1,57 @@
+"""Where to compute, and in which precision."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from sammix.errors import ConfigError
+from sammix.model import SAMMix
+
+
+def pick_device(name: str = "auto") -> torch.device:
+    """``auto`` takes CUDA, then Apple's MPS, then the CPU.
+
+    Raises:
+        ConfigError: the device is not there.
+    """
+    have = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if name == "auto":
+        return torch.device(next(kind for kind in have if have[kind]))
+    if not have.get(name.split(":")[0], False):
+        raise ConfigError(
+            f"device '{name}' is not available here; there are: auto, {', '.join(k for k in have if have[k])}"
+        )
+    return torch.device(name)
+
+
+def bfloat16_pays(device: torch.device) -> bool:
+    """Whether the hardware multiplies in bfloat16; elsewhere it would be emulated, slowly."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return device.type == "cpu" and torch.ops.mkldnn._is_mkldnn_bf16_supported()  # type: ignore[no-any-return]
+
+
+def fabric_precision(setting: str, device: str) -> Any:
+    """Fabric's precision for a setting; ``auto`` is mixed bfloat16 where it pays, else float32."""
+    if setting != "auto":
+        return setting
+    return "bf16-mixed" if bfloat16_pays(pick_device(device)) else "32-true"
+
+
+def prepare_for_training(model: SAMMix, device: torch.device) -> SAMMix:
+    """On a device, the frozen stages in bfloat16 where that pays; what is trained stays in float32."""
+    model = model.to(device)
+    if bfloat16_pays(device):
+        model.sam.image_encoder.frozen_to(torch.bfloat16)
+    return model
+
+
+def prepare_for_inference(model: SAMMix, device: torch.device | None = None) -> SAMMix:
+    """Evaluation mode on a device, the image encoder in bfloat16 where that pays."""
+    device = device or pick_device()
+    model = model.to(device).eval()
+    if bfloat16_pays(device):
+        model.sam.image_encoder.to(torch.bfloat16)
+    return model

@@ -1,0 +1,250 @@
+"""Training: image-level labels for all slices, masks for a few, one loss, one loop."""
+
+from __future__ import annotations
+
+import math
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+
+from sammix.build import build_model
+from sammix.config import Config, FitConfig
+from sammix.data import load_table
+from sammix.devices import fabric_precision, prepare_for_training
+from sammix.errors import InputError, SammixError
+from sammix.features import Batch, BatchSource, CachedSource, LiveSource
+from sammix.model import SAMMix
+from sammix.objective import joint_loss, positive_weight
+from sammix.progress import say, track
+from sammix.run import RunFolder
+from sammix.saved_model import ModelCard, load_trained_state, save_model, trained_state
+from sammix.slices.sampling import Rows, shuffled_batches, two_stream_batches
+from sammix.slices.splits import TRAIN, VAL, check_both_classes, draw_labelled, with_splits
+from sammix.slices.table import SliceTable
+from sammix.validate import selection_score, validate
+
+VALIDATION_BATCH = 8
+
+
+def fit(
+    data: Path,
+    config: Config,
+    out: Path,
+    *,
+    labels: int | None = 50,
+    seed: int = 0,
+    resume: bool = False,
+    device: str = "auto",
+    devices: int = 1,
+) -> Path:
+    """Train a model and leave it in ``out/model``.
+
+    Args:
+        data: a prepared store or any supported layout.
+        labels: how many training slices keep their mask; None: all of them (full supervision).
+        resume: continue an interrupted run; settings, seed and labels are then those it was begun with.
+        devices: how many GPUs; each takes its share of every batch.
+
+    Returns:
+        The model's folder.
+
+    Raises:
+        SammixError: the data cannot be learned from, a folder cannot be used, weights are missing.
+    """
+    run = RunFolder.resume(out) if resume else None
+    begun = run.settings() if run else None
+    if begun:
+        config, seed, labels = begun["config"], begun["seed"], begun["labels"]
+    table = with_splits(
+        load_table(data, config.data), config.data.val_fraction, config.data.test_fraction, seed
+    )
+    if begun and begun["data"]["fingerprint"] != table.fingerprint:
+        raise InputError(data, "is not the data that this run was begun with", "start a new run")
+    check_both_classes(table)
+    drawn = draw_labelled(table, labels, seed)
+
+    fabric = Fabric(
+        accelerator=device, devices=devices, precision=fabric_precision(config.fit.precision, device)
+    )
+    fabric.launch()
+    fabric.seed_everything(seed, verbose=False)
+    model, base = build_model(config, table.preprocess)
+    card = _card(table, config, drawn, labels, seed, base)
+    if run is None:
+        run = RunFolder.create(out)
+        run.write_settings(config, seed=seed, labels=labels, data=card.data, base_sha256=base)
+    return Trainer(fabric, model, table, drawn, config.fit, run, card, seed).train(config)
+
+
+class Trainer:
+    """The loop. Each epoch draws its chances from the seed and its own number, so a resumed run is the same run."""
+
+    def __init__(
+        self,
+        fabric: Fabric,
+        model: SAMMix,
+        table: SliceTable,
+        drawn: Rows,
+        fit: FitConfig,
+        run: RunFolder,
+        card: ModelCard,
+        seed: int,
+    ) -> None:
+        self.fabric, self.model, self.table, self.drawn = fabric, model, table, drawn
+        self.fit, self.run, self.card, self.seed = fit, run, card, seed
+        self.train_rows, self.val_rows = table.rows(TRAIN), table.rows(VAL)
+
+    def train(self, config: Config) -> Path:
+        """Run all epochs that are still to be done; returns the best model's folder."""
+        prepare_for_training(self.model, self.fabric.device)
+        source = self._source()
+        self.optimizer = optimiser(self.model, self.fit)
+        wrapped, optimizer = self.fabric.setup(self.model, self.optimizer)
+        steps = len(list(self._batches(epoch=0)))
+        self.scheduler = schedule(self.optimizer, self.fit.warmup_steps, self.fit.epochs * steps)
+        alpha = positive_weight(torch.from_numpy(self.table.label[self.train_rows]), self.fit.focal_alpha)
+        first, best = self._restore()
+        for epoch in range(first, self.fit.epochs + 1):
+            self.model.train()
+            totals: dict[str, list[float]] = {}
+            for rows, rng in track(list(self._batches(epoch)), f"epoch {epoch}/{self.fit.epochs}"):
+                batch = source.batch(rows, rng).to(self.fabric.device)
+                losses = joint_loss(wrapped, batch, config, alpha, rng)
+                optimizer.zero_grad()
+                self.fabric.backward(losses["loss"])
+                optimizer.step()
+                self.scheduler.step()
+                for name, value in losses.items():
+                    totals.setdefault(name, []).append(value.item())
+            if not math.isfinite(sum(totals["loss"])):
+                raise SammixError(
+                    f"{self.run.path}: the loss is no longer a number in epoch {epoch}; lower fit.learning_rate"
+                )
+            metrics = validate(self.model, self._validation(source))
+            best = self._keep(epoch, metrics, {name: float(np.mean(v)) for name, v in totals.items()}, best)
+        shutil.rmtree(self.run.cache_folder, ignore_errors=True)
+        return self.run.model_folder
+
+    def _source(self) -> BatchSource:
+        may_use = np.union1d(self.drawn, self.val_rows[self.table.drawable[self.val_rows]])
+        if not self.fit.cache:
+            return LiveSource(self.model, self.table, mask_rows=may_use, augmented=self.fit.views > 0)
+        return CachedSource(
+            self.run.cache_folder,
+            self.model,
+            self.table,
+            np.union1d(self.train_rows, self.val_rows),
+            mask_rows=may_use,
+            viewed=self.drawn,
+            views=self.fit.views,
+            key={"data": self.table.fingerprint, "base": self.card.base_sha256, "seed": self.seed},
+        )
+
+    def _batches(self, epoch: int) -> Iterator[tuple[Rows, np.random.Generator]]:
+        """Rows of each batch of this process, each with its own source of chance."""
+        rng = np.random.default_rng([self.seed, epoch])
+        if self.fit.sampling == "shuffled":
+            batches = shuffled_batches(self.train_rows, self.fit.batch_size, rng)
+        else:
+            batches = two_stream_batches(
+                self.train_rows, self.drawn, self.fit.batch_size, self.fit.mask_batch_size, rng
+            )
+        rank, world = self.fabric.global_rank, self.fabric.world_size
+        for step, rows in enumerate(batches):
+            yield rows[rank::world], np.random.default_rng([self.seed, epoch, step, rank])
+
+    def _validation(self, source: BatchSource) -> Iterator[Batch]:
+        for start in range(0, len(self.val_rows), VALIDATION_BATCH):
+            yield source.plain(self.val_rows[start : start + VALIDATION_BATCH]).to(self.fabric.device)
+
+    def _keep(
+        self, epoch: int, metrics: dict[str, float | None], losses: dict[str, float], best: float | None
+    ) -> float:
+        """Save the model if it is the best so far, then log, then the checkpoint; returns the best score."""
+        score = selection_score(metrics)
+        is_best = best is None or score >= best
+        if self.fabric.is_global_zero:
+            if is_best:
+                chosen = {"epoch": epoch, **metrics, "chosen_by": "validation Dice of automatic masks"}
+                save_model(
+                    self.run.model_folder, self.model, self.card.model_copy(update={"metrics": chosen})
+                )
+            self.run.log(
+                epoch=epoch, **losses, **metrics, best=is_best, learning_rate=self.scheduler.get_last_lr()[0]
+            )
+            self.run.save_checkpoint(self._state(epoch, max(score, best or score)))
+        self.fabric.barrier()
+        parts = [f"{name} {value:.4f}" for name, value in (losses | metrics).items() if value is not None]
+        say(f"epoch {epoch}/{self.fit.epochs}: {', '.join(parts)}{' (best so far)' if is_best else ''}")
+        return max(score, best or score)
+
+    def _state(self, epoch: int, best: float) -> dict[str, Any]:
+        return {
+            "epoch": epoch,
+            "best": best,
+            "model": trained_state(self.model),
+            "optimizer": self.optimizer.state_dict(),
+            "scheduler": self.scheduler.state_dict(),
+        }
+
+    def _restore(self) -> tuple[int, float | None]:
+        """The first epoch to do and the best score so far, with everything set as it was."""
+        state = self.run.load_checkpoint()
+        if state is None:
+            return 1, None
+        load_trained_state(self.model, state["model"], self.run.path)
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.scheduler.load_state_dict(state["scheduler"])
+        self.run.rewind_log(state["epoch"])
+        say(f"continuing after epoch {state['epoch']}")
+        return state["epoch"] + 1, state["best"]
+
+
+def optimiser(model: SAMMix, config: FitConfig) -> torch.optim.Optimizer:
+    """AdamW over what is trained; the fresh classifier may learn at a rate of its own."""
+    fresh = [p for p in model.classifier.parameters() if p.requires_grad]
+    tuned = [p for p in model.sam.parameters() if p.requires_grad]
+    groups = [
+        {"params": tuned, "lr": config.learning_rate},
+        {"params": fresh, "lr": config.classifier_learning_rate},
+    ]
+    return torch.optim.AdamW(groups, weight_decay=config.weight_decay)
+
+
+def schedule(optimizer: torch.optim.Optimizer, warmup: int, total: int) -> torch.optim.lr_scheduler.LambdaLR:
+    """Linear warm-up, then half a cosine down to a hundredth."""
+
+    def factor(step: int) -> float:
+        if step < warmup:
+            return (step + 1) / warmup
+        progress = min(1.0, (step - warmup) / max(1, total - warmup))
+        return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * progress))
+
+    return torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+
+
+def _card(
+    table: SliceTable, config: Config, drawn: Rows, labels: int | None, seed: int, base: str | None
+) -> ModelCard:
+    splits = {str(case): str(split) for case, split in zip(table.case, table.split, strict=True)}
+    return ModelCard(
+        name=f"{config.preset}-{'all' if labels is None else labels}",
+        organ=table.organ,
+        config=config,
+        preprocess=table.preprocess,
+        base_sha256=base,
+        data={
+            "name": table.name,
+            "fingerprint": table.fingerprint,
+            "seed": seed,
+            "labels": labels,
+            "drawn": [{"case": str(table.case[row]), "slice": int(table.index[row])} for row in drawn],
+            "splits": splits,
+        },
+        metrics={},
+    )

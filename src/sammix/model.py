@@ -1,0 +1,153 @@
+"""SAM-Mix, the paper's Figure 1 as one module: classifier → activation map → prompts → SAM → masks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from sammix.config import ModelConfig
+from sammix.nets.classifier import CAMClassifier
+from sammix.nets.sam import SAM
+from sammix.prompts import Boxes, activation_map, boxes_from_map, mask_prompt
+from sammix.segmenter import PromptSource, SlicePrediction
+from sammix.slices.preprocess import Preprocess
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """What is known of B slices before any prompt.
+
+    Attributes:
+        embedding: (B, 256, h, w) float32, SAM's image embedding.
+        class_logits: (B, 2), absent and present.
+        cam: (B, S, S) in [0, 1], the activation map.
+    """
+
+    embedding: Tensor
+    class_logits: Tensor
+    cam: Tensor
+
+
+class SAMMix(nn.Module):
+    """The classifier's map prompts SAM.
+
+    Args:
+        sam: SAM with LoRA in its image encoder.
+        classifier: class logits and class map, from ``frozen_features`` (shared) or from the slice (ResNet-38).
+        preprocess: how slices are made for this network.
+        config: how the map becomes prompts and which mask is the answer.
+    """
+
+    def __init__(
+        self,
+        sam: SAM,
+        classifier: CAMClassifier,
+        preprocess: Preprocess,
+        config: ModelConfig,
+        name: str = "sammix",
+    ) -> None:
+        super().__init__()
+        self.sam = sam
+        self.classifier = classifier
+        self.preprocess = preprocess
+        self.config = config
+        self.name = name
+
+    def features(self, images: Tensor) -> Tensor:
+        """(B, 1, S, S) in [0, 1] → what SAM's frozen stages make of them, without gradient."""
+        with torch.no_grad():
+            return self.sam.image_encoder.frozen_features(images)
+
+    def classify(self, images: Tensor, features: Tensor) -> tuple[Tensor, Tensor]:
+        """Class logits (B, 2) and activation map (B, S, S) in [0, 1] (eq. 1 to 4)."""
+        seen = images if self.config.classifier == "resnet38" else features
+        class_logits, class_map = self.classifier(seen)
+        return class_logits, activation_map(class_map, self.preprocess.size)
+
+    def prompt_boxes(self, cam: Tensor) -> Boxes:
+        """The map's boxes under this model's ω and box mode."""
+        return boxes_from_map(cam, self.config.omega, self.config.box)
+
+    def decode(self, embedding: Tensor, cam: Tensor | None, boxes: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Embeddings, maps and boxes of B slices → mask logits (B, K, S, S) and scores (B, K)."""
+        size = self.preprocess.size
+        prompt = None
+        if cam is not None:
+            side = 4 * embedding.shape[-1]
+            prompt = mask_prompt(
+                cam, side, self.config.omega, self.config.mask_sharpness, self.config.mask_prompt
+            )
+        logits, scores = self.sam.decode(embedding, boxes, prompt)
+        if logits.shape[-1] != size:
+            logits = F.interpolate(logits, size=(size, size), mode="bilinear", align_corners=False)
+        return logits, scores
+
+    def choose(self, logits: Tensor, scores: Tensor) -> Tensor:
+        """The answer among K masks, (B, S, S) logits: the last (paper), or the one that SAM scores highest."""
+        if self.config.mask_choice == "last":
+            return logits[:, -1]
+        best = scores.argmax(dim=1)
+        return logits[torch.arange(len(logits), device=logits.device), best]
+
+    def forward(
+        self, images: Tensor, features: Tensor, chosen: Tensor, boxes: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """The whole figure, for training.
+
+        Args:
+            images: (B, 1, S, S). features: (B, C, h, w), from :meth:`features`, perhaps cached.
+            chosen: (M,) indices of the slices to segment.
+            boxes: (M, 4) px to prompt them with; NaN rows take the map's own box.
+
+        Returns:
+            Class logits (B, 2), mask logits (M, K, S, S) and scores (M, K).
+        """
+        class_logits, cam = self.classify(images, features)
+        cam = cam[chosen]
+        own = boxes_from_map(cam, self.config.omega, "hull" if self.config.box == "each" else self.config.box)
+        boxes = torch.where(boxes.isnan(), own.xyxy, boxes)
+        embedding = self.sam.image_encoder.embedding(features[chosen])
+        mask_logits, scores = self.decode(embedding, cam, boxes)
+        return class_logits, mask_logits, scores
+
+    @torch.inference_mode()
+    def encode(self, images: Tensor) -> Encoding:
+        """The costly, prompt-free part, for :meth:`segment`."""
+        features = self.features(images)
+        class_logits, cam = self.classify(images, features)
+        return Encoding(self.sam.image_encoder.embedding(features), class_logits, cam)
+
+    @torch.inference_mode()
+    def segment(
+        self, encoding: Encoding, boxes: Tensor | None = None, prompt: PromptSource = "cam"
+    ) -> SlicePrediction:
+        """Masks from the automatic prompts (``cam``), from given ``boxes`` (``box``), or from none."""
+        box: Tensor | None
+        if prompt == "cam":
+            found = self.prompt_boxes(encoding.cam)
+            index = found.slice_index
+            logits = self.choose(*self.decode(encoding.embedding[index], encoding.cam[index], found.xyxy))
+            mask, box = _union(logits, index, len(encoding.cam)), _hull(found, len(encoding.cam))
+        else:
+            box = boxes if prompt == "box" else None
+            mask = self.choose(*self.decode(encoding.embedding, None, box))
+        presence = encoding.class_logits.float().softmax(dim=1)[:, 1]
+        return SlicePrediction(mask.float().sigmoid(), presence, encoding.cam, box, prompt)
+
+
+def _union(logits: Tensor, index: Tensor, count: int) -> Tensor:
+    """Masks of several boxes of a slice as one: (M, S, S) → (count, S, S)."""
+    low = torch.full((count, *logits.shape[1:]), -torch.inf, dtype=logits.dtype, device=logits.device)
+    return low.index_reduce(0, index, logits, "amax")
+
+
+def _hull(boxes: Boxes, count: int) -> Tensor:
+    """One box (count, 4) around all boxes of each slice."""
+    low = torch.full((count, 2), torch.inf, device=boxes.xyxy.device)
+    low = low.index_reduce(0, boxes.slice_index, boxes.xyxy[:, :2], "amin")
+    high = torch.full((count, 2), -torch.inf, device=boxes.xyxy.device)
+    high = high.index_reduce(0, boxes.slice_index, boxes.xyxy[:, 2:], "amax")
+    return torch.cat([low, high], dim=1)

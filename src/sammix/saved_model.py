@@ -1,0 +1,126 @@
+"""A saved model is a folder: ``model.safetensors``, what was trained, and ``model.json``, all that is needed to use it.
+
+The frozen base (LiteMedSAM, SAM) is named by its SHA-256, not copied.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import BaseModel, ConfigDict, ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from sammix.atomic import atomic_path, write_text
+from sammix.build import build_model
+from sammix.config import Config
+from sammix.devices import prepare_for_inference
+from sammix.errors import InputError, SammixError
+from sammix.model import SAMMix
+from sammix.slices.preprocess import Preprocess
+
+FORMAT = "sammix-model-1"
+
+
+class ModelCard(BaseModel):
+    """``model.json``: how the model was made and how it is to be fed."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    format: str = FORMAT
+    name: str
+    organ: str
+    config: Config
+    preprocess: Preprocess
+    base_sha256: str | None
+    data: dict[str, Any]
+    metrics: dict[str, Any]
+    licence: str | None = None
+    notes: str = "Not for clinical use."
+
+
+def trained_state(model: nn.Module) -> dict[str, Tensor]:
+    """What training changed: parameters with a gradient, and the classifier's running statistics."""
+    trainable = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
+    buffers = {name for name, _ in model.named_buffers() if name.startswith("classifier.")}
+    kept = trainable | buffers
+    return {
+        name: value.detach().cpu().contiguous() for name, value in model.state_dict().items() if name in kept
+    }
+
+
+def load_trained_state(model: nn.Module, state: dict[str, Tensor], origin: Path) -> None:
+    """Lay a trained state over a freshly built model.
+
+    Raises:
+        InputError: names or shapes differ.
+    """
+    own = trained_state(model)
+    if {k: v.shape for k, v in own.items()} != {k: v.shape for k, v in state.items()}:
+        odd = sorted(own.keys() ^ state.keys()) or [k for k in own if own[k].shape != state[k].shape]
+        raise InputError(
+            origin,
+            f"does not fit this network ({len(odd)} tensors differ, such as {odd[0]})",
+            "use the model.json that was saved with it",
+        )
+    model.load_state_dict(state, strict=False)
+
+
+def save_model(folder: Path, model: SAMMix, card: ModelCard) -> None:
+    """Write both files, each whole or not at all."""
+    with atomic_path(folder / "model.safetensors") as temporary:
+        save_file(trained_state(model), temporary)
+    write_text(folder / "model.json", card.model_dump_json(indent=2) + "\n")
+
+
+def find_model(path: Path) -> Path:
+    """The folder with ``model.json``: the path itself, or ``model/`` in a run's folder.
+
+    Raises:
+        InputError: there is none.
+    """
+    for folder in (path, path / "model"):
+        if (folder / "model.json").is_file():
+            return folder
+    if not path.exists():
+        raise InputError(path, "does not exist", "name a run's folder or a saved model's folder")
+    raise InputError(path, "holds no model (no model.json)", "name a run's folder or a saved model's folder")
+
+
+def read_card(path: Path) -> ModelCard:
+    """``model.json`` of a run or a saved model.
+
+    Raises:
+        InputError: there is none, or it is damaged.
+    """
+    file = find_model(path) / "model.json"
+    try:
+        return ModelCard.model_validate(json.loads(file.read_text(encoding="utf-8")))
+    except (json.JSONDecodeError, ValidationError, UnicodeDecodeError) as error:
+        raise InputError(file, "is damaged or of another version", "fit the model again") from error
+
+
+def load_model(path: Path, device: torch.device | None = None) -> SAMMix:
+    """A model ready to predict, in evaluation mode on ``device``.
+
+    Raises:
+        InputError: the folder or its files cannot be used. WeightsError: the frozen base is missing or another one.
+    """
+    folder, card = find_model(path), read_card(path)
+    model, base = build_model(card.config, card.preprocess, name=card.name)
+    if base != card.base_sha256:
+        raise SammixError(
+            f"{folder}: was trained on a base with SHA-256 {card.base_sha256}, but {base} is installed"
+        )
+    try:
+        state = load_file(folder / "model.safetensors")
+    except (SafetensorError, OSError) as error:
+        raise InputError(
+            folder / "model.safetensors", "is missing or damaged", "fit the model again"
+        ) from error
+    load_trained_state(model, state, folder / "model.safetensors")
+    return prepare_for_inference(model, device)

@@ -1,0 +1,51 @@
+"""How good a model is on the validation slices while it is trained: the same automatic prompts as in use."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+import torch
+
+from sammix.features import Batch
+from sammix.metrics import dice, roc_auc
+from sammix.model import Encoding, SAMMix
+
+
+@torch.inference_mode()
+def validate(model: SAMMix, batches: Iterable[Batch]) -> dict[str, float | None]:
+    """Mean per-slice Dice of ungated automatic masks on positives with a mask, and the classifier's AUC.
+
+    Each is None where the validation slices cannot tell it.
+    """
+    model.eval()
+    dices: list[float] = []
+    presence: list[float] = []
+    labels: list[int] = []
+    for batch in batches:
+        class_logits, cam = model.classify(batch.images, batch.features)
+        presence += class_logits.float().softmax(dim=1)[:, 1].tolist()
+        labels += batch.labels.tolist()
+        chosen = batch.has_mask & (batch.labels == 1)
+        if chosen.any():
+            embedding = model.sam.image_encoder.embedding(batch.features[chosen])
+            found = model.segment(Encoding(embedding, class_logits[chosen], cam[chosen]))
+            masks = (found.probability >= 0.5).cpu().numpy()
+            dices += [
+                dice(mask, truth)
+                for mask, truth in zip(masks, batch.masks[chosen].cpu().numpy(), strict=True)
+            ]
+    known = {*labels} == {0, 1}
+    return {
+        "val_dice": float(np.mean(dices)) if dices else None,
+        "val_auc": roc_auc(np.array(labels), np.array(presence)) if known else None,
+    }
+
+
+def selection_score(metrics: dict[str, float | None]) -> float:
+    """What the best epoch is chosen by: Dice, else AUC, else nothing (then the last epoch is kept)."""
+    for name in ("val_dice", "val_auc"):
+        value = metrics[name]
+        if value is not None:
+            return value
+    return 0.0
