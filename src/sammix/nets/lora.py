@@ -1,0 +1,68 @@
+"""Low-rank adaptation of attention's queries and values (Hu et al. 2022), as in SAMed and SAM-Mix."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class LoRAQueryValue(nn.Module):
+    """A frozen fused qkv projection whose q and v get a trained low-rank addition.
+
+    q ← W_q x + B_q A_q x, and v alike; k is left as it is. A ~ N(0, 0.01²), B = 0, so it begins as the
+    projection alone; the addition is not scaled.
+
+    Args:
+        qkv: maps ``in`` to 3·``dim`` features: all of q, all of k, all of v.
+        rank: rows of A, columns of B.
+    """
+
+    def __init__(self, qkv: nn.Linear, rank: int) -> None:
+        super().__init__()
+        self.qkv = qkv.requires_grad_(False)
+        dim = qkv.out_features // 3
+        like = qkv.weight.new_empty
+        self.a_q = nn.Parameter(like(rank, qkv.in_features).normal_(std=0.01))
+        self.a_v = nn.Parameter(like(rank, qkv.in_features).normal_(std=0.01))
+        self.b_q = nn.Parameter(like(dim, rank).zero_())
+        self.b_v = nn.Parameter(like(dim, rank).zero_())
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(…, in) → (…, 3·dim)."""
+        q, k, v = self.qkv(x).chunk(3, dim=-1)
+        q = q + F.linear(F.linear(x, self.a_q), self.b_q)
+        v = v + F.linear(F.linear(x, self.a_v), self.b_v)
+        return torch.cat((q, k, v), dim=-1)
+
+    @torch.no_grad()
+    def merged(self) -> nn.Linear:
+        """One plain projection that computes the same."""
+        q, k, v = self.qkv.weight.chunk(3)
+        self.qkv.weight.copy_(torch.cat((q + self.b_q @ self.a_q, k, v + self.b_v @ self.a_v)))
+        return self.qkv
+
+
+def add_lora(module: nn.Module, rank: int) -> list[LoRAQueryValue]:
+    """Put adapters of ``rank`` on every ``qkv`` projection inside ``module`` (0: none); returns them in order.
+
+    Projections must give all of q, then all of k, then all of v. Only the adapters' A and B are trained.
+    """
+    adapters: list[LoRAQueryValue] = []
+    if rank == 0:
+        return adapters
+    for parent in list(module.modules()):
+        qkv = getattr(parent, "qkv", None)
+        if isinstance(qkv, nn.Linear) and not isinstance(parent, LoRAQueryValue):
+            adapter = LoRAQueryValue(qkv, rank)
+            parent.qkv = adapter
+            adapters.append(adapter)
+    return adapters
+
+
+def merge_lora(module: nn.Module) -> None:
+    """Replace every adapter inside ``module`` by one plain projection: the same function, at full speed."""
+    for parent in list(module.modules()):
+        adapter = getattr(parent, "qkv", None)
+        if isinstance(adapter, LoRAQueryValue):
+            parent.qkv = adapter.merged()
