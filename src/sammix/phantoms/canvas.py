@@ -57,8 +57,7 @@ class Canvas:
 
     def ellipsoid(self, centre: Point, radii: Point) -> Field:
         """Radius in units of the ellipsoid's own: below 1 inside, 1 on its surface."""
-        x, y, z = ((self.x, self.y, self.z)[i] - np.float32(centre[i]) for i in range(3))
-        return np.sqrt((x / radii[0]) ** 2 + (y / radii[1]) ** 2 + (z / radii[2]) ** 2)
+        return radius(self.x - centre[0], self.y - centre[1], self.z - centre[2], radii)
 
     def capsule(
         self, start: NDArray[np.float64], end: NDArray[np.float64], radii: tuple[float, float]
@@ -74,6 +73,11 @@ class Canvas:
         np.clip(along, 0, 1, out=along)
         away = (x - along * axis[0]) ** 2 + (y - along * axis[1]) ** 2 + (z - along * axis[2]) ** 2
         return np.sqrt(away) - (radii[0] + along * (radii[1] - radii[0]))
+
+
+def radius(x: Field, y: Field, z: Field, radii: Point) -> Field:
+    """Distance from the origin in units of an ellipsoid's own radius: below 1 inside, 1 on its surface."""
+    return np.sqrt((x / radii[0]) ** 2 + (y / radii[1]) ** 2 + (z / radii[2]) ** 2)
 
 
 def tube(canvas: Canvas, points: Sequence[Point], radii: Sequence[float]) -> tuple[Canvas, Field]:

@@ -9,7 +9,7 @@ from sammix.phantoms.tissues import Phase
 
 @dataclass(frozen=True)
 class Hospital:
-    """A scanner and its habits. ``shape`` and ``spacing`` are along the patient's x, y, z (right, front, up)."""
+    """A scanner and its habits; ``shape`` and ``spacing`` go along the patient's x, y, z (right, front, up)."""
 
     name: str
     phase: Phase
@@ -23,13 +23,13 @@ class Hospital:
     def at(self, shape: tuple[int, int, int]) -> Hospital:
         """The same field of view on another grid, such as a small one for tests.
 
-        >>> PORTAL.at((128, 128, 24)).spacing
-        (3.0, 3.0, 10.0)
+        >>> PORTAL.at((120, 120, 26)).spacing
+        (3.2, 3.2, 10.0)
         """
         x, y, z = (old * mm / new for old, mm, new in zip(self.shape, self.spacing, shape, strict=True))
         return replace(self, shape=shape, spacing=(x, y, z))
 
 
-PORTAL = Hospital("portal", "portal", (256, 256, 48), (1.5, 1.5, 5.0), 11.0, 0.30, ("L", "P", "S"))
-NATIVE = Hospital("native", "native", (208, 208, 60), (1.8, 1.8, 4.0), 19.0, 0.45, ("R", "A", "S"), tilt=4.0)
+PORTAL = Hospital("portal", "portal", (240, 240, 52), (1.6, 1.6, 5.0), 11.0, 0.30, ("L", "P", "S"))
+NATIVE = Hospital("native", "native", (208, 208, 64), (1.8, 1.8, 4.0), 19.0, 0.45, ("R", "A", "S"), tilt=4.0)
 HOSPITALS = {hospital.name: hospital for hospital in (PORTAL, NATIVE)}

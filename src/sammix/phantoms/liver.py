@@ -14,11 +14,19 @@ Vector = np.ndarray[tuple[int], np.dtype[np.float64]]
 LIVER = (Tissue.LIVER, Tissue.LIVER_VESSEL, Tissue.LESION)
 
 
-def paint_liver(canvas: Canvas, rng: np.random.Generator) -> None:
-    """Paint gallbladder, liver, vessels and lesions; the liver is one piece (LiTS counts vessels as liver)."""
+def paint_liver(canvas: Canvas, voxel: float, rng: np.random.Generator) -> None:
+    """Paint gallbladder, liver, vessels and lesions on voxels of ``voxel`` mm³.
+
+    The liver is one piece of 1.1 to 2.1 litres. Its vessels and lesions belong to it, as in LiTS.
+    """
     _paint_gallbladder(canvas, rng)
-    inside = (canvas.below > 2) & (canvas.wall < -2.5) & (canvas.z > _visceral_surface(canvas, rng))
-    canvas.paint(Tissue.LIVER, _largest_piece(inside & (canvas.tissue == Tissue.VISCERAL_FAT)))
+    room = (canvas.below > 2) & (canvas.wall < -2.5) & (canvas.tissue == Tissue.VISCERAL_FAT)
+    height = canvas.z - _visceral_surface(canvas, rng)
+    litres = np.clip(rng.normal(1.45, 0.2), 1.1, 2.0)
+    heights = height[room]
+    voxels = min(int(litres * 1e6 / voxel), len(heights))
+    lowest = np.partition(heights, -voxels)[-voxels]  # the surface sinks until the volume is right
+    canvas.paint(Tissue.LIVER, _largest_piece(room & (height >= lowest)))
     _paint_vessels(canvas, rng)
     _paint_lesions(canvas, rng)
 
@@ -35,16 +43,17 @@ def _visceral_surface(canvas: Canvas, rng: np.random.Generator) -> Field:
     diaphragm towards the left and towards the spine, so that both lobes end in thin margins.
     """
     x, y = canvas.x, canvas.y
-    tip = rng.normal(-142, 10)
+    tip = rng.normal(-150, 5)
     lobe = rng.normal(0, 12)  # how far the left lobe reaches across
-    surface = tip + 9 * np.minimum(((x - 100) / 40) ** 2, 1) * (x < 100) + 8 * ((y + 8) / 42) ** 2
-    surface += rng.uniform(46, 62) * _step((58 - x) / 9)
-    surface += 45 * _step((-22 - lobe - x) / 13) + 70 * _step((-66 - lobe - x) / 7)
+    surface = tip + rng.uniform(0.34, 0.5) * np.maximum(112 - x, 0) + 7 * ((y + 8) / 42) ** 2
+    surface += rng.uniform(2, 12) * _step((56 + 0.25 * y - x) / 12)
+    surface += 16 * _step((-32 - lobe - x) / 13) + 70 * _step((-72 - lobe - x) / 7)
     surface += 34 * np.exp(-(((x - 44) / 15) ** 2) - ((y - 42) / 24) ** 2)  # bed of the gallbladder
     surface += 26 * np.exp(-(((x - 24) / 18) ** 2) - ((y - 2) / 15) ** 2)  # porta hepatis
-    surface += 60 * np.exp(-(((x - 6 + 0.1 * y) / 4) ** 2)) * _step((y - 22) / 5)  # round ligament
+    surface += 34 * np.exp(-(((x - 6 + 0.1 * y) / 3.5) ** 2)) * _step((y - 26) / 5)  # round ligament
     behind = -14 - 0.55 * (x - 22) - 2.6 * np.maximum(x - 24, 0) + rng.normal(0, 4)
     surface += 190 * _step((behind - y) / 4.5)  # spine, crura and stomach
+    surface += 50 * _step((80 - x) / 5) * _step((-36 - y) / 5)  # the right kidney's place
     ripple = np.sin(x / rng.uniform(16, 26) + rng.uniform(0, 6)) * np.sin(
         y / rng.uniform(16, 26) + rng.uniform(0, 6)
     )
@@ -70,11 +79,11 @@ def _paint_gallbladder(canvas: Canvas, rng: np.random.Generator) -> None:
 def _paint_vessels(canvas: Canvas, rng: np.random.Generator) -> None:
     """Portal branches from the porta, hepatic veins towards the vena cava under the dome."""
     trunks: tuple[tuple[Point, Point, float], ...] = (
-        ((20, -2, -76), (62, -8, -72), 6.5),
-        ((20, -2, -76), (2, 22, -58), 5.5),
-        ((22, 2, -20), (92, -18, -48), 4.5),
-        ((20, 4, -20), (46, 40, -52), 4.5),
-        ((16, 6, -20), (-18, 32, -40), 4.0),
+        ((20, -2, -76), (62, -8, -72), 8),
+        ((20, -2, -76), (2, 22, -58), 7),
+        ((22, 2, -20), (92, -18, -48), 6.5),
+        ((20, 4, -20), (46, 40, -52), 6),
+        ((16, 6, -20), (-18, 32, -40), 5.5),
     )
     for root, end, radius in trunks:
         start, stop = rng.normal(root, 2), rng.normal(end, 6)
@@ -87,7 +96,7 @@ def _branches(
     start: Vector, stop: Vector, radius: float, rng: np.random.Generator
 ) -> Iterator[tuple[Vector, Vector, float, float]]:
     """A vessel and its forks: (start, end, radius at start, radius at end) in mm."""
-    narrow = radius * 0.75
+    narrow = radius * 0.74
     yield start, stop, radius, narrow
     if narrow < 1.1:
         return

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from sammix.phantoms.canvas import Canvas, Point, tube
+from sammix.phantoms.canvas import Canvas, Point, radius, tube
 from sammix.phantoms.tissues import Tissue
 
 FAT = (Tissue.VISCERAL_FAT, Tissue.RESERVED_FAT)
@@ -37,7 +37,8 @@ def paint_great_vessels(canvas: Canvas, rng: np.random.Generator) -> None:
         scale = rng.uniform(0.88, 1.15)
         part, distance = tube(canvas, points, [radius * scale for radius in radii])
         part.paint(tissue, distance < 0, over=(*FAT, Tissue.MUSCLE, Tissue.LUNG))
-        part.paint(Tissue.RESERVED_FAT, distance < 2.5)
+        if tissue is not Tissue.VEIN:  # the cava lies in a groove of the liver
+            part.paint(Tissue.RESERVED_FAT, distance < 2.5)
     for side in (1, -1):  # common iliac arteries and renal veins
         part, distance = tube(canvas, [(-8, -4, -182), (side * 32 - 4, -2, -235)], [7, 6])
         part.paint(Tissue.ARTERY, distance < 0)
@@ -51,23 +52,23 @@ def paint_kidneys(canvas: Canvas, rng: np.random.Generator) -> None:
     """Both kidneys with cortex, pyramids and a fatty sinus that opens to the middle, in their own fat."""
     scale, fat = rng.uniform(0.9, 1.1), rng.uniform(3, 10)
     for side in (1, -1):
-        centre = rng.normal((side * 64, -42, -122 if side > 0 else -108), 3)
+        centre = rng.normal((side * 64, -46, -122 if side > 0 else -108), 3)
         part = canvas.region(tuple(centre - 85), tuple(centre + 85))
         x, y, z = (side * (part.x - centre[0]), part.y - centre[1], part.z - centre[2])
         x, y = x + 0.18 * z, y + 0.12 * z  # upper poles lean to the spine and backwards
         lateral, front = 0.8 * x - 0.6 * y, 0.6 * x + 0.8 * y  # the hilum looks forwards and inwards
-        radii = np.array([26.0, 23.0, 54.0]) * scale
-        shape = np.sqrt((lateral / radii[0]) ** 2 + (front / radii[1]) ** 2 + (z / radii[2]) ** 2)
         room = part.tissue == Tissue.VISCERAL_FAT
-        part.paint(Tissue.RESERVED_FAT, shape < 1 + fat / 24)
-        sinus = np.sqrt(((lateral + 19) / 19) ** 2 + (front / 9) ** 2 + (z / 20) ** 2)
+        half = np.array([26.0, 23.0, 54.0]) * scale
+        shape = radius(lateral, front, z, tuple(half))
+        part.paint(Tissue.RESERVED_FAT, radius(lateral, front, z, tuple(half + fat)) < 1)
+        sinus = radius(lateral + 19, front, z, (19, 9, 20))
         kidney = part.paint(
             Tissue.RENAL_CORTEX, (shape < 1) & (sinus > 1) & room, over=(Tissue.RESERVED_FAT,)
         )
         pyramids = np.cos(5 * np.arctan2(front, lateral)) + np.cos(z * 2 * np.pi / 26)
         medulla = kidney & (shape < 0.76) & (pyramids > -0.35)
         part.paint(Tissue.RENAL_MEDULLA, medulla, over=(Tissue.RENAL_CORTEX,))
-        pelvis = np.sqrt(((lateral + 14) / 13) ** 2 + (front / 4) ** 2 + (z / 12) ** 2)
+        pelvis = radius(lateral + 14, front, z, (13, 4, 12))
         part.paint(Tissue.RENAL_PELVIS, pelvis < 1, over=(Tissue.RESERVED_FAT,))
 
 
@@ -76,18 +77,18 @@ def paint_spleen(canvas: Canvas, rng: np.random.Generator) -> None:
     centre, size = rng.normal((-100, -36, -62), 4), rng.uniform(0.85, 1.15)
     outer = canvas.ellipsoid(tuple(centre), (36 * size, 46 * size, 52 * size))
     hollow = canvas.ellipsoid((centre[0] + 40, centre[1] + 24, centre[2] - 6), (36, 44, 80))
-    canvas.paint(Tissue.SPLEEN, (outer < 1) & (hollow > 1) & (canvas.wall < -4) & (canvas.below > 6))
+    canvas.paint(Tissue.SPLEEN, (outer < 1) & (hollow > 1) & (canvas.wall < -4) & (canvas.below > 3))
 
 
 def paint_stomach(canvas: Canvas, rng: np.random.Generator) -> None:
     """Fundus, body and antrum: a wall around fluid with gas above it, as the patient lies on the back."""
-    points: list[Point] = [(-58, -22, -38), (-66, 8, -66), (-50, 34, -94), (-12, 38, -112), (26, 24, -100)]
+    points: list[Point] = [(-64, -14, -46), (-70, 14, -64), (-54, 36, -92), (-12, 38, -112), (26, 24, -100)]
     nodes = [tuple(rng.normal(point, 4)) for point in points]
     fill = rng.uniform(0.75, 1.15)
-    part, distance = tube(canvas, nodes, [30 * fill, 27 * fill, 22 * fill, 16, 10])
+    part, distance = tube(canvas, nodes, [36 * fill, 33 * fill, 26 * fill, 17, 11])
     rugae = 1.2 * np.sin(part.x / 4) * np.sin(part.z / 5)
-    stomach = part.paint(Tissue.STOMACH_WALL, (distance < 0) & (part.below > 6))
-    lumen = stomach & (distance < -3.5 + rugae) & (part.below > 10)
+    stomach = part.paint(Tissue.STOMACH_WALL, (distance < 0) & (part.below > 2.5))
+    lumen = stomach & (distance < -3.5 + rugae) & (part.below > 6)
     level = np.quantile(part.y[lumen], rng.uniform(0.35, 0.9)) if lumen.any() else 0.0
     part.paint(Tissue.STOMACH_FLUID, lumen, over=(Tissue.STOMACH_WALL,))
     part.paint(Tissue.GAS, lumen & (part.y > level), over=(Tissue.STOMACH_FLUID,))
@@ -115,13 +116,13 @@ def paint_bowel(canvas: Canvas, rng: np.random.Generator) -> None:
         (78, 34, -138),
         (36, 62, -146),
         (-26, 62, -142),
-        (-72, 44, -118),
-        (-100, 4, -104),
+        (-76, 46, -112),
+        (-100, 22, -78),
     ]
-    descending: list[Point] = [(-102, -8, -108), (-108, -26, -150), (-104, -22, -200), (-94, -8, -260)]
+    descending: list[Point] = [(-102, 16, -80), (-108, -4, -108), (-108, -26, -150), (-104, -22, -200), (-94, -8, -260)]
     for points, width in ((ascending, 21), (transverse, 18), (descending, 14)):
         _loop(canvas, rng, points, [width] * len(points), Tissue.STOOL)
-    for _ in range(34):
+    for _ in range(60):
         start = rng.uniform((-85, -10, -250), (85, 66, -118))
         turns = rng.normal(0, 1, (4, 3)) * (20, 14, 14)
         path = [tuple(start), *(tuple(node) for node in start + np.cumsum(turns, axis=0))]
@@ -146,6 +147,7 @@ def _loop(
     folds = 1.6 * np.sin(part.x / 4.5 + part.z / 6) * np.sin(part.y / 4.5 + part.z / 7)
     distance = distance + folds
     wall = part.paint(Tissue.BOWEL_WALL, (distance < 0) & (part.wall < -5) & (part.below > 8))
+    part.paint(Tissue.RESERVED_FAT, distance < 1.2)
     lumen = wall & (distance < -2.6)
     part.paint(content, lumen, over=(Tissue.BOWEL_WALL,))
     if lumen.any() and rng.random() < (0.75 if content is Tissue.STOOL else 0.2):

@@ -11,7 +11,7 @@ from sammix.phantoms.hospital import Hospital
 def blank(hospital: Hospital, rng: np.random.Generator) -> Canvas:
     """A canvas of air on the hospital's grid, deformed smoothly into one patient."""
     build = rng.normal(1.0, (0.03, 0.05, 0.03)) * rng.normal(1.0, 0.035)
-    top, shift = rng.uniform(30, 48), rng.normal((0, 18), 4)
+    top, shift = rng.uniform(40, 58), rng.normal((0, 18), 4)
     counts, steps = hospital.shape, hospital.spacing
     x, y = ((np.arange(counts[i]) - (counts[i] - 1) / 2) * steps[i] - shift[i] for i in range(2))
     z = top - np.arange(counts[2])[::-1] * steps[2]
@@ -43,8 +43,8 @@ def _displacement(axes: tuple[Field, ...], rng: np.random.Generator, waves: int 
 def _inner_wall(x: Field, y: Field, z: Field, rng: np.random.Generator) -> Field:
     """Distance (mm) outside the cavity: between an ellipse and a box in section, narrower at the waist."""
     waist = rng.uniform(4, 14)
-    half_width = 134 - waist * np.exp(-(((z + 165) / 45) ** 2)) - 0.12 * np.maximum(z, 0)
-    x2, y2 = (x / half_width) ** 2, (y / np.float32(88)) ** 2
+    half_width = 139 - waist * np.exp(-(((z + 165) / 45) ** 2)) - 0.12 * np.maximum(z, 0)
+    x2, y2 = (x / half_width) ** 2, (y / np.float32(91)) ** 2
     ratio = 0.6 * np.sqrt(x2 + y2) + 0.4 * np.sqrt(np.sqrt(x2 * x2 + y2 * y2))
     return np.asarray(np.hypot(x, y) * (1 - 1 / np.maximum(ratio, 1e-3)), dtype=np.float32)
 
@@ -52,8 +52,8 @@ def _inner_wall(x: Field, y: Field, z: Field, rng: np.random.Generator) -> Field
 def _diaphragm(x: Field, y: Field, rng: np.random.Generator) -> Field:
     """Height (mm) of two domes, the right one higher, and of the saddle under the heart between them."""
     right = -((x - 66) ** 2 + 1.1 * (y - 6) ** 2) / rng.uniform(85, 105)
-    left = -rng.uniform(8, 22) - ((x + 72) ** 2 + 1.1 * (y + 4) ** 2) / 90
-    saddle = -28 - (x + 6) ** 2 / 170 - (y - 32) ** 2 / 150
+    left = -rng.uniform(14, 28) - ((x + 72) ** 2 + 1.1 * (y + 4) ** 2) / 90
+    saddle = -22 - (x + 6) ** 2 / 170 - (y - 32) ** 2 / 150
     softness = 8
     summed = sum(np.exp(dome / softness) for dome in (right, left, saddle))
     return np.asarray(softness * np.log(summed + 1e-20), dtype=np.float32)

@@ -75,7 +75,7 @@ def _anatomy(hospital: Hospital, rng: np.random.Generator) -> Canvas:
     paint_trunk(canvas, rng)
     paint_great_vessels(canvas, rng)
     paint_kidneys(canvas, rng)
-    paint_liver(canvas, rng)
+    paint_liver(canvas, float(np.prod(hospital.spacing)), rng)
     paint_spleen(canvas, rng)
     paint_pancreas(canvas, rng)
     paint_stomach(canvas, rng)

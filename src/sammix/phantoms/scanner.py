@@ -34,7 +34,7 @@ def _paint_table(canvas: Canvas, rng: np.random.Generator) -> None:
     top = back - gap + (x[None, :] ** 2 - 60.0**2) / curve * (np.abs(x[None, :]) < 215)
     depth = top - y[:, None]
     inside = (depth > 0) & (depth < 26) & (np.abs(x[None, :]) < 200)
-    shell = inside & ((depth < 2.4) | (depth > 23.6))
+    shell = inside & ((depth < 3) | (depth > 23))
     canvas.paint(Tissue.TABLE_FOAM, np.broadcast_to(inside, canvas.tissue.shape), over=(Tissue.AIR,))
     canvas.paint(Tissue.TABLE_SHELL, np.broadcast_to(shell, canvas.tissue.shape), over=(Tissue.TABLE_FOAM,))
 

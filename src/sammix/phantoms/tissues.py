@@ -58,7 +58,7 @@ _DENSITY: dict[Tissue, tuple[float, float, float, float]] = {
     Tissue.SUBCUTANEOUS_FAT: (-105, -103, 4, 5),
     Tissue.VISCERAL_FAT: (-102, -98, 4, 9),
     Tissue.RESERVED_FAT: (-102, -98, 4, 7),
-    Tissue.MUSCLE: (52, 60, 4, 7),
+    Tissue.MUSCLE: (50, 58, 4, 9),
     Tissue.LUNG: (-850, -840, 20, 18),
     Tissue.LUNG_VESSEL: (10, 60, 10, 0),
     Tissue.CORTICAL_BONE: (620, 640, 60, 60),
@@ -71,7 +71,7 @@ _DENSITY: dict[Tissue, tuple[float, float, float, float]] = {
     Tissue.VEIN: (40, 140, 12, 4),
     Tissue.PORTAL_VEIN: (41, 155, 10, 2),
     Tissue.LIVER: (56, 110, 8, 3),
-    Tissue.LIVER_VESSEL: (41, 150, 10, 2),
+    Tissue.LIVER_VESSEL: (41, 165, 10, 2),
     Tissue.LESION: (34, 66, 10, 6),
     Tissue.GALLBLADDER: (8, 10, 5, 2),
     Tissue.SPLEEN: (48, 124, 6, 3),
@@ -84,7 +84,7 @@ _DENSITY: dict[Tissue, tuple[float, float, float, float]] = {
     Tissue.BOWEL_WALL: (42, 90, 8, 6),
     Tissue.BOWEL_FLUID: (20, 22, 8, 10),
     Tissue.ORAL_CONTRAST: (240, 240, 40, 12),
-    Tissue.STOOL: (-40, -30, 40, 130),
+    Tissue.STOOL: (-60, -50, 40, 85),
     Tissue.GAS: (-960, -960, 10, 10),
     Tissue.TABLE_SHELL: (700, 700, 0, 0),
     Tissue.TABLE_FOAM: (-930, -930, 0, 5),
@@ -97,6 +97,6 @@ def densities(phase: Phase, rng: np.random.Generator) -> tuple[NDArray[np.float3
     hu = rows[:, 0 if phase == "native" else 1] + rows[:, 2] * rng.standard_normal(
         len(rows), dtype=np.float32
     )
-    hu[Tissue.LIVER_VESSEL] = max(hu[Tissue.LIVER_VESSEL], hu[Tissue.LIVER] + 22) if phase == "portal" else 40
+    hu[Tissue.LIVER_VESSEL] = max(hu[Tissue.LIVER_VESSEL], hu[Tissue.LIVER] + 35) if phase == "portal" else 40
     hu[Tissue.LESION] = min(hu[Tissue.LESION], hu[Tissue.LIVER] - 15)
     return hu, rows[:, 3].copy()

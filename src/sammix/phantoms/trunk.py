@@ -14,7 +14,7 @@ RIB_STEP = 28.0  # mm from rib to rib
 
 def paint_trunk(canvas: Canvas, rng: np.random.Generator) -> None:
     """Paint the frame on air; what stays ``VISCERAL_FAT`` below the diaphragm is room for organs."""
-    _paint_wall(canvas, fat=rng.gamma(4.0, 3.6) + 4)
+    _paint_wall(canvas, fat=min(rng.gamma(4.0, 3.6) + 4, 29))
     _paint_ribs(canvas)
     _paint_chest(canvas, rng)
     _paint_spine(canvas, rng)
@@ -24,25 +24,30 @@ def paint_trunk(canvas: Canvas, rng: np.random.Generator) -> None:
 
 def _angle(canvas: Canvas) -> Field:
     """Angle about the long axis: 0 at the spine, 1 in front, the same on both sides."""
-    return np.arctan2(np.abs(canvas.x) / 134, -canvas.y / 88) / np.float32(np.pi)
+    return np.arctan2(np.abs(canvas.x) / 139, -canvas.y / 91) / np.float32(np.pi)
 
 
 def _paint_wall(canvas: Canvas, fat: float) -> None:
     wall, angle = canvas.wall, _angle(canvas)
-    muscle = 9 + 5 * np.sin(np.pi * angle) ** 2
+    side = np.sin(np.pi * angle) ** 2
     belly = 1 / (1 + np.exp((canvas.axes[0] + 60) / 40))[:, None, None]
-    depth = fat * (0.55 + 0.5 * angle * belly + 0.5 * np.sin(np.pi * angle) ** 2) + 2
-    skin = wall - muscle - depth
+    rectus = 6 * np.exp(-(((np.abs(canvas.x) - 32) / 22) ** 4)) - 4
+    muscle = 9 + 5 * side + np.where(angle > 0.5, rectus * (1 - side) * belly, 0)
+    depth = fat * (0.6 + 0.5 * angle * belly + 0.5 * side) + 4 + 4 * (angle < 0.3)
+    skin = wall - 9 - 5 * side - depth
     canvas.tissue[skin < 0] = Tissue.SKIN
     canvas.tissue[skin < -2.2] = Tissue.SUBCUTANEOUS_FAT
     canvas.tissue[wall < muscle] = Tissue.MUSCLE
+    plane = (np.abs(wall / muscle - 0.5) < 0.06) & (side > 0.6) & (canvas.z < -85)
+    canvas.tissue[plane] = Tissue.RESERVED_FAT  # between the flank's oblique muscles
     canvas.tissue[wall < 0] = Tissue.VISCERAL_FAT
 
 
 def _paint_ribs(canvas: Canvas) -> None:
     """Hoops that fall from the spine to the side and rise again as cartilage: each slice cuts several."""
-    shell = (canvas.wall > 0.5) & (canvas.wall < 9.5)
-    depth, turn = canvas.wall[shell], _angle(canvas)[shell]
+    depth = canvas.wall + 17 * np.exp(-((canvas.x / 38) ** 2)) * (canvas.y < 0)  # forwards to the spine
+    shell = (depth > 0.5) & (depth < 9.5)
+    depth, turn = depth[shell], _angle(canvas)[shell]
     fall = np.where(turn < 0.72, 140 * turn, 101 - 150 * (turn - 0.72))
     step = (canvas.z[shell] + fall - TWELFTH_RIB) / RIB_STEP
     number = np.round(step)
@@ -51,10 +56,12 @@ def _paint_ribs(canvas: Canvas) -> None:
     )
     section = np.sqrt(((step - number) * RIB_STEP / 6.5) ** 2 + ((depth - 5) / 4) ** 2)
     tissue = canvas.tissue[shell]
-    rib = (section < 1) & (turn < end)
+    rib = (section < 1) & (turn < end) & (turn > 0.05)
     tissue[rib] = np.select(
         [turn[rib] > 0.74, section[rib] > 0.62], [Tissue.CARTILAGE, Tissue.CORTICAL_BONE], Tissue.SPONGIOSA
     )
+    sternum = (turn > 0.9) & (np.abs(canvas.x[shell]) < 17) & (canvas.z[shell] > -12) & (depth < 9)
+    tissue[sternum] = np.where(np.abs(depth[sternum] - 5) < 2.6, Tissue.SPONGIOSA, Tissue.CORTICAL_BONE)
     canvas.tissue[shell] = tissue
 
 
@@ -97,12 +104,12 @@ def _paint_spine(canvas: Canvas, rng: np.random.Generator) -> None:
     inside = (body < 1) & (y > -60)
     disc = height > 12.2
     part.paint(Tissue.CORTICAL_BONE, inside, anything)
-    part.paint(Tissue.SPONGIOSA, inside & (body < 0.9) & (height < 10.8) & (y > -58), anything)
+    part.paint(Tissue.SPONGIOSA, inside & (body < 0.9) & (height < 11.2) & (y > -58), anything)
     part.paint(Tissue.DISC, inside & disc, anything)
 
     canal = np.sqrt((x / 11) ** 2 + ((y + 68) / 8.5) ** 2)
     arch = (canal < 1.5) & (y < -58)
-    spinous = (x < 3.2) & (y < -76) & (y > -101 + height) & (height < 14)
+    spinous = (x < 3.2) & (y < -76) & (y > -99 + height) & (height < 14)
     transverse = (np.abs(y + 69 + x * 0.15) < 4) & (x < 33) & (x > 12) & (height < 6)
     bone: Inside = (arch & (height < 13)) | spinous | transverse
     part.paint(Tissue.CORTICAL_BONE, bone & ~inside, anything)
@@ -124,13 +131,13 @@ def _paint_back_muscles(canvas: Canvas, bulk: float) -> None:
     part = canvas.region((-80, -110, -400), (80, 0, 200))
     x, y = np.abs(part.x), part.y - _lordosis(part.z)
     soft = (Tissue.VISCERAL_FAT, Tissue.SUBCUTANEOUS_FAT, Tissue.MUSCLE, Tissue.LUNG)
-    back = ((x - 30) / 29) ** 2 + ((y + 86) / (17 * bulk)) ** 2
+    back = ((x - 30) / 29) ** 2 + ((y + 84) / (16 * bulk)) ** 2
     part.paint(Tissue.MUSCLE, (back < 1) & (x > 1.5), soft)
     down = 1 / (1 + np.exp((part.z + 135) / 14))
     psoas = np.hypot((x - 32 - 8 * down) / 1.0, (y + 50 - 4 * down) / 1.15) - bulk * (2 + 20 * down)
     part.paint(Tissue.MUSCLE, (psoas < 0) & (part.z < -85))
     lateral = ((x - 58) / 18) ** 2 + ((y + 74) / 13) ** 2
-    part.paint(Tissue.MUSCLE, (lateral < 1) & (part.z < -110), soft[:2])
+    part.paint(Tissue.MUSCLE, (lateral < np.minimum(1, (-90 - part.z) / 40)), soft[:2])
     crus = np.abs(np.hypot(part.x + 2, (part.y + 22) / 0.9) - 21 - part.z / 25)
     part.paint(Tissue.MUSCLE, (crus < 2.6) & (y > -62) & (part.z > -110) & (part.y < 2))
 
