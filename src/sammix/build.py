@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
-
-from torch import nn
+import torch
+from torch import Tensor
 
 from sammix import weights
 from sammix.config import Config, ModelConfig
@@ -14,7 +12,10 @@ from sammix.model import SAMMix
 from sammix.nets.classifier import CAMClassifier, SharedHead
 from sammix.nets.resnet38 import ResNet38
 from sammix.nets.sam import SAM, build_lite_medsam, build_sam_vit_b, build_tiny
+from sammix.nets.tiny_vit import TinyViT
 from sammix.slices.preprocess import Preprocess
+
+LITE_SIZE = 256  # px
 
 
 def build_model(config: Config, preprocess: Preprocess, name: str = "sammix") -> tuple[SAMMix, str | None]:
@@ -26,32 +27,32 @@ def build_model(config: Config, preprocess: Preprocess, name: str = "sammix") ->
         WeightsError: the base is not installed or damaged. ConfigError: settings that do not go together.
     """
     model = config.model
-    state, digest = _base(model)
+    state, digest = _base(model.encoder)
     sam = _sam(model, preprocess.size, state)
     return SAMMix(sam, _classifier(model, sam), preprocess, model, name=name), digest
 
 
-def _base(model: ModelConfig) -> tuple[dict[str, Any] | None, str | None]:
-    if model.encoder == "tiny":
+def _base(encoder: str) -> tuple[dict[str, Tensor] | None, str | None]:
+    if encoder == "tiny":
         return None, None
-    path = Path(model.weights) if model.weights else weights.locate(model.encoder)
-    return weights.load_state(path), weights.sha256(path)
+    return weights.load_state(encoder), weights.sha256(weights.locate(encoder))
 
 
-def _sam(model: ModelConfig, size: int, state: dict[str, Any] | None) -> SAM:
+def _sam(model: ModelConfig, size: int, state: dict[str, Tensor] | None) -> SAM:
+    split = {"trainable_from": model.trainable_from, "lora_rank": model.lora_rank}
     if model.encoder == "lite-medsam":
-        if size != 256:
-            raise ConfigError(f"LiteMedSAM sees slices of 256 px; data.size is {size}")
-        return build_lite_medsam(state, trainable_from=model.trainable_from, lora_rank=model.lora_rank)
+        if size != LITE_SIZE:
+            raise ConfigError(f"LiteMedSAM sees slices of {LITE_SIZE} px; data.size is {size}")
+        return build_lite_medsam(state, **split)
     if model.encoder == "tiny":
-        return build_tiny(image_size=size, trainable_from=model.trainable_from, lora_rank=model.lora_rank)
-    return build_sam_vit_b(state, image_size=size, lora_rank=model.lora_rank)
+        return build_tiny(image_size=size, **split)
+    return build_sam_vit_b(state, image_size=size, **split)
 
 
 def _classifier(model: ModelConfig, sam: SAM) -> CAMClassifier:
-    extractor: nn.Module
     if model.classifier == "resnet38":
-        extractor = ResNet38(width=model.classifier_width)
-    else:
-        extractor = SharedHead(sam.image_encoder.feature_channels, round(128 * model.classifier_width))
-    return CAMClassifier(extractor)
+        return CAMClassifier(ResNet38(width=model.classifier_width))
+    if not isinstance(sam.image_encoder, TinyViT):
+        raise ConfigError(f"a shared classifier reads LiteMedSAM's frozen stages; with {model.encoder} use resnet38")
+    probe = sam.image_encoder.frozen_features(torch.zeros(1, 1, 64, 64))
+    return CAMClassifier(SharedHead(probe.shape[1], round(128 * model.classifier_width)))

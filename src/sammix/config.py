@@ -33,18 +33,11 @@ class ModelConfig(_Section):
     """The network: SAM's encoder, the classifier, and how its map becomes prompts."""
 
     encoder: Literal["lite-medsam", "sam-vit-b", "medsam-vit-b", "tiny"] = "lite-medsam"
-    weights: str | None = Field(
-        default=None, description="a file or folder; null: the registry's; tiny: random"
-    )
     lora_rank: int = Field(default=8, ge=0, description="of q and v; 0: no LoRA")
-    trainable_from: int = Field(
-        default=3, ge=0, description="first encoder stage with LoRA; all before is frozen"
-    )
+    trainable_from: int = Field(default=3, ge=0, description="first encoder stage with LoRA; all before is frozen")
     classifier: Literal["shared", "resnet38"] = "shared"
     classifier_width: float = Field(default=1.0, gt=0, description="channel multiplier")
-    omega: float = Field(
-        default=0.5, gt=0, lt=1, description="threshold of the map, a share of its peak (eq. 6)"
-    )
+    omega: float = Field(default=0.5, gt=0, lt=1, description="threshold of the map, a share of its peak (eq. 6)")
     box: Literal["peak", "hull", "each"] = "peak"
     mask_prompt: Literal["soft", "hard"] = "soft"
     mask_sharpness: float = Field(default=10.0, gt=0, description="logits per unit of map")
@@ -63,13 +56,9 @@ class FitConfig(_Section):
     weight_decay: float = Field(default=0.01, ge=0)
     warmup_steps: int = Field(default=20, ge=0)
     dice_weight: float = Field(default=0.5, ge=0, description="λ of L = focal + λ·segmentation")
-    focal_alpha: float | None = Field(
-        default=None, description="weight of positives; null: by class frequency"
-    )
+    focal_alpha: float | None = Field(default=None, description="weight of positives; null: by class frequency")
     focal_gamma: float = Field(default=2.0, ge=0)
-    true_box_share: float = Field(
-        default=0.5, ge=0, le=1, description="jittered true boxes among training prompts"
-    )
+    true_box_share: float = Field(default=0.5, ge=0, le=1, description="jittered true boxes among training prompts")
     views: int = Field(default=0, ge=0, description="cached augmented views a slice; 0: augment nothing")
     cache: bool = Field(default=True, description="compute the frozen stages once")
     precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = "auto"
@@ -87,9 +76,7 @@ class Config(_Section):
 def presets() -> list[str]:
     """The names of the presets that come with the package."""
     folder = resources.files("sammix") / "configs"
-    return sorted(
-        entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml")
-    )
+    return sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
 
 
 def load_preset(name: str, overrides: Sequence[str] = ()) -> Config:

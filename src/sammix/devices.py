@@ -44,7 +44,7 @@ def prepare_for_training(model: SAMMix, device: torch.device) -> SAMMix:
     """On a device, the frozen stages in bfloat16 where that pays; what is trained stays in float32."""
     model = model.to(device)
     if bfloat16_pays(device):
-        model.sam.image_encoder.frozen_to(torch.bfloat16)
+        model.sam.image_encoder.cast_frozen(torch.bfloat16)
     return model
 
 

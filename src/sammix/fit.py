@@ -60,17 +60,13 @@ def fit(
     begun = run.settings() if run else None
     if begun:
         config, seed, labels = begun["config"], begun["seed"], begun["labels"]
-    table = with_splits(
-        load_table(data, config.data), config.data.val_fraction, config.data.test_fraction, seed
-    )
+    table = with_splits(load_table(data, config.data), config.data.val_fraction, config.data.test_fraction, seed)
     if begun and begun["data"]["fingerprint"] != table.fingerprint:
         raise InputError(data, "is not the data that this run was begun with", "start a new run")
     check_both_classes(table)
     drawn = draw_labelled(table, labels, seed)
 
-    fabric = Fabric(
-        accelerator=device, devices=devices, precision=fabric_precision(config.fit.precision, device)
-    )
+    fabric = Fabric(accelerator=device, devices=devices, precision=fabric_precision(config.fit.precision, device))
     fabric.launch()
     fabric.seed_everything(seed, verbose=False)
     model, base = build_model(config, table.preprocess)
@@ -171,12 +167,8 @@ class Trainer:
         if self.fabric.is_global_zero:
             if is_best:
                 chosen = {"epoch": epoch, **metrics, "chosen_by": "validation Dice of automatic masks"}
-                save_model(
-                    self.run.model_folder, self.model, self.card.model_copy(update={"metrics": chosen})
-                )
-            self.run.log(
-                epoch=epoch, **losses, **metrics, best=is_best, learning_rate=self.scheduler.get_last_lr()[0]
-            )
+                save_model(self.run.model_folder, self.model, self.card.model_copy(update={"metrics": chosen}))
+            self.run.log(epoch=epoch, **losses, **metrics, best=is_best, learning_rate=self.scheduler.get_last_lr()[0])
             self.run.save_checkpoint(self._state(epoch, max(score, best or score)))
         self.fabric.barrier()
         parts = [f"{name} {value:.4f}" for name, value in (losses | metrics).items() if value is not None]
@@ -228,9 +220,7 @@ def schedule(optimizer: torch.optim.Optimizer, warmup: int, total: int) -> torch
     return torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
 
 
-def _card(
-    table: SliceTable, config: Config, drawn: Rows, labels: int | None, seed: int, base: str | None
-) -> ModelCard:
+def _card(table: SliceTable, config: Config, drawn: Rows, labels: int | None, seed: int, base: str | None) -> ModelCard:
     splits = {str(case): str(split) for case, split in zip(table.case, table.split, strict=True)}
     return ModelCard(
         name=f"{config.preset}-{'all' if labels is None else labels}",

@@ -77,9 +77,7 @@ class SAMMix(nn.Module):
         prompt = None
         if cam is not None:
             side = 4 * embedding.shape[-1]
-            prompt = mask_prompt(
-                cam, side, self.config.omega, self.config.mask_sharpness, self.config.mask_prompt
-            )
+            prompt = mask_prompt(cam, side, self.config.omega, self.config.mask_sharpness, self.config.mask_prompt)
         logits, scores = self.sam.decode(embedding, boxes, prompt)
         if logits.shape[-1] != size:
             logits = F.interpolate(logits, size=(size, size), mode="bilinear", align_corners=False)
@@ -92,9 +90,7 @@ class SAMMix(nn.Module):
         best = scores.argmax(dim=1)
         return logits[torch.arange(len(logits), device=logits.device), best]
 
-    def forward(
-        self, images: Tensor, features: Tensor, chosen: Tensor, boxes: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(self, images: Tensor, features: Tensor, chosen: Tensor, boxes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The whole figure, for training.
 
         Args:
@@ -116,14 +112,13 @@ class SAMMix(nn.Module):
     @torch.inference_mode()
     def encode(self, images: Tensor) -> Encoding:
         """The costly, prompt-free part, for :meth:`segment`."""
+        images = images.to(next(self.parameters()).device)
         features = self.features(images)
         class_logits, cam = self.classify(images, features)
         return Encoding(self.sam.image_encoder.embedding(features), class_logits, cam)
 
     @torch.inference_mode()
-    def segment(
-        self, encoding: Encoding, boxes: Tensor | None = None, prompt: PromptSource = "cam"
-    ) -> SlicePrediction:
+    def segment(self, encoding: Encoding, boxes: Tensor | None = None, prompt: PromptSource = "cam") -> SlicePrediction:
         """Masks from the automatic prompts (``cam``), from given ``boxes`` (``box``), or from none."""
         box: Tensor | None
         if prompt == "cam":

@@ -31,7 +31,7 @@ PACKAGES = (
 
 
 class RunFolder:
-    """``config.json`` (settings, seed, data, versions), ``labelled.json``, ``log.jsonl``, ``checkpoint.pt``, ``model/``."""
+    """``config.json`` (settings, seed, data, drawn slices, versions), ``log.jsonl``, ``checkpoint.pt``, ``model/``."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -59,9 +59,7 @@ class RunFolder:
             InputError: there is nothing to continue.
         """
         if not (path / "config.json").is_file():
-            raise InputError(
-                path, "is not a run's folder: it has no config.json", "start it without --resume"
-            )
+            raise InputError(path, "is not a run's folder: it has no config.json", "start it without --resume")
         return cls(path)
 
     @property
@@ -104,9 +102,7 @@ class RunFolder:
         """Drop the lines of epochs after ``epoch``, which a resumed run will write again."""
         path = self.path / "log.jsonl"
         if path.exists():
-            lines = [
-                line for line in path.read_text().splitlines() if json.loads(line).get("epoch", 0) <= epoch
-            ]
+            lines = [line for line in path.read_text().splitlines() if json.loads(line).get("epoch", 0) <= epoch]
             with atomic_path(path) as temporary:
                 temporary.write_text("".join(line + "\n" for line in lines))
 

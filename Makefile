@@ -1,0 +1,30 @@
+# Two commands: `make demo` shows the whole of sammix at work, `make test` checks it.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/installed
+
+.PHONY: demo test check weights clean
+
+demo: weights  ## phantoms → fit → predict → evaluate → report, about ten minutes on two CPU cores
+	$(BIN)/sammix demo --out demo
+
+test: weights  ## all checks: style, types, tests with coverage
+	$(MAKE) check
+
+check: $(STAMP)
+	$(BIN)/ruff check src tests benchmarks
+	$(BIN)/ruff format --check src tests benchmarks
+	$(BIN)/mypy
+	$(BIN)/python -m pytest --cov=sammix --cov-report=term:skip-covered --durations=10
+
+weights: $(STAMP)
+	$(BIN)/sammix weights fetch lite-medsam
+
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	touch $(STAMP)
+
+clean:  ## remove the environment and what the demo made
+	rm -rf $(VENV) demo

@@ -1,0 +1,5 @@
+"""``python -m sammix``: the command line."""
+
+from sammix.cli import main
+
+main()

@@ -1,0 +1,265 @@
+"""The command line: a thin function a verb. Nothing heavy is imported before a verb needs it."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sammix import __version__
+
+app = typer.Typer(
+    help="Organ masks in CT from yes/no labels and a handful of drawn slices. Not for clinical use.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+weights_app = typer.Typer(help="Pretrained weights: list, fetch, import, verify.", no_args_is_help=True)
+app.add_typer(weights_app, name="weights", rich_help_panel=None)
+
+Data = Annotated[Path, typer.Argument(help="A prepared store (.h5) or a folder in a supported layout.", metavar="DATA")]
+Model = Annotated[Path, typer.Argument(help="A run's folder or a saved model's folder.", metavar="MODEL")]
+Out = Annotated[Path, typer.Option("--out", help="Where to write; must not exist yet, or be empty.")]
+Settings = Annotated[
+    list[str] | None, typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Change a setting; may be repeated.")
+]
+Preset = Annotated[str, typer.Option(help="lite, paper or tiny.")]
+DeviceName = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")]
+BatchSize = Annotated[int, typer.Option(min=1, help="Slices at a time.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show warnings and errors only.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Write into a folder that holds something already.")]
+
+
+@app.callback(invoke_without_command=True)
+def _root(version: Annotated[bool, typer.Option("--version", help="Show the version and leave.")] = False) -> None:
+    if version:
+        print(f"sammix {__version__}")
+        raise typer.Exit
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option("--out", help="Where to work.")] = Path("demo"),
+    seed: Annotated[int, typer.Option(help="Other patients, another draw.")] = 0,
+    quiet: Quiet = False,
+) -> None:
+    """Make synthetic patients, fit on a few drawn slices, predict, evaluate in two hospitals, report."""
+    from sammix.demo import run_demo
+    from sammix.progress import be_quiet
+
+    be_quiet(quiet)
+    run_demo(out, seed)
+
+
+@app.command()
+def prepare(
+    source: Annotated[Path, typer.Argument(help="A folder in any supported layout.", metavar="SOURCE")],
+    out: Annotated[Path, typer.Option("--out", help="The store to write (.h5).")],
+    preset: Preset = "lite",
+    settings: Settings = None,
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+) -> None:
+    """Window, resize and store all slices of a data set once, in one HDF5 file."""
+    from sammix.config import load_preset
+    from sammix.data import prepare as prepare_store
+    from sammix.progress import be_quiet
+
+    be_quiet(quiet)
+    count = prepare_store(source, out, load_preset(preset, settings or []).data, overwrite=overwrite)
+    print(f"{count} slices in {out}")
+
+
+@app.command()
+def fit(
+    data: Data,
+    out: Out,
+    labels: Annotated[str, typer.Option(help="How many drawn slices to use, or 'all' for full supervision.")] = "50",
+    preset: Preset = "lite",
+    seed: Annotated[int, typer.Option(help="Decides the draw of slices and all chance.")] = 0,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted run.")] = False,
+    settings: Settings = None,
+    device: DeviceName = "auto",
+    devices: Annotated[int, typer.Option(min=1, help="How many GPUs.")] = 1,
+    quiet: Quiet = False,
+) -> None:
+    """Train on yes/no labels for all slices and masks for a few."""
+    from sammix.config import load_preset
+    from sammix.fit import fit as fit_model
+    from sammix.progress import be_quiet
+
+    be_quiet(quiet)
+    if resume and settings:
+        raise typer.BadParameter("a resumed run keeps its settings; --set does not go with --resume")
+    model = fit_model(
+        data,
+        load_preset(preset, settings or []),
+        out,
+        labels=_label_count(labels),
+        seed=seed,
+        resume=resume,
+        device=device,
+        devices=devices,
+    )
+    print(model)
+
+
+@app.command()
+def predict(
+    model: Model,
+    inputs: Annotated[
+        list[Path], typer.Argument(help="NIfTI files, DICOM folders, pictures, folders of those.", metavar="INPUT…")
+    ],
+    out: Out,
+    preview: Annotated[bool, typer.Option("--preview", help="A picture for each scan: CT, map, box, mask.")] = False,
+    overwrite: Overwrite = False,
+    device: DeviceName = "auto",
+    batch_size: BatchSize = 4,
+    quiet: Quiet = False,
+) -> None:
+    """Write a NIfTI mask for each scan, on the scan's own grid."""
+    from sammix.devices import pick_device
+    from sammix.predict import predict as predict_scans
+    from sammix.progress import be_quiet
+    from sammix.saved_model import load_model, read_card
+
+    be_quiet(quiet)
+    card = read_card(model)
+    failed = predict_scans(
+        lambda: load_model(model, pick_device(device)),
+        inputs,
+        out,
+        organ=card.organ,
+        preview=preview,
+        overwrite=overwrite,
+        batch_size=batch_size,
+    )
+    print(out)
+    if failed:
+        raise typer.Exit(1)
+
+
+@app.command()
+def evaluate(
+    model: Model,
+    data: Data,
+    out: Out,
+    split: Annotated[
+        str | None, typer.Option(help="train, val, test or all; the default is test where there are splits.")
+    ] = None,
+    middle_fraction: Annotated[
+        float | None,
+        typer.Option(min=0.01, max=1, help="Central share of each scan's slices; the model's own by default."),
+    ] = None,
+    overwrite: Overwrite = False,
+    device: DeviceName = "auto",
+    batch_size: BatchSize = 4,
+    quiet: Quiet = False,
+) -> None:
+    """Measure a model on data with masks: metrics.json, a row a slice, pictures, report.html."""
+    from sammix.evaluate import evaluate_model
+    from sammix.progress import be_quiet
+
+    be_quiet(quiet)
+    failed = evaluate_model(
+        model,
+        data,
+        out,
+        split=split,
+        middle_fraction=middle_fraction,
+        overwrite=overwrite,
+        device=device,
+        batch_size=batch_size,
+    )
+    print(out / "report.html")
+    if failed:
+        raise typer.Exit(1)
+
+
+@app.command()
+def report(
+    runs: Annotated[list[Path], typer.Argument(help="Folders that `sammix evaluate` wrote.", metavar="RUN…")],
+    out: Annotated[Path, typer.Option("--out", help="The page to write (.html).")],
+) -> None:
+    """Compare several evaluations on one page."""
+    from sammix.report.compare import compare_report
+
+    compare_report(runs, out)
+    print(out)
+
+
+@app.command()
+def info(
+    what: Annotated[
+        str, typer.Argument(help="A file or folder, or `models` for parameter counts.", metavar="PATH|models")
+    ],
+) -> None:
+    """Tell what a scan or a data set is, or how large the networks are."""
+    from sammix.info import describe_models, describe_path
+
+    print(describe_models() if what == "models" else describe_path(Path(what)))
+
+
+@weights_app.command("list")
+def weights_list() -> None:
+    """Show the known weights and whether they are installed."""
+    from sammix import weights
+
+    for line in weights.listing():
+        print(line)
+
+
+@weights_app.command("fetch")
+def weights_fetch(name: Annotated[str, typer.Argument(help="Such as lite-medsam.")], quiet: Quiet = False) -> None:
+    """Download weights, resume a broken download, check the SHA-256."""
+    from sammix import weights
+
+    print(weights.fetch(name, progress=not quiet))
+
+
+@weights_app.command("import")
+def weights_import(
+    name: Annotated[str, typer.Argument(help="Such as sam-vit-b.")],
+    file: Annotated[Path, typer.Argument(help="A file you have.")],
+) -> None:
+    """Install weights from a file you bring."""
+    from sammix import weights
+
+    print(weights.import_file(name, file))
+
+
+@weights_app.command("verify")
+def weights_verify() -> None:
+    """Check installed weights against their SHA-256."""
+    from sammix import weights
+
+    states = weights.verify()
+    for name, state in states:
+        print(f"{name}: {state}")
+    if any(state not in {"ok", "missing"} for _, state in states):
+        raise typer.Exit(1)
+
+
+def main() -> None:
+    """Run the command line: one clear line and exit code 2 for whatever the user can mend."""
+    from sammix.errors import SammixError
+
+    try:
+        app()
+    except SammixError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        print("interrupted; what was finished is whole", file=sys.stderr)
+        sys.exit(130)
+
+
+def _label_count(text: str) -> int | None:
+    if text == "all":
+        return None
+    if not text.isdigit() or int(text) == 0:
+        raise typer.BadParameter(f"--labels takes a number above 0 or 'all', not '{text}'")
+    return int(text)

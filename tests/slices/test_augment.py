@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+import numpy as np
+import torch
+from scipy import ndimage
+
+from sammix.slices.augment import augment
+
+
+def disc(size: int = 96) -> tuple[torch.Tensor, torch.Tensor]:
+    y, x = torch.meshgrid(torch.arange(size), torch.arange(size), indexing="ij")
+    mask = ((y - 40) ** 2 + (x - 30) ** 2 < 18**2).to(torch.uint8)
+    return 0.2 + 0.6 * mask.float()[None].repeat(6, 1, 1), mask[None].repeat(6, 1, 1)
+
+
+def test_image_and_mask_move_together() -> None:
+    images, masks = augment(*disc(), torch.Generator().manual_seed(0))
+    for image, mask in zip(images.numpy(), masks.numpy(), strict=True):
+        assert mask.any()
+        core, outside = ndimage.binary_erosion(mask, iterations=2), ~ndimage.binary_dilation(mask, iterations=2)
+        inside = ndimage.gaussian_filter(image, 1)[core]
+        assert inside.mean() > image[outside].mean() + 0.2
+
+
+def test_views_differ_but_the_seed_repeats_them() -> None:
+    first, second = (augment(*disc(), torch.Generator().manual_seed(5)) for _ in range(2))
+    assert torch.equal(first[0], second[0])
+    assert torch.equal(first[1], second[1])
+    assert len({mask.sum().item() for mask in first[1]}) > 1
+
+
+def test_the_liver_stays_on_its_side() -> None:
+    _, masks = augment(*disc(), torch.Generator().manual_seed(1))
+    columns = [np.nonzero(mask.numpy())[1].mean() for mask in masks]
+    assert max(columns) < 48
+
+
+def test_images_stay_in_range_and_in_type() -> None:
+    images, masks = augment(*disc(), torch.Generator().manual_seed(2))
+    assert images.dtype == torch.float32
+    assert masks.dtype == torch.uint8
+    assert images.min() >= 0
+    assert images.max() <= 1
