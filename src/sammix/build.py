@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from sammix import weights
 from sammix.config import Config, ModelConfig
@@ -16,6 +16,7 @@ from sammix.nets.tiny_vit import TinyViT
 from sammix.slices.preprocess import Preprocess
 
 LITE_SIZE = 256  # px
+SHARED_WIDTH = 128  # channels
 
 
 def build_model(config: Config, preprocess: Preprocess, name: str = "sammix") -> tuple[SAMMix, str | None]:
@@ -51,8 +52,12 @@ def _sam(model: ModelConfig, size: int, state: dict[str, Tensor] | None) -> SAM:
 
 def _classifier(model: ModelConfig, sam: SAM) -> CAMClassifier:
     if model.classifier == "resnet38":
-        return CAMClassifier(ResNet38(width=model.classifier_width))
+        backbone = ResNet38(width=model.classifier_width)
+        return CAMClassifier(backbone, backbone.out_channels)
     if not isinstance(sam.image_encoder, TinyViT):
         raise ConfigError(f"a shared classifier reads LiteMedSAM's frozen stages; with {model.encoder} use resnet38")
-    probe = sam.image_encoder.frozen_features(torch.zeros(1, 1, 64, 64))
-    return CAMClassifier(SharedHead(probe.shape[1], round(128 * model.classifier_width)))
+    channels = sam.image_encoder.frozen_features(torch.zeros(1, 1, 64, 64)).shape[1]
+    width = round(SHARED_WIDTH * model.classifier_width)
+    head = SharedHead(channels, widths=(width, width))
+    # the frozen channels differ in scale by two orders of magnitude
+    return CAMClassifier(nn.Sequential(nn.BatchNorm2d(channels), head), head.out_channels)

@@ -160,22 +160,28 @@ def evaluate(
     quiet: Quiet = False,
 ) -> None:
     """Measure a model on data with masks: metrics.json, a row a slice, pictures, report.html."""
-    from sammix.evaluate import evaluate_model
+    from sammix.data import open_for_evaluation
+    from sammix.devices import pick_device
+    from sammix.evaluate import evaluate as evaluate_model
+    from sammix.evaluation.output import check_output
     from sammix.progress import be_quiet
+    from sammix.saved_model import load_model, read_card
 
     be_quiet(quiet)
-    failed = evaluate_model(
-        model,
-        data,
+    card = read_card(model)
+    found = open_for_evaluation(data, card)
+    check_output(out, overwrite)
+    metrics = evaluate_model(
+        load_model(model, pick_device(device)),
+        found,
         out,
-        split=split,
-        middle_fraction=middle_fraction,
-        overwrite=overwrite,
-        device=device,
+        split,
+        middle_fraction=middle_fraction or card.config.data.middle_fraction,
         batch_size=batch_size,
+        overwrite=overwrite,
     )
     print(out / "report.html")
-    if failed:
+    if metrics["failures"]:
         raise typer.Exit(1)
 
 
@@ -251,7 +257,7 @@ def main() -> None:
         app()
     except SammixError as error:
         print(f"error: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
+        sys.exit(2)
     except KeyboardInterrupt:
         print("interrupted; what was finished is whole", file=sys.stderr)
         sys.exit(130)

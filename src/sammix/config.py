@@ -20,7 +20,7 @@ class _Section(BaseModel):
 class DataConfig(_Section):
     """Which slices are used and how they are seen."""
 
-    organ: str = "liver"
+    organ: str | None = Field(default=None, description="whose masks; null: what the data names, else the liver")
     window_level: float | None = Field(default=None, description="HU; null: the data's own default, else 40")
     window_width: float | None = Field(default=None, gt=0, description="HU; null: the data's own, else 400")
     size: int = Field(default=256, ge=16, le=2048, description="px, side of the network's square input")

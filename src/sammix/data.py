@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from sammix.config import DataConfig
-from sammix.errors import InputError, SammixError
+from sammix.errors import InputError, OutputError, SammixError
 from sammix.progress import say, track, warn
 from sammix.readers import open_dataset
 from sammix.readers.dataset import Dataset
+from sammix.saved_model import ModelCard
 from sammix.slices.extract import SliceStack, extract
 from sammix.slices.preprocess import Preprocess
-from sammix.slices.store import in_memory, is_store, open_store, write_store
+from sammix.slices.store import in_memory, is_store, is_store_name, open_store, write_store
 from sammix.slices.table import SliceTable
 
 DEFAULT_LEVEL, DEFAULT_WIDTH = 40.0, 400.0  # HU: the paper's window
@@ -36,15 +40,34 @@ def load_table(path: Path, config: DataConfig) -> SliceTable:
     return in_memory(read_stacks(dataset, preprocess, config.middle_fraction), dataset, preprocess)
 
 
-def prepare(source: Path, out: Path, config: DataConfig) -> int:
+def prepare(source: Path, out: Path, config: DataConfig, overwrite: bool = False) -> int:
     """Write a layout's slices to an HDF5 store; returns how many.
 
     Raises:
-        OutputError: ``out`` cannot be written. SammixError: nothing could be read.
+        OutputError: ``out`` exists or cannot be written. SammixError: nothing could be read.
     """
+    if not is_store_name(out):
+        raise OutputError(out, "is not a name for a store", "let it end in .h5")
+    if out.exists() and not overwrite:
+        raise OutputError(out, "exists already", "name another file, or allow it with --overwrite")
     dataset = open_dataset(source, organ=config.organ)
     preprocess = preprocess_for(config, dataset.window_level, dataset.window_width)
     return write_store(out, read_stacks(dataset, preprocess, config.middle_fraction), dataset, preprocess)
+
+
+def open_for_evaluation(path: Path, card: ModelCard) -> Dataset | SliceTable:
+    """Data to evaluate a model on. What the model was fitted to without splits of its own keeps the fit's splits.
+
+    So ``test`` means patients that the fit did not see, and no training patient slips into a figure.
+    """
+    data = open_store(path) if is_store(path) else open_dataset(path, organ=card.organ)
+    recorded: dict[str, str] = card.data.get("splits", {})
+    fingerprint = data.fingerprint if isinstance(data, SliceTable) else data.fingerprint()
+    if fingerprint != card.data.get("fingerprint"):
+        return data
+    if isinstance(data, SliceTable):
+        return data.with_split(np.array([recorded.get(case, "") for case in data.case]))
+    return replace(data, cases=tuple(replace(case, split=recorded.get(case.name)) for case in data.cases))
 
 
 def preprocess_for(config: DataConfig, window_level: float | None, window_width: float | None) -> Preprocess:

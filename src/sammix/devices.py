@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from torch import nn
 
 from sammix.errors import ConfigError
 from sammix.model import SAMMix
@@ -29,8 +30,8 @@ def pick_device(name: str = "auto") -> torch.device:
 def bfloat16_pays(device: torch.device) -> bool:
     """Whether the hardware multiplies in bfloat16; elsewhere it would be emulated, slowly."""
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    return device.type == "cpu" and torch.ops.mkldnn._is_mkldnn_bf16_supported()  # type: ignore[no-any-return]
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    return device.type == "cpu" and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 def fabric_precision(setting: str, device: str) -> Any:
@@ -53,5 +54,5 @@ def prepare_for_inference(model: SAMMix, device: torch.device | None = None) -> 
     device = device or pick_device()
     model = model.to(device).eval()
     if bfloat16_pays(device):
-        model.sam.image_encoder.to(torch.bfloat16)
+        nn.Module.to(model.sam.image_encoder, torch.bfloat16)
     return model

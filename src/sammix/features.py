@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import torch
@@ -139,23 +139,17 @@ class CachedSource:
         size, marker = self.table.preprocess.size, folder / "views.json"
         probe = model.features(torch.zeros(1, 1, size, size, device=_device(model)))
         done = marker.exists() and json.loads(marker.read_text()) == key
-        mode = "r" if done else "w+"
+        mode: Literal["r", "w+"] = "r" if done else "w+"
         try:
             folder.mkdir(parents=True, exist_ok=True)
             if not done:
                 marker.unlink(missing_ok=True)
-            arrays = [
-                np.memmap(folder / name, dtype, mode, shape=(total, *shape))
-                for name, dtype, shape in (
-                    ("features.f16", np.float16, tuple(probe.shape[1:])),
-                    ("images.f16", np.float16, (size, size)),
-                    ("masks.u8", np.uint8, (size, size)),
-                )
-            ]
-            self.features, self.images, self.masks = arrays
+            self.features = np.memmap(folder / "features.f16", np.float16, mode, shape=(total, *probe.shape[1:]))
+            self.images = np.memmap(folder / "images.f16", np.float16, mode, shape=(total, size, size))
+            self.masks = np.memmap(folder / "masks.u8", np.uint8, mode, shape=(total, size, size))
             if not done:
                 self._fill(model)
-                for array in arrays:
+                for array in (self.features, self.images, self.masks):
                     array.flush()
                 write_json(marker, key)
         except OSError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import shutil
 from collections.abc import Iterator
@@ -66,6 +67,7 @@ def fit(
     check_both_classes(table)
     drawn = draw_labelled(table, labels, seed)
 
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     fabric = Fabric(accelerator=device, devices=devices, precision=fabric_precision(config.fit.precision, device))
     fabric.launch()
     fabric.seed_everything(seed, verbose=False)

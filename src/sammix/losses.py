@@ -42,9 +42,7 @@ def dice_loss(logits: Tensor, target: Tensor) -> Tensor:
     return 1 - (2 * overlap + EPSILON) / (total + EPSILON)
 
 
-def mask_loss(
-    logits: Tensor, scores: Tensor, target: Tensor, choice: Literal["best", "last"]
-) -> Tensor:
+def mask_loss(logits: Tensor, scores: Tensor, target: Tensor, choice: Literal["best", "last"]) -> Tensor:
     """What the segmentation branch is trained on, averaged over the batch.
 
     ``last`` is the paper's: Dice on the last of the masks. ``best`` trains, for each slice, the mask that

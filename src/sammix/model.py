@@ -135,14 +135,10 @@ class SAMMix(nn.Module):
 
 def _union(logits: Tensor, index: Tensor, count: int) -> Tensor:
     """Masks of several boxes of a slice as one: (M, S, S) → (count, S, S)."""
-    low = torch.full((count, *logits.shape[1:]), -torch.inf, dtype=logits.dtype, device=logits.device)
-    return low.index_reduce(0, index, logits, "amax")
+    return torch.stack([logits[index == i].amax(dim=0) for i in range(count)])
 
 
 def _hull(boxes: Boxes, count: int) -> Tensor:
     """One box (count, 4) around all boxes of each slice."""
-    low = torch.full((count, 2), torch.inf, device=boxes.xyxy.device)
-    low = low.index_reduce(0, boxes.slice_index, boxes.xyxy[:, :2], "amin")
-    high = torch.full((count, 2), -torch.inf, device=boxes.xyxy.device)
-    high = high.index_reduce(0, boxes.slice_index, boxes.xyxy[:, 2:], "amax")
-    return torch.cat([low, high], dim=1)
+    own = [boxes.xyxy[boxes.slice_index == i] for i in range(count)]
+    return torch.stack([torch.cat([box[:, :2].amin(dim=0), box[:, 2:].amax(dim=0)]) for box in own])

@@ -12,10 +12,11 @@ import torch
 from numpy.typing import NDArray
 
 from sammix import __version__
-from sammix.atomic import write_json
+from sammix.atomic import atomic_path, write_json
 from sammix.errors import InputError, OutputError, SammixError
 from sammix.progress import say, track, warn
 from sammix.readers import find_inputs, read_volume
+from sammix.report.overlays import preview_strip
 from sammix.segmenter import Segmenter, SlicePrediction
 from sammix.slices.extract import in_plane
 from sammix.volume import Volume
@@ -83,7 +84,7 @@ def predict_volume(segmenter: Segmenter, volume: Volume, batch_size: int = 4, na
         mask[where] = segmenter.preprocess.restore(probability, (height, width), spacing) >= 0.5
         rows = [row for row in range(len(images)) if start + row in shown]
         evidence += [_evidence(start + row, images[row], probability[row], found, row) for row in rows]
-    return VolumePrediction(volume.from_axial(mask), presence, evidence)
+    return VolumePrediction(volume.from_axial(mask).array, presence, evidence)
 
 
 def predict(
@@ -125,7 +126,7 @@ def predict(
         write_json(
             out / "manifest.json", {"sammix": __version__, "model": segmenter.name, "organ": organ, "scans": entries}
         )
-    failed = sum(entry["status"] == "failed" for entry in entries)
+    failed: int = sum(entry["status"] == "failed" for entry in entries)
     if failed == len(entries):
         raise SammixError(f"none of {failed} scans could be segmented; see {out / 'manifest.json'}")
     return failed
@@ -173,7 +174,7 @@ def _predict_one(
     }
     if preview:
         picture = out / f"{name}_preview.png"
-        _write_preview(picture, found.evidence, name)
+        _write_preview(picture, found.evidence, name, organ)
         entry["preview"] = picture.name
     return entry
 
@@ -189,3 +190,21 @@ def _evidence(
         mask=probability >= 0.5,
         presence=float(found.presence[row]),
     )
+
+
+def _write_preview(path: Path, evidence: Sequence[SliceEvidence], name: str, organ: str) -> None:
+    """A few slices spread over those with a mask, or over all where there is none; superior slices on top."""
+    marked = [one for one in evidence if one.mask.any()] or list(evidence)
+    chosen = np.unique(np.linspace(0, len(marked) - 1, num=min(len(marked), PREVIEW_SLICES)).round().astype(int))[::-1]
+    shown = [marked[i] for i in chosen]
+    has_map = all(one.cam is not None for one in shown)
+    has_box = all(one.box is not None for one in shown)
+    picture = preview_strip(
+        np.stack([one.image for one in shown]),
+        mask=np.stack([one.mask for one in shown]),
+        cam=np.stack([one.cam for one in shown if one.cam is not None]) if has_map else None,
+        box=np.stack([one.box for one in shown if one.box is not None]) if has_box else None,
+        captions=[f"{name}, slice {one.index}: {organ} {one.presence:.0%}" for one in shown],
+    )
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(picture)

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from sammix.atomic import atomic_path, write_text
@@ -48,9 +48,7 @@ def trained_state(model: nn.Module) -> dict[str, Tensor]:
     trainable = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
     buffers = {name for name, _ in model.named_buffers() if name.startswith("classifier.")}
     kept = trainable | buffers
-    return {
-        name: value.detach().cpu().contiguous() for name, value in model.state_dict().items() if name in kept
-    }
+    return {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items() if name in kept}
 
 
 def load_trained_state(model: nn.Module, state: dict[str, Tensor], origin: Path) -> None:
@@ -73,7 +71,7 @@ def load_trained_state(model: nn.Module, state: dict[str, Tensor], origin: Path)
 def save_model(folder: Path, model: SAMMix, card: ModelCard) -> None:
     """Write both files, each whole or not at all."""
     with atomic_path(folder / "model.safetensors") as temporary:
-        save_file(trained_state(model), temporary)
+        temporary.write_bytes(save(trained_state(model)))
     write_text(folder / "model.json", card.model_dump_json(indent=2) + "\n")
 
 
@@ -113,14 +111,10 @@ def load_model(path: Path, device: torch.device | None = None) -> SAMMix:
     folder, card = find_model(path), read_card(path)
     model, base = build_model(card.config, card.preprocess, name=card.name)
     if base != card.base_sha256:
-        raise SammixError(
-            f"{folder}: was trained on a base with SHA-256 {card.base_sha256}, but {base} is installed"
-        )
+        raise SammixError(f"{folder}: was trained on a base with SHA-256 {card.base_sha256}, but {base} is installed")
     try:
         state = load_file(folder / "model.safetensors")
     except (SafetensorError, OSError) as error:
-        raise InputError(
-            folder / "model.safetensors", "is missing or damaged", "fit the model again"
-        ) from error
+        raise InputError(folder / "model.safetensors", "is missing or damaged", "fit the model again") from error
     load_trained_state(model, state, folder / "model.safetensors")
     return prepare_for_inference(model, device)

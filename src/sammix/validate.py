@@ -31,10 +31,8 @@ def validate(model: SAMMix, batches: Iterable[Batch]) -> dict[str, float | None]
             embedding = model.sam.image_encoder.embedding(batch.features[chosen])
             found = model.segment(Encoding(embedding, class_logits[chosen], cam[chosen]))
             masks = (found.probability >= 0.5).cpu().numpy()
-            dices += [
-                dice(mask, truth)
-                for mask, truth in zip(masks, batch.masks[chosen].cpu().numpy(), strict=True)
-            ]
+            truths = batch.masks[chosen].cpu().numpy()
+            dices += [dice(mask, truth) or 0.0 for mask, truth in zip(masks, truths, strict=True)]
     known = {*labels} == {0, 1}
     return {
         "val_dice": float(np.mean(dices)) if dices else None,

@@ -44,9 +44,7 @@ def in_memory(stacks: Iterable[SliceStack], dataset: Dataset, preprocess: Prepro
     )
 
 
-def write_store(
-    path: str | Path, stacks: Iterable[SliceStack], dataset: Dataset, preprocess: Preprocess
-) -> int:
+def write_store(path: str | Path, stacks: Iterable[SliceStack], dataset: Dataset, preprocess: Preprocess) -> int:
     """Write stacks one by one, so that memory stays bounded; the file appears when it is whole.
 
     Returns:
@@ -88,10 +86,14 @@ def write_store(
         return len(images)
 
 
-def is_store(path: str | Path) -> bool:
-    """Whether a path looks like an HDF5 file."""
-    path = Path(path)
-    return path.is_file() and path.suffix in {".h5", ".hdf5"}
+def is_store_name(path: Path) -> bool:
+    """Whether a path ends as an HDF5 file does."""
+    return path.suffix in {".h5", ".hdf5"}
+
+
+def is_store(path: Path) -> bool:
+    """Whether a path is a file that looks like a store."""
+    return path.is_file() and is_store_name(path)
 
 
 def open_store(path: str | Path) -> SliceTable:
@@ -107,9 +109,7 @@ def open_store(path: str | Path) -> SliceTable:
         return _table(file)
     except (OSError, KeyError, ValueError, json.JSONDecodeError) as error:
         reason = str(error).splitlines()[0]
-        raise InputError(
-            path, f"cannot be read as a store ({reason})", "make it anew with `sammix prepare`"
-        ) from error
+        raise InputError(path, f"cannot be read as a store ({reason})", "make it anew with `sammix prepare`") from error
 
 
 def _table(file: h5py.File) -> SliceTable:

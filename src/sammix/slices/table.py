@@ -54,7 +54,8 @@ class SliceTable:
     @property
     def drawable(self) -> NDArray[np.bool_]:
         """(N,) bool: slices with the organ and a mask, those that a draw may keep."""
-        return self.has_mask & (self.label == 1)
+        drawable: NDArray[np.bool_] = self.has_mask & (self.label == 1)
+        return drawable
 
 
 def columns(stacks: Iterable[SliceStack]) -> dict[str, NDArray[Any]]:
