@@ -24,12 +24,12 @@ class Hospital:
         """The same field of view on another grid, such as a small one for tests.
 
         >>> PORTAL.at((120, 120, 26)).spacing
-        (3.2, 3.2, 10.0)
+        (3.4, 3.4, 10.0)
         """
         x, y, z = (old * mm / new for old, mm, new in zip(self.shape, self.spacing, shape, strict=True))
         return replace(self, shape=shape, spacing=(x, y, z))
 
 
-PORTAL = Hospital("portal", "portal", (240, 240, 52), (1.6, 1.6, 5.0), 11.0, 0.30, ("L", "P", "S"))
-NATIVE = Hospital("native", "native", (208, 208, 64), (1.8, 1.8, 4.0), 19.0, 0.45, ("R", "A", "S"), tilt=4.0)
+PORTAL = Hospital("portal", "portal", (240, 240, 52), (1.7, 1.7, 5.0), 11.0, 0.30, ("L", "P", "S"))
+NATIVE = Hospital("native", "native", (208, 208, 64), (1.9, 1.9, 4.0), 19.0, 0.45, ("R", "A", "S"), tilt=4.0)
 HOSPITALS = {hospital.name: hospital for hospital in (PORTAL, NATIVE)}

@@ -1,5 +1,8 @@
 """Phantoms on disk, laid out as the LiTS and TotalSegmentator data sets are."""
 
+# nibabel is not typed.
+# mypy: disable-error-code="no-untyped-call"
+
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
@@ -10,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sammix.atomic import atomic_path, write_text
-from sammix.errors import OutputError
+from sammix.errors import ConfigError, OutputError
 from sammix.phantoms.hospital import Hospital
 from sammix.phantoms.phantom import Phantom, make_phantom
 
@@ -18,14 +21,13 @@ Progress = Callable[[int, int], None]
 """Called with (patients done, patients in all) after each patient."""
 
 
-def write_lits(
-    folder: Path, patients: int, seed: int, hospital: Hospital, progress: Progress | None = None
-) -> None:
+def write_lits(folder: Path, patients: int, seed: int, hospital: Hospital, progress: Progress | None = None) -> None:
     """Write ``volume-N.nii`` and ``segmentation-N.nii`` (0, 1 liver, 2 lesion) for N = 0, 1, ….
 
     The same arguments write the same bytes.
 
     Raises:
+        ConfigError: fewer than one patient.
         OutputError: the folder holds something already, or cannot be written.
     """
     for number, phantom in _patients(folder, patients, seed, hospital, progress):
@@ -41,6 +43,7 @@ def write_totalsegmentator(
     As in the real data set, lesions belong to the liver. The same arguments write the same bytes.
 
     Raises:
+        ConfigError: fewer than one patient.
         OutputError: the folder holds something already, or cannot be written.
     """
     names = [f"s{number:04d}" for number in range(patients)]
@@ -64,6 +67,8 @@ def _split(number: int, patients: int) -> str:
 def _patients(
     folder: Path, patients: int, seed: int, hospital: Hospital, progress: Progress | None
 ) -> Iterator[tuple[int, Phantom]]:
+    if patients < 1:
+        raise ConfigError(f"a data set of {patients} patients cannot be made; ask for 1 or more")
     if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
         raise OutputError(folder, "is there already", "choose a folder that is new or empty")
     for number in range(patients):
@@ -74,6 +79,8 @@ def _patients(
 
 def _save(path: Path, array: NDArray[np.int16] | NDArray[np.uint8], phantom: Phantom) -> None:
     image = nib.Nifti1Image(array, phantom.affine)
+    image.set_sform(phantom.affine, code=1)
+    image.set_qform(phantom.affine, code=1)
     image.header.set_xyzt_units("mm")
     with atomic_path(path) as temporary:
         nib.save(image, temporary)

@@ -15,26 +15,21 @@ def blank(hospital: Hospital, rng: np.random.Generator) -> Canvas:
     counts, steps = hospital.shape, hospital.spacing
     x, y = ((np.arange(counts[i]) - (counts[i] - 1) / 2) * steps[i] - shift[i] for i in range(2))
     z = top - np.arange(counts[2])[::-1] * steps[2]
-    axes = tuple(
-        (axis / scale).astype(np.float32) for axis, scale in zip((z, y, x), build[::-1], strict=True)
-    )
+    axes = tuple((axis / scale).astype(np.float32) for axis, scale in zip((z, y, x), build[::-1], strict=True))
     z3, y3, x3 = (
-        axis.reshape([-1 if i == j else 1 for j in range(3)]) + _displacement(axes, rng)
-        for i, axis in enumerate(axes)
+        axis.reshape([-1 if i == j else 1 for j in range(3)]) + _displacement(axes, rng) for i, axis in enumerate(axes)
     )
     wall = _inner_wall(x3, y3, axes[0][:, None, None], rng)
     below = _diaphragm(x3, y3, rng) - z3
     tissue = np.zeros(z3.shape, dtype=np.uint8)
-    return Canvas(x3, y3, z3, wall, below, tissue, axes)  # type: ignore[arg-type]
+    return Canvas(x3, y3, z3, wall, below, tissue, axes)
 
 
 def _displacement(axes: tuple[Field, ...], rng: np.random.Generator, waves: int = 4) -> Field:
     """A smooth random displacement (mm): standing waves of 120 to 320 mm, together less than ``WARP``."""
     total = np.zeros([len(axis) for axis in axes], dtype=np.float32)
     for _ in range(waves):
-        z, y, x = (
-            np.sin(2 * np.pi * axis / rng.uniform(120, 320) + rng.uniform(0, 2 * np.pi)) for axis in axes
-        )
+        z, y, x = (np.sin(2 * np.pi * axis / rng.uniform(120, 320) + rng.uniform(0, 2 * np.pi)) for axis in axes)
         plane = (rng.uniform(2, 3) * y[:, None] * x[None, :]).astype(np.float32)
         total += z.astype(np.float32)[:, None, None] * plane
     return total

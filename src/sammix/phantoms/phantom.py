@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeVar
 
-import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
 
@@ -25,6 +25,9 @@ from sammix.phantoms.scanner import scan
 from sammix.phantoms.tissues import Tissue
 from sammix.phantoms.trunk import paint_trunk
 
+Voxel = TypeVar("Voxel", bound=np.generic)
+AXIS = {"R": 0, "L": 0, "A": 1, "P": 1, "S": 2, "I": 2}  # letter of an axis code: the patient's axis
+
 
 @dataclass(frozen=True, eq=False)
 class Phantom:
@@ -38,7 +41,8 @@ class Phantom:
     def organs(self) -> dict[str, NDArray[np.uint8]]:
         """Binary masks (uint8 0/1) of liver with lesions, spleen and both kidneys, by TotalSegmentator's names."""
         kidney = np.isin(self.tissue, KIDNEY)
-        right = np.einsum("i,i...->...", self.affine[0, :3], np.indices(kidney.shape)) + self.affine[0, 3] > 0
+        i, j, k = np.ogrid[tuple(slice(n) for n in kidney.shape)]
+        right = self.affine[0, 0] * i + self.affine[0, 1] * j + self.affine[0, 2] * k + self.affine[0, 3] > 0
         masks = {
             "liver": self.mask > 0,
             "spleen": self.tissue == Tissue.SPLEEN,
@@ -53,21 +57,16 @@ def make_phantom(seed: int, hospital: Hospital) -> Phantom:
 
     The patient's body depends on the seed only: two hospitals scan the same person differently.
 
+    >>> from sammix.phantoms import PORTAL
     >>> phantom = make_phantom(0, PORTAL.at((96, 96, 24)))
-    >>> phantom.hu.shape, sorted(set(phantom.mask.ravel().tolist()))
-    ((96, 96, 24), [0, 1])
+    >>> phantom.hu.shape, phantom.hu.dtype, int(phantom.mask.min()), bool(phantom.mask.any())
+    ((96, 96, 24), dtype('int16'), 0, True)
     """
     canvas = _anatomy(hospital, np.random.default_rng([seed, 0]))
     hu = scan(canvas, hospital, np.random.default_rng([seed, 1]))
     mask = np.isin(canvas.tissue, LIVER).astype(np.uint8) + (canvas.tissue == Tissue.LESION)
-    affine = _affine(hospital)
-    target = nib.orientations.axcodes2ornt(hospital.axcodes)
-    as_stored = nib.orientations.ornt_transform(nib.orientations.axcodes2ornt("RAS"), target)
-    hu, mask, tissue = (
-        np.ascontiguousarray(nib.orientations.apply_orientation(array.transpose(2, 1, 0), as_stored))
-        for array in (hu, mask, canvas.tissue)
-    )
-    return Phantom(hu, mask, tissue, affine @ nib.orientations.inv_ornt_aff(as_stored, hospital.shape))
+    hu, mask, tissue = (_store(array, hospital.axcodes) for array in (hu, mask, canvas.tissue))
+    return Phantom(hu, mask, tissue, _affine(hospital) @ _storage(hospital))
 
 
 def _anatomy(hospital: Hospital, rng: np.random.Generator) -> Canvas:
@@ -78,8 +77,9 @@ def _anatomy(hospital: Hospital, rng: np.random.Generator) -> Canvas:
     paint_liver(canvas, float(np.prod(hospital.spacing)), rng)
     paint_spleen(canvas, rng)
     paint_pancreas(canvas, rng)
-    paint_stomach(canvas, rng)
-    paint_bowel(canvas, rng)
+    drink = Tissue.ORAL_CONTRAST if rng.random() < 0.4 else Tissue.GUT_FLUID
+    paint_stomach(canvas, drink, rng)
+    paint_bowel(canvas, drink, rng)
     return canvas
 
 
@@ -91,3 +91,20 @@ def _affine(hospital: Hospital) -> NDArray[np.float64]:
     affine[:3, :3] = turn @ np.diag(hospital.spacing)
     affine[:3, 3] = affine[:3, :3] @ (-(np.array(hospital.shape) - 1) / 2)
     return affine
+
+
+def _store(array: NDArray[Voxel], axcodes: tuple[str, str, str]) -> NDArray[Voxel]:
+    """From (up, front, right) to the stored order, as a contiguous copy."""
+    stored = array.transpose([2 - AXIS[code] for code in axcodes])
+    return np.ascontiguousarray(np.flip(stored, tuple(i for i, code in enumerate(axcodes) if code in "LPI")))
+
+
+def _storage(hospital: Hospital) -> NDArray[np.float64]:
+    """Stored voxel to voxel along right, front and up: a permutation with flips."""
+    matrix = np.zeros((4, 4))
+    matrix[3, 3] = 1
+    for stored, code in enumerate(hospital.axcodes):
+        axis, backwards = AXIS[code], code in "LPI"
+        matrix[axis, stored] = -1 if backwards else 1
+        matrix[axis, 3] = hospital.shape[axis] - 1 if backwards else 0
+    return matrix

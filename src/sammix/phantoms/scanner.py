@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import fft, ndimage
 
 from sammix.phantoms.canvas import Canvas, Field
@@ -10,10 +11,8 @@ from sammix.phantoms.hospital import Hospital
 from sammix.phantoms.tissues import Tissue, densities
 
 
-def scan(
-    canvas: Canvas, hospital: Hospital, rng: np.random.Generator
-) -> np.ndarray[tuple[int, ...], np.dtype[np.int16]]:
-    """HU of the canvas's tissues at a hospital: int16, the canvas's shape, never below -1024."""
+def scan(canvas: Canvas, hospital: Hospital, rng: np.random.Generator) -> NDArray[np.int16]:
+    """Put the table under the patient and return the HU: int16, the canvas's shape, never below -1024."""
     _paint_table(canvas, rng)
     hu, mottle = densities(hospital.phase, rng)
     image = hu[canvas.tissue]
@@ -22,12 +21,12 @@ def scan(
     sigma = (0.4, width / hospital.spacing[1], width / hospital.spacing[0])
     image = ndimage.gaussian_filter(image, sigma, truncate=2.5)
     image += _noise(canvas, hospital, rng)
-    return np.clip(np.rint(image), -1024, 3071).astype(np.int16)
+    return np.asarray(np.clip(np.rint(image), -1024, 3071), dtype=np.int16)
 
 
 def _paint_table(canvas: Canvas, rng: np.random.Generator) -> None:
     """A curved couch under the back."""
-    z, y, x = canvas.axes
+    _, y, x = canvas.axes
     body = (canvas.tissue != Tissue.AIR).any(axis=(0, 2))
     back = y[int(np.argmax(body))]
     gap, curve = rng.uniform(2, 6), rng.uniform(900, 1600)
@@ -42,7 +41,7 @@ def _paint_table(canvas: Canvas, rng: np.random.Generator) -> None:
 def _mottle(canvas: Canvas, rng: np.random.Generator) -> Field:
     """Smooth texture of unit standard deviation."""
     field = ndimage.uniform_filter(rng.standard_normal(canvas.tissue.shape, dtype=np.float32), (1, 3, 3))
-    return field / np.float32(field.std())
+    return np.asarray(field / np.float32(field.std()))
 
 
 def _noise(canvas: Canvas, hospital: Hospital, rng: np.random.Generator) -> Field:
@@ -58,7 +57,7 @@ def _noise(canvas: Canvas, hospital: Hospital, rng: np.random.Generator) -> Fiel
     gain = (frequency + 0.01) * np.exp(-((frequency / hospital.sharpness) ** 2))
     gain += 0.5 * gain.max() * np.exp(-((fx / 0.006) ** 2)) * np.exp(-((fy / 0.12) ** 2))
     noise = fft.irfft2(fft.rfft2(white) * gain.astype(np.float32), s=white.shape[1:])
-    z, y, x = canvas.axes
+    _, y, x = canvas.axes
     centre = np.exp(-((x[None, :] / 190) ** 2) - (y[:, None] / 150) ** 2)
     strength = hospital.noise * (0.45 + 0.55 * centre) / noise.std()
     return np.asarray(noise * strength, dtype=np.float32)

@@ -41,9 +41,8 @@ class Tissue(IntEnum):
     RENAL_PELVIS = auto()
     PANCREAS = auto()
     STOMACH_WALL = auto()
-    STOMACH_FLUID = auto()
     BOWEL_WALL = auto()
-    BOWEL_FLUID = auto()
+    GUT_FLUID = auto()
     ORAL_CONTRAST = auto()
     STOOL = auto()
     GAS = auto()
@@ -54,7 +53,7 @@ class Tissue(IntEnum):
 # tissue: (HU native, HU portal-venous, patient-to-patient spread in HU, mottle within the tissue in HU)
 _DENSITY: dict[Tissue, tuple[float, float, float, float]] = {
     Tissue.AIR: (-1000, -1000, 0, 0),
-    Tissue.SKIN: (20, 30, 5, 5),
+    Tissue.SKIN: (60, 70, 5, 5),
     Tissue.SUBCUTANEOUS_FAT: (-105, -103, 4, 5),
     Tissue.VISCERAL_FAT: (-102, -98, 4, 9),
     Tissue.RESERVED_FAT: (-102, -98, 4, 7),
@@ -80,9 +79,8 @@ _DENSITY: dict[Tissue, tuple[float, float, float, float]] = {
     Tissue.RENAL_PELVIS: (-20, 0, 20, 15),
     Tissue.PANCREAS: (40, 92, 8, 12),
     Tissue.STOMACH_WALL: (42, 82, 6, 4),
-    Tissue.STOMACH_FLUID: (18, 20, 10, 10),
     Tissue.BOWEL_WALL: (42, 90, 8, 6),
-    Tissue.BOWEL_FLUID: (20, 22, 8, 10),
+    Tissue.GUT_FLUID: (19, 21, 8, 10),
     Tissue.ORAL_CONTRAST: (240, 240, 40, 12),
     Tissue.STOOL: (-60, -50, 40, 85),
     Tissue.GAS: (-960, -960, 10, 10),
@@ -94,9 +92,7 @@ _DENSITY: dict[Tissue, tuple[float, float, float, float]] = {
 def densities(phase: Phase, rng: np.random.Generator) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """One patient's HU and mottle (HU, standard deviation) for every tissue, each of shape (tissues,)."""
     rows = np.array([_DENSITY[tissue] for tissue in Tissue], dtype=np.float32)
-    hu = rows[:, 0 if phase == "native" else 1] + rows[:, 2] * rng.standard_normal(
-        len(rows), dtype=np.float32
-    )
+    hu = rows[:, 0 if phase == "native" else 1] + rows[:, 2] * rng.standard_normal(len(rows), dtype=np.float32)
     hu[Tissue.LIVER_VESSEL] = max(hu[Tissue.LIVER_VESSEL], hu[Tissue.LIVER] + 35) if phase == "portal" else 40
     hu[Tissue.LESION] = min(hu[Tissue.LESION], hu[Tissue.LIVER] - 15)
     return hu, rows[:, 3].copy()

@@ -14,7 +14,7 @@ RIB_STEP = 28.0  # mm from rib to rib
 
 def paint_trunk(canvas: Canvas, rng: np.random.Generator) -> None:
     """Paint the frame on air; what stays ``VISCERAL_FAT`` below the diaphragm is room for organs."""
-    _paint_wall(canvas, fat=min(rng.gamma(4.0, 3.6) + 4, 29))
+    _paint_wall(canvas, fat=min(rng.gamma(4.0, 3.6) + 4, 27))
     _paint_ribs(canvas)
     _paint_chest(canvas, rng)
     _paint_spine(canvas, rng)
@@ -33,11 +33,14 @@ def _paint_wall(canvas: Canvas, fat: float) -> None:
     belly = 1 / (1 + np.exp((canvas.axes[0] + 60) / 40))[:, None, None]
     rectus = 6 * np.exp(-(((np.abs(canvas.x) - 32) / 22) ** 4)) - 4
     muscle = 9 + 5 * side + np.where(angle > 0.5, rectus * (1 - side) * belly, 0)
-    depth = fat * (0.6 + 0.5 * angle * belly + 0.5 * side) + 4 + 4 * (angle < 0.3)
-    skin = wall - 9 - 5 * side - depth
+    depth = fat * (0.6 + 0.5 * angle * belly + 0.3 * side) + 4 + 4 * (angle < 0.3)
+    chest = 1 / (1 + np.exp(-(canvas.axes[0] + 75) / 12))[:, None, None]
+    latissimus = 8 * chest * np.exp(-(((angle - 0.36) / 0.17) ** 2))
+    skin = wall - 9 - 5 * side - latissimus - depth
     canvas.tissue[skin < 0] = Tissue.SKIN
-    canvas.tissue[skin < -2.2] = Tissue.SUBCUTANEOUS_FAT
-    canvas.tissue[wall < muscle] = Tissue.MUSCLE
+    canvas.tissue[skin < -2.6] = Tissue.SUBCUTANEOUS_FAT
+    canvas.tissue[wall < muscle + latissimus] = Tissue.MUSCLE
+    canvas.tissue[(latissimus > 3) & (np.abs(wall - muscle) < 1)] = Tissue.SUBCUTANEOUS_FAT
     plane = (np.abs(wall / muscle - 0.5) < 0.06) & (side > 0.6) & (canvas.z < -85)
     canvas.tissue[plane] = Tissue.RESERVED_FAT  # between the flank's oblique muscles
     canvas.tissue[wall < 0] = Tissue.VISCERAL_FAT
@@ -51,9 +54,7 @@ def _paint_ribs(canvas: Canvas) -> None:
     fall = np.where(turn < 0.72, 140 * turn, 101 - 150 * (turn - 0.72))
     step = (canvas.z[shell] + fall - TWELFTH_RIB) / RIB_STEP
     number = np.round(step)
-    end = np.select(
-        [number < 0, number < 1, number < 2], [0.0, 0.36, 0.52], np.minimum(0.72 + 0.04 * number, 0.93)
-    )
+    end = np.select([number < 0, number < 1, number < 2], [0.0, 0.36, 0.52], np.minimum(0.72 + 0.04 * number, 0.93))
     section = np.sqrt(((step - number) * RIB_STEP / 6.5) ** 2 + ((depth - 5) / 4) ** 2)
     tissue = canvas.tissue[shell]
     rib = (section < 1) & (turn < end) & (turn > 0.05)
@@ -88,7 +89,7 @@ def _paint_lung_vessels(canvas: Canvas, rng: np.random.Generator) -> None:
             start = np.array([side * 45, -10, 60.0])
             tip = np.array([side * rng.uniform(40, 125), rng.uniform(-85, 60), rng.uniform(-60, 15)])
             near, width = start + 0.6 * (tip - start), rng.uniform(1.5, 3)
-            part, distance = tube(canvas, [tuple(near), tuple(tip)], [width, 0.8])
+            part, distance = tube(canvas, [near, tip], [width, 0.8])
             part.paint(Tissue.LUNG_VESSEL, distance < 0, over=(Tissue.LUNG,))
 
 
@@ -113,9 +114,7 @@ def _paint_spine(canvas: Canvas, rng: np.random.Generator) -> None:
     transverse = (np.abs(y + 69 + x * 0.15) < 4) & (x < 33) & (x > 12) & (height < 6)
     bone: Inside = (arch & (height < 13)) | spinous | transverse
     part.paint(Tissue.CORTICAL_BONE, bone & ~inside, anything)
-    marrow = (
-        ((canal > 1.2) & (canal < 1.36) & arch) | (spinous & (x < 1.4)) | (transverse & (np.abs(y + 69) < 2))
-    )
+    marrow = ((canal > 1.2) & (canal < 1.36) & arch) | (spinous & (x < 1.4)) | (transverse & (np.abs(y + 69) < 2))
     part.paint(Tissue.SPONGIOSA, bone & marrow & ~inside, anything)
     part.paint(Tissue.RESERVED_FAT, (canal < 1) & ~inside, anything)
     part.paint(Tissue.DURAL_SAC, (canal < 0.85) & ~inside, anything)
@@ -131,10 +130,10 @@ def _paint_back_muscles(canvas: Canvas, bulk: float) -> None:
     part = canvas.region((-80, -110, -400), (80, 0, 200))
     x, y = np.abs(part.x), part.y - _lordosis(part.z)
     soft = (Tissue.VISCERAL_FAT, Tissue.SUBCUTANEOUS_FAT, Tissue.MUSCLE, Tissue.LUNG)
-    back = ((x - 30) / 29) ** 2 + ((y + 84) / (16 * bulk)) ** 2
+    back = ((x - 31) / 32) ** 2 + ((y + 85) / (17 * bulk)) ** 2
     part.paint(Tissue.MUSCLE, (back < 1) & (x > 1.5), soft)
     down = 1 / (1 + np.exp((part.z + 135) / 14))
-    psoas = np.hypot((x - 32 - 8 * down) / 1.0, (y + 50 - 4 * down) / 1.15) - bulk * (2 + 20 * down)
+    psoas = np.hypot((x - 32 - 8 * down) / 1.0, (y + 50 - 4 * down) / 1.15) - bulk * (2 + 18 * down)
     part.paint(Tissue.MUSCLE, (psoas < 0) & (part.z < -85))
     lateral = ((x - 58) / 18) ** 2 + ((y + 74) / 13) ** 2
     part.paint(Tissue.MUSCLE, (lateral < np.minimum(1, (-90 - part.z) / 40)), soft[:2])
