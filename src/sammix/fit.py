@@ -68,7 +68,12 @@ def fit(
     drawn = draw_labelled(table, labels, seed)
 
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
-    fabric = Fabric(accelerator=device, devices=devices, precision=fabric_precision(config.fit.precision, device))
+    fabric = Fabric(
+        accelerator=device,
+        devices=devices,
+        strategy="ddp_find_unused_parameters_true" if devices > 1 else "auto",  # a batch may hold no mask
+        precision=fabric_precision(config.fit.precision, device),
+    )
     fabric.launch()
     fabric.seed_everything(seed, verbose=False)
     model, base = build_model(config, table.preprocess)

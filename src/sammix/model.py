@@ -64,7 +64,7 @@ class SAMMix(nn.Module):
     def classify(self, images: Tensor, features: Tensor) -> tuple[Tensor, Tensor]:
         """Class logits (B, 2) and activation map (B, S, S) in [0, 1] (eq. 1 to 4)."""
         seen = images if self.config.classifier == "resnet38" else features
-        class_logits, class_map = self.classifier(seen)
+        class_logits, class_map = self.classifier(seen.float())
         return class_logits, activation_map(class_map, self.preprocess.size)
 
     def prompt_boxes(self, cam: Tensor) -> Boxes:
@@ -90,7 +90,9 @@ class SAMMix(nn.Module):
         best = scores.argmax(dim=1)
         return logits[torch.arange(len(logits), device=logits.device), best]
 
-    def forward(self, images: Tensor, features: Tensor, chosen: Tensor, boxes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(
+        self, images: Tensor, features: Tensor, chosen: Tensor, boxes: Tensor
+    ) -> tuple[Tensor, Tensor | None, Tensor | None]:
         """The whole figure, for training.
 
         Args:
@@ -99,9 +101,11 @@ class SAMMix(nn.Module):
             boxes: (M, 4) px to prompt them with; NaN rows take the map's own box.
 
         Returns:
-            Class logits (B, 2), mask logits (M, K, S, S) and scores (M, K).
+            Class logits (B, 2), mask logits (M, K, S, S) and scores (M, K); the latter two None where M is 0.
         """
         class_logits, cam = self.classify(images, features)
+        if not len(chosen):
+            return class_logits, None, None
         cam = cam[chosen]
         own = boxes_from_map(cam, self.config.omega, "hull" if self.config.box == "each" else self.config.box)
         boxes = torch.where(boxes.isnan(), own.xyxy, boxes)

@@ -32,7 +32,7 @@ def joint_loss(
     boxes = stand_in_boxes(masks, config.fit.true_box_share, rng)
     class_logits, mask_logits, scores = model(batch.images, batch.features, chosen, boxes)
     focal = focal_loss(class_logits, batch.labels, alpha, config.fit.focal_gamma)
-    if not len(chosen):
+    if mask_logits is None or scores is None:
         return {"loss": focal, "focal": focal}
     segmentation = mask_loss(mask_logits, scores, masks, config.model.mask_choice)
     return {"loss": focal + config.fit.dice_weight * segmentation, "focal": focal, "mask": segmentation}

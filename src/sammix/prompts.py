@@ -76,8 +76,8 @@ def boxes_from_map(cam: Tensor, omega: float, mode: BoxMode) -> Boxes:
         cam: (B, S, S) in [0, 1].
     """
     per_slice = [_boxes_of_one(one, omega, mode) for one in cam.detach().cpu().numpy()]
-    index = np.repeat(np.arange(len(per_slice)), [len(boxes) for boxes in per_slice])
-    xyxy = torch.from_numpy(np.concatenate(per_slice).astype(np.float32))
+    index = np.repeat(np.arange(len(per_slice)), [len(boxes) for boxes in per_slice]).astype(np.int64)
+    xyxy = torch.from_numpy(np.concatenate([np.empty((0, 4), np.float32), *per_slice]))
     return Boxes(xyxy.to(cam.device), torch.from_numpy(index).to(cam.device))
 
 

@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from safetensors.torch import load_file
+
+from sammix.config import load_preset
+from sammix.data import prepare
+from sammix.errors import InputError, OutputError, SammixError
+from sammix.fit import fit
+
+
+def log(run: Path) -> list[dict[str, object]]:
+    lines = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    return [{name: value for name, value in line.items() if name != "time"} for line in lines]
+
+
+def same_weights(one: Path, other: Path) -> bool:
+    first, second = (load_file(run / "model" / "model.safetensors") for run in (one, other))
+    return first.keys() == second.keys() and all(first[name].equal(second[name]) for name in first)
+
+
+def test_a_run_holds_what_is_needed_to_repeat_it(tiny_run: Path) -> None:
+    record = json.loads((tiny_run / "config.json").read_text())
+    assert record["seed"] == 0
+    assert record["labels"] == 4
+    assert record["versions"]["torch"]
+    assert len(record["data"]["fingerprint"]) == 64
+    assert len(record["data"]["drawn"]) == 4
+    assert [line["epoch"] for line in log(tiny_run)] == [1, 2]
+    assert not (tiny_run / "cache").exists()
+
+
+def test_drawn_slices_are_training_positives_and_patients_do_not_cross_splits(tiny_run: Path) -> None:
+    data = json.loads((tiny_run / "config.json").read_text())["data"]
+    assert set(data["splits"].values()) == {"train", "val", "test"}
+    assert all(data["splits"][drawn["case"]] == "train" for drawn in data["drawn"])
+
+
+def test_the_same_command_gives_the_same_model(hospital_a: Path, tiny_run: Path, tmp_path: Path) -> None:
+    fit(hospital_a, load_preset("tiny"), tmp_path / "again", labels=4, seed=0, device="cpu")
+    assert log(tmp_path / "again") == log(tiny_run)
+    assert same_weights(tmp_path / "again", tiny_run)
+
+
+def test_a_store_gives_the_same_model_as_the_scans(hospital_a: Path, tiny_run: Path, tmp_path: Path) -> None:
+    config = load_preset("tiny")
+    prepare(hospital_a, tmp_path / "a.h5", config.data)
+    fit(tmp_path / "a.h5", config, tmp_path / "run", labels=4, seed=0, device="cpu")
+    assert same_weights(tmp_path / "run", tiny_run)
+
+
+def test_a_killed_run_resumes_to_the_same_end(hospital_a: Path, tiny_run: Path, tmp_path: Path) -> None:
+    """A real process, killed as soon as its first epoch is on disk."""
+    run = tmp_path / "killed"
+    code = "import torch; torch.set_num_threads(1); from sammix.cli import main; main()"
+    command = [
+        sys.executable,
+        "-c",
+        code,
+        "fit",
+        str(hospital_a),
+        "--preset",
+        "tiny",
+        "--labels",
+        "4",
+        "--device",
+        "cpu",
+    ]
+    process = subprocess.Popen([*command, "--out", str(run)], stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    while process.poll() is None and not (run / "checkpoint.pt").exists():
+        time.sleep(0.02)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert len(log(run)) == 1
+    fit(hospital_a, load_preset("tiny"), run, resume=True, device="cpu")
+    assert log(run) == log(tiny_run)
+    assert same_weights(run, tiny_run)
+
+
+@pytest.mark.parametrize("setting", ["fit.cache=false", "fit.views=2", "model.classifier=resnet38", "model.box=each"])
+def test_other_ways_to_train_run_through(hospital_a: Path, tmp_path: Path, setting: str) -> None:
+    overrides = ["fit.epochs=1", "model.classifier_width=0.02", "fit.sampling=shuffled", setting]
+    model = fit(hospital_a, load_preset("tiny", overrides), tmp_path / "run", labels=4, device="cpu")
+    assert (model / "model.safetensors").stat().st_size > 0
+
+
+def test_all_labels_is_full_supervision(hospital_a: Path, tmp_path: Path) -> None:
+    fit(hospital_a, load_preset("tiny", ["fit.epochs=1"]), tmp_path / "run", labels=None, device="cpu")
+    data = json.loads((tmp_path / "run" / "config.json").read_text())["data"]
+    assert len(data["drawn"]) > 12
+
+
+def test_too_few_masks(hospital_a: Path, tmp_path: Path) -> None:
+    with pytest.raises(SammixError, match="1000 drawn slices were asked for, but only"):
+        fit(hospital_a, load_preset("tiny"), tmp_path / "run", labels=1000, device="cpu")
+    assert not (tmp_path / "run").exists()
+
+
+def test_one_class_only(hospital_a: Path, tmp_path: Path) -> None:
+    config = load_preset("tiny", ["data.middle_fraction=0.1"])
+    with pytest.raises(SammixError, match="the classifier needs slices with and without the liver"):
+        fit(hospital_a, config, tmp_path / "run", labels=2, device="cpu")
+
+
+def test_an_existing_folder_is_left_alone(hospital_a: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("precious")
+    with pytest.raises(OutputError, match="exists already"):
+        fit(hospital_a, load_preset("tiny"), tmp_path, labels=4, device="cpu")
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+
+
+def test_resume_refuses_what_is_not_its_run(hospital_a: Path, hospital_b: Path, tiny_run: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"no config\.json"):
+        fit(hospital_a, load_preset("tiny"), tmp_path, resume=True, device="cpu")
+    copy = shutil.copytree(tiny_run, tmp_path / "copy")
+    with pytest.raises(InputError, match="not the data that this run was begun with"):
+        fit(hospital_b, load_preset("tiny"), copy, resume=True, device="cpu")
+    (copy / "checkpoint.pt").write_bytes(b"not a checkpoint")
+    with pytest.raises(InputError, match="cannot be read as a checkpoint"):
+        fit(hospital_a, load_preset("tiny"), copy, resume=True, device="cpu")

@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+from sammix.errors import InputError
+from sammix.saved_model import load_model, read_card
+
+
+def test_a_loaded_model_says_the_same_twice(tiny_run: Path) -> None:
+    images = torch.rand(2, 1, 64, 64)
+    first, second = (load_model(path, torch.device("cpu")) for path in (tiny_run, tiny_run / "model"))
+    assert torch.equal(
+        first.segment(first.encode(images)).probability, second.segment(second.encode(images)).probability
+    )
+
+
+def test_the_card_tells_how_to_feed_it_and_where_it_comes_from(tiny_run: Path) -> None:
+    card = read_card(tiny_run)
+    assert card.preprocess.size == 64
+    assert card.organ == "liver"
+    assert card.metrics["epoch"] in (1, 2)
+    assert card.metrics["val_dice"] is not None
+    assert "Not for clinical use" in card.notes
+
+
+def test_the_file_holds_only_what_was_trained(tiny_run: Path) -> None:
+    from safetensors.torch import load_file
+
+    names = load_file(tiny_run / "model" / "model.safetensors")
+    encoder = {name.rsplit(".", 1)[1] for name in names if name.startswith("sam.image_encoder")}
+    assert encoder == {"a_q", "b_q", "a_v", "b_v"}
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "message"),
+    [
+        ("model.json", "{", "damaged or of another version"),
+        ("model.json", "{}", "damaged or of another version"),
+        ("model.safetensors", "no tensors", "missing or damaged"),
+    ],
+)
+def test_damaged_files_are_named(tiny_run: Path, tmp_path: Path, file: str, content: str, message: str) -> None:
+    copy = shutil.copytree(tiny_run / "model", tmp_path / "model")
+    (copy / file).write_text(content)
+    with pytest.raises(InputError, match=message):
+        load_model(copy)
+
+
+def test_a_state_of_another_network_is_refused(tiny_run: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(tiny_run / "model", tmp_path / "model")
+    card = json.loads((copy / "model.json").read_text())
+    card["config"]["model"]["lora_rank"] = 3
+    (copy / "model.json").write_text(json.dumps(card))
+    with pytest.raises(InputError, match="does not fit this network"):
+        load_model(copy)
+
+
+def test_no_model_there(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="holds no model"):
+        load_model(tmp_path)
+    with pytest.raises(InputError, match="does not exist"):
+        load_model(tmp_path / "nowhere")
