@@ -16,7 +16,7 @@ from lightning_fabric import Fabric
 from sammix.build import build_model
 from sammix.config import Config, FitConfig
 from sammix.data import load_table
-from sammix.devices import fabric_precision, prepare_for_training
+from sammix.devices import fabric_precision, pick_device, prepare_for_training
 from sammix.errors import InputError, SammixError
 from sammix.features import Batch, BatchSource, CachedSource, LiveSource
 from sammix.model import SAMMix
@@ -57,6 +57,7 @@ def fit(
     Raises:
         SammixError: the data cannot be learned from, a folder cannot be used, weights are missing.
     """
+    pick_device(device)  # before the data is read
     run = RunFolder.resume(out) if resume else None
     begun = run.settings() if run else None
     if begun:

@@ -11,10 +11,12 @@ from sammix.volume import Volume
 
 
 def describe_models() -> str:
-    """Parameters of each part of the networks, in millions."""
+    """Parameters of each part of the networks, counted and in millions."""
     from sammix.nets.counts import parameter_counts
 
-    return "\n".join(f"{name:12}{part:34}{millions:10.3f} M" for name, part, millions in parameter_counts())
+    head = f"{'network':12}{'part':34}{'parameters':>13}   millions"
+    lines = [f"{name:12}{part:34}{round(m * 1e6):13,d}{m:11.2f}" for name, part, m in parameter_counts()]
+    return "\n".join([head, *lines])
 
 
 def describe_path(path: Path) -> str:
