@@ -148,7 +148,7 @@ def build_lite_medsam(state: Mapping[str, Tensor] | None, trainable_from: int = 
     Raises:
         WeightsError: the checkpoint is another network's.
     """
-    sam = SAM(TinyViT(trainable_from=trainable_from), *_prompt_and_mask(256, stride=4))
+    sam = SAM(TinyViT(trainable_from=trainable_from), *prompt_and_mask(256, stride=4))
     if state is not None:
         load(sam, convert_lite_medsam(state), "the LiteMedSAM weights")
     add_lora(sam.image_encoder.trainable_part, lora_rank)
@@ -169,7 +169,7 @@ def build_sam_vit_b(
     """
     # transformers' own initializer_range, 1e-10, would make every output of a random network zero
     config = SamVisionConfig(image_size=image_size, initializer_range=0.02)
-    sam = SAM(SamViT(config, trainable_from), *_prompt_and_mask(image_size, stride=16))
+    sam = SAM(SamViT(config, trainable_from), *prompt_and_mask(image_size, stride=16))
     if state is not None:
         load(sam, convert_sam(state), "the SAM ViT-B weights")
     add_lora(sam.image_encoder.trainable_part, lora_rank)
@@ -188,14 +188,15 @@ def build_tiny(image_size: int = 64, trainable_from: int = 3, lora_rank: int = 2
             embedding_dim=32,
             trainable_from=trainable_from,
         )
-        sam = SAM(encoder, *_prompt_and_mask(image_size, stride=4, dim=32, mlp_dim=64, heads=4))
+        sam = SAM(encoder, *prompt_and_mask(image_size, stride=4, dim=32, mlp_dim=64, heads=4))
     add_lora(sam.image_encoder.trainable_part, lora_rank)
     return sam
 
 
-def _prompt_and_mask(
+def prompt_and_mask(
     image_size: int, stride: int, dim: int = 256, mlp_dim: int = 2048, heads: int = 8
 ) -> tuple[SamPromptEncoder, SamMaskDecoder]:
+    """SAM's prompt encoder and mask decoder for an embedding of ``dim`` × (``image_size`` / ``stride``)²."""
     prompt = SamPromptEncoder(
         SamConfig(
             vision_config=SamVisionConfig(num_pos_feats=dim // 2),

@@ -70,7 +70,8 @@ def convert_lite_medsam(state: Mapping[str, Tensor], heads: Iterable[int] = (4, 
         pattern = re.compile(rf"image_encoder\.stages\.{stage}\..*\.qkv\.(weight|bias)$")
         for name in filter(pattern.match, list(converted)):
             converted[name] = _heads_last(converted[name], count)
-    return converted
+    pointwise = re.compile(r"image_encoder\.(.*\.(expand|project)|patch_embed\.\d|neck\.conv1)\.weight$")
+    return {name: t.flatten(1) if pointwise.match(name) else t for name, t in converted.items()}
 
 
 def convert_sam(state: Mapping[str, Tensor]) -> State:

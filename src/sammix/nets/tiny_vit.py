@@ -1,20 +1,20 @@
 """TinyViT, the image encoder of LiteMedSAM (Wu et al. 2022; Ma et al. 2024), written for speed on CPUs.
 
 All of it is frozen but for LoRA, so batch normalisation is a constant affine map: it is folded into the
-convolutions when weights are loaded (``sam_checkpoint.fold_batch_norm``) and does not appear here. Images and
-maps are kept with channels last in memory. Wide intermediate maps are never made whole where no gradient is
-needed: they are made in strips that fit the processor's cache, with the same result.
+convolutions when weights are loaded (``sam_checkpoint.fold_batch_norm``) and does not appear here. Maps have
+their channels last, (B, H, W, C), so that a 1×1 convolution is a linear layer. Where no gradient is needed, a
+CPU makes wide intermediate maps strip by strip, in its cache, with the same result.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-CACHE_ELEMENTS = 1 << 20  # of a wide intermediate strip; 4 MB in float32
+STRIP_BYTES = 4 << 20  # of the widest intermediate map of a strip
 
 
 class InvertedBottleneck(nn.Module):
@@ -25,31 +25,23 @@ class InvertedBottleneck(nn.Module):
     ) -> None:
         super().__init__()
         self.stride, self.residual = stride, residual
-        self.expand = nn.Conv2d(in_channels, hidden, 1)
+        self.expand = nn.Linear(in_channels, hidden)
         self.depthwise = nn.Conv2d(hidden, hidden, 3, stride, padding=(0, 1), groups=hidden)
-        self.project = nn.Conv2d(hidden, out_channels, 1)
+        self.project = nn.Linear(hidden, out_channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, in_channels, H, W) → (B, out_channels, ⌈H / stride⌉, ⌈W / stride⌉)."""
-        rows = (x.shape[2] - 1) // self.stride + 1
-        if x.requires_grad:
-            return self._strip(x, 0, rows)
-        height = max(1, CACHE_ELEMENTS // (x.shape[3] * self.stride * self.expand.out_channels))
-        images = [
-            torch.cat([self._strip(image, r, min(r + height, rows)) for r in range(0, rows, height)], dim=2)
-            for image in x[:, None]
-        ]
-        return torch.cat(images)
+        """(B, H, W, in_channels) → (B, ⌈H / stride⌉, ⌈W / stride⌉, out_channels)."""
+        rows = (x.shape[1] - 1) // self.stride + 1
+        height = _strip_height(x, self.expand.out_features) // self.stride
+        return _by_strips(self._rows, x, rows, height)
 
-    def _strip(self, x: Tensor, first: int, last: int) -> Tensor:
+    def _rows(self, x: Tensor, first: int, last: int) -> Tensor:
         """Rows ``first`` to ``last`` (excluded) of the output, from the input rows that they depend on."""
         top, bottom = first * self.stride - 1, (last - 1) * self.stride + 2
-        hidden = F.gelu(self.expand(x[:, :, max(top, 0) : bottom]))
-        above, below = max(-top, 0), max(bottom - x.shape[2], 0)
-        if above or below:
-            hidden = F.pad(hidden, (0, 0, above, below))
-        y: Tensor = self.project(F.gelu(self.depthwise(hidden)))
-        return F.gelu(y + x[:, :, first:last]) if self.residual else y
+        hidden = F.gelu(self.expand(x[:, max(top, 0) : bottom]))
+        hidden = F.pad(hidden, (0, 0, 0, 0, max(-top, 0), max(bottom - x.shape[1], 0)))
+        y: Tensor = self.project(F.gelu(_convolve(self.depthwise, hidden)))
+        return F.gelu(y + x[:, first:last]) if self.residual else y
 
 
 class WindowAttention(nn.Module):
@@ -58,6 +50,8 @@ class WindowAttention(nn.Module):
     The map is padded with zeros to whole windows, as in training; the padded tokens, all alike after the
     normalisation, are projected once.
     """
+
+    distance: Tensor
 
     def __init__(self, dim: int, heads: int, window: int) -> None:
         super().__init__()
@@ -68,11 +62,10 @@ class WindowAttention(nn.Module):
         self.bias_table = nn.Parameter(torch.zeros(heads, window * window))  # by |dy| · window + |dx|
         y, x = torch.arange(window * window) // window, torch.arange(window * window) % window
         distance = (y[:, None] - y).abs() * window + (x[:, None] - x).abs()
-        self.distance: Tensor
         self.register_buffer("distance", distance, persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, H, W, dim) → (B, H, W, dim)."""
+        """(B, H, W, dim) → (B, H, W, dim); rows are independent of others than those of their windows."""
         batch, height, width, dim = x.shape
         size = self.window
         down, right = -height % size, -width % size
@@ -88,7 +81,7 @@ class WindowAttention(nn.Module):
         mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=bias.to(q.dtype))
         mixed = mixed.view(batch, grid[1], grid[3], self.heads, size, size, -1).permute(0, 1, 4, 2, 5, 3, 6)
         mixed = mixed.reshape(batch, height + down, width + right, dim)
-        y: Tensor = self.proj(mixed[:, :height, :width])
+        y: Tensor = self.proj(mixed[:, :height, :width].contiguous())
         return y
 
 
@@ -118,38 +111,34 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, H, W, dim) → (B, H, W, dim)."""
-        x = x + self.attn(x)
-        x = self.local_conv(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
-        chunk = x[0].numel() if x.requires_grad else max(1, CACHE_ELEMENTS // self.mlp.fc1.out_features)
-        tokens = x.reshape(-1, x.shape[-1])
-        return torch.cat([part + self.mlp(part) for part in torch.split(tokens, chunk)]).view_as(x)
+        rows, window = x.shape[1], self.attn.window
+        whole_windows = _strip_height(x, 3 * x.shape[3]) // window * window
+        x = _by_strips(self._attend, x, rows, whole_windows or window)
+        x = _convolve(self.local_conv, x)
+        return _by_strips(self._mlp, x, rows, _strip_height(x, self.mlp.fc1.out_features))
+
+    def _attend(self, x: Tensor, first: int, last: int) -> Tensor:
+        x = x[:, first:last]
+        y: Tensor = self.attn(x)
+        return x + y
+
+    def _mlp(self, x: Tensor, first: int, last: int) -> Tensor:
+        x = x[:, first:last]
+        y: Tensor = self.mlp(x)
+        return x + y
 
 
-class ConvStage(nn.Module):
-    """Stage 0, all convolutions, and the step down to the next stage."""
+class Stage(nn.Module):
+    """Some blocks, then ``downsample`` to the next stage."""
 
-    def __init__(self, dim: int, depth: int, out_dim: int) -> None:
+    def __init__(self, blocks: Sequence[nn.Module], downsample: nn.Module) -> None:
         super().__init__()
-        self.blocks = nn.Sequential(*(InvertedBottleneck(dim, 4 * dim, dim, residual=True) for _ in range(depth)))
-        self.downsample = InvertedBottleneck(dim, out_dim, out_dim, stride=2)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, dim, H, W) → (B, out_dim, H/2, W/2)."""
-        y: Tensor = self.downsample(self.blocks(x))
-        return y
-
-
-class AttentionStage(nn.Module):
-    """Stages 1 to 3; ``downsample`` leads to the next stage."""
-
-    def __init__(self, dim: int, depth: int, heads: int, window: int, downsample: nn.Module) -> None:
-        super().__init__()
-        self.blocks = nn.Sequential(*(Block(dim, heads, window) for _ in range(depth)))
+        self.blocks = nn.Sequential(*blocks)
         self.downsample = downsample
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, dim, H, W) → whatever ``downsample`` makes of (B, dim, H, W)."""
-        y: Tensor = self.downsample(self.blocks(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2))
+        """(B, H, W, C) → whatever ``downsample`` makes of (B, H, W, C)."""
+        y: Tensor = self.downsample(self.blocks(x))
         return y
 
 
@@ -158,15 +147,14 @@ class Neck(nn.Module):
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
-        self.conv1 = nn.Conv2d(in_channels, out_channels, 1, bias=False)
+        self.conv1 = nn.Linear(in_channels, out_channels, bias=False)
         self.norm1 = nn.LayerNorm(out_channels, eps=1e-6)
         self.conv2 = nn.Conv2d(out_channels, out_channels, 3, padding=1, bias=False)
         self.norm2 = nn.LayerNorm(out_channels, eps=1e-6)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, in_channels, h, w) → (B, out_channels, h, w)."""
-        x = self.norm1(self.conv1(x).permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
-        y: Tensor = self.norm2(self.conv2(x).permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+        """(B, h, w, in_channels) → (B, h, w, out_channels)."""
+        y: Tensor = self.norm2(_convolve(self.conv2, self.norm1(self.conv1(x))))
         return y
 
 
@@ -197,22 +185,20 @@ class TinyViT(nn.Module):
         if not 0 <= trainable_from <= 4:
             raise ValueError(f"trainable_from is a stage, 0 to 4, not {trainable_from}")
         self.trainable_from = trainable_from
-        self.patch_embed = nn.Sequential(
-            nn.Conv2d(3, widths[0] // 2, 1), nn.GELU(), nn.Conv2d(widths[0] // 2, widths[0], 1)
-        )
-        self.stages = nn.ModuleList([ConvStage(widths[0], depths[0], widths[1])])
-        steps: tuple[nn.Module, ...] = (
-            InvertedBottleneck(widths[1], widths[2], widths[2], stride=2),
-            InvertedBottleneck(widths[2], widths[3], widths[3], stride=1),
-            nn.Identity(),
-        )
-        for i, step in enumerate(steps):
-            self.stages.append(AttentionStage(widths[i + 1], depths[i + 1], heads[i], windows[i], step))
+        first, *others = widths
+        self.patch_embed = nn.Sequential(nn.Linear(3, first // 2), nn.GELU(), nn.Linear(first // 2, first))
+        blocks: list[list[nn.Module]] = [
+            [InvertedBottleneck(first, 4 * first, first, residual=True) for _ in range(depths[0])]
+        ]
+        for dim, depth, count, window in zip(others, depths[1:], heads, windows, strict=True):
+            blocks.append([Block(dim, count, window) for _ in range(depth)])
+        steps: list[nn.Module] = [
+            InvertedBottleneck(before, after, after, stride)
+            for before, after, stride in zip(widths, others, (2, 2, 1), strict=False)
+        ]
+        self.stages = nn.ModuleList(map(Stage, blocks, [*steps, nn.Identity()]))
         self.neck = Neck(widths[3], embedding_dim)
         self.requires_grad_(False)
-        for parameter in self.parameters():
-            if parameter.ndim == 4:
-                parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
 
     @property
     def trainable_part(self) -> nn.ModuleList:
@@ -226,21 +212,44 @@ class TinyViT(nn.Module):
 
     @torch.no_grad()
     def frozen_features(self, images: Tensor) -> Tensor:
-        """(B, 1, S, S) in [0, 1] → (B, C, h, w), in the dtype of the frozen weights; no gradient."""
-        rgb = images.expand(-1, 3, -1, -1).to(next(self.patch_embed.parameters()).dtype)
-        x: Tensor = self.patch_embed(rgb.contiguous(memory_format=torch.channels_last))
+        """(B, 1, S, S) in [0, 1] → (B, h, w, C), in the dtype of the frozen weights; no gradient."""
+        gray = images.movedim(1, -1).to(next(self.patch_embed.parameters()).dtype)
+        x: Tensor = self.patch_embed(gray.repeat(1, 1, 1, 3))
         for stage in self.stages[: self.trainable_from]:
             x = stage(x)
         return x
 
     def embedding(self, features: Tensor) -> Tensor:
         """What ``frozen_features`` gave → (B, embedding_dim, S/4, S/4) float32."""
-        x = features.to(self.neck.conv1.weight.dtype).contiguous(memory_format=torch.channels_last)
+        x = features.to(self.neck.conv1.weight.dtype)
         for stage in self.stages[self.trainable_from :]:
             x = stage(x)
         y: Tensor = self.neck(x)
-        return y.float()
+        return y.movedim(-1, 1).float()
 
     def forward(self, images: Tensor) -> Tensor:
         """(B, 1, S, S) in [0, 1], S a multiple of 4 → (B, embedding_dim, S/4, S/4) float32."""
         return self.embedding(self.frozen_features(images))
+
+
+def _convolve(convolution: nn.Conv2d, x: Tensor) -> Tensor:
+    """A convolution on a map with channels last; the permuted tensors share memory."""
+    y: Tensor = convolution(x.permute(0, 3, 1, 2))
+    return y.permute(0, 2, 3, 1)
+
+
+def _strip_height(x: Tensor, channels: int) -> int:
+    """Rows of a strip whose widest map has the rows of ``x``, with ``channels`` a position."""
+    return STRIP_BYTES // (x.element_size() * x.shape[2] * channels)
+
+
+def _by_strips(function: Callable[[Tensor, int, int], Tensor], x: Tensor, rows: int, height: int) -> Tensor:
+    """Call ``function(x, first, last)`` for the output rows ``first`` to ``last`` and put them together.
+
+    One image and ``height`` rows at a time on a CPU without gradient, else all at once.
+    """
+    if torch.is_grad_enabled() or x.device.type != "cpu":
+        return function(x, 0, rows)
+    starts = range(0, rows, max(1, height))
+    strips = [function(image[None], r, min(r + starts.step, rows)).flatten(0, 1) for image in x for r in starts]
+    return torch.cat(strips).view(x.shape[0], rows, *strips[0].shape[1:])
