@@ -35,7 +35,7 @@ class ImageEncoder(Protocol):
         """Hold the frozen part, and its features, in ``dtype``."""
 
     def frozen_features(self, images: Tensor) -> Tensor:
-        """(B, 1, S, S) in [0, 1] → what the trained part begins from; no gradient, so it may be kept."""
+        """(B, 1, S, S) in [0, 1] → what the trained part begins from, (B, C, h, w); no gradient, so it may be kept."""
 
     def embedding(self, features: Tensor) -> Tensor:
         """What ``frozen_features`` gave → (B, D, S/stride, S/stride) float32."""

@@ -48,16 +48,16 @@ class SamViT(nn.Module):
 
     @torch.no_grad()
     def frozen_features(self, images: Tensor) -> Tensor:
-        """(B, 1, S, S) in [0, 1] → (B, S/16, S/16, C), in the dtype of the frozen weights; no gradient."""
+        """(B, 1, S, S) in [0, 1] → (B, C, S/16, S/16), in the dtype of the frozen weights; no gradient."""
         x: Tensor = (255 * images - self.mean) / self.std
         x = self.patch_embed(x.to(self.pos_embed.dtype)) + self.pos_embed
         for layer in self.layers[: self.trainable_from]:
             x = layer(x)
-        return x
+        return x.movedim(-1, 1)
 
     def embedding(self, features: Tensor) -> Tensor:
         """What ``frozen_features`` gave → (B, 256, S/16, S/16) float32."""
-        x = features.to(self.neck.conv1.weight.dtype)
+        x = features.movedim(1, -1).to(self.neck.conv1.weight.dtype)
         for layer in self.layers[self.trainable_from :]:
             x = layer(x)
         y: Tensor = self.neck(x)

@@ -212,16 +212,16 @@ class TinyViT(nn.Module):
 
     @torch.no_grad()
     def frozen_features(self, images: Tensor) -> Tensor:
-        """(B, 1, S, S) in [0, 1] → (B, h, w, C), in the dtype of the frozen weights; no gradient."""
+        """(B, 1, S, S) in [0, 1] → (B, C, h, w), in the dtype of the frozen weights; no gradient."""
         gray = images.movedim(1, -1).to(next(self.patch_embed.parameters()).dtype)
         x: Tensor = self.patch_embed(gray.repeat(1, 1, 1, 3))
         for stage in self.stages[: self.trainable_from]:
             x = stage(x)
-        return x
+        return x.movedim(-1, 1)
 
     def embedding(self, features: Tensor) -> Tensor:
         """What ``frozen_features`` gave → (B, embedding_dim, S/4, S/4) float32."""
-        x = features.to(self.neck.conv1.weight.dtype)
+        x = features.movedim(1, -1).to(self.neck.conv1.weight.dtype)
         for stage in self.stages[self.trainable_from :]:
             x = stage(x)
         y: Tensor = self.neck(x)
