@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pytest
+
+from sammix.errors import InputError
+from sammix.readers import find_inputs, open_dataset
+from sammix.readers.layouts import dicom_folders
+
+
+def test_nothing_there_lists_what_was_looked_for(tmp_path):
+    (tmp_path / "notes.txt").write_text("no scans")
+    with pytest.raises(InputError) as error:
+        open_dataset(tmp_path)
+    for layout in ("slices.csv", "LiTS", "Decathlon", "nnU-Net", "TotalSegmentator", "DICOM", "plain folder"):
+        assert layout in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_path_that_is_no_folder(tmp_path):
+    with pytest.raises(InputError, match="there is no such file or folder"):
+        open_dataset(tmp_path / "gone")
+    (tmp_path / "ct.nii").write_bytes(b"")
+    with pytest.raises(InputError, match="is a file"):
+        open_dataset(tmp_path / "ct.nii")
+
+
+def test_inputs_are_scans_and_never_masks(tmp_path, hu, write_nifti, write_series, write_picture):
+    one = write_nifti(tmp_path / "one.nii.gz", hu)
+    write_nifti(tmp_path / "one_seg.nii.gz", (hu > 0).astype(np.uint8))
+    picture = write_picture(tmp_path / "deep/er/slice.png", np.eye(9, dtype=np.uint8))
+    series = write_series(tmp_path / "deep/series")
+    (tmp_path / ".cache").mkdir()
+    write_nifti(tmp_path / ".cache/old.nii", hu)
+    assert find_inputs(tmp_path) == [one, picture, series]
+    assert find_inputs(one) == [one]
+    assert find_inputs(series) == [series]
+    assert find_inputs(series / "001.dcm") == [series / "001.dcm"]
+    with pytest.raises(InputError, match="there is no such file or folder"):
+        find_inputs(tmp_path / "gone")
+
+
+def test_inputs_of_a_layout(tmp_path, hu, write_nifti):
+    ct = write_nifti(tmp_path / "s0001/ct.nii.gz", hu)
+    write_nifti(tmp_path / "s0001/segmentations/liver.nii.gz", (hu > 0).astype(np.uint8))
+    assert find_inputs(tmp_path) == [ct]
+
+
+def test_a_damaged_dicom_file_is_still_an_input(tmp_path, write_series):
+    folder = write_series(tmp_path / "ct", n=1)
+    (folder / "001.dcm").write_bytes(bytes(128) + b"DICM" + b"\x02\x00\x00\x00UL\x04\x00\x10\x00")
+    assert find_inputs(tmp_path) == [folder]
+
+
+def test_a_folder_inside_that_may_not_be_read(tmp_path, monkeypatch):
+    def locked(root, organ):
+        raise PermissionError(13, "Permission denied", str(root / "locked"))
+
+    monkeypatch.setattr(dicom_folders, "open_layout", locked)
+    with pytest.raises(InputError, match=r"locked: cannot be opened \(Permission denied\)"):
+        open_dataset(tmp_path)
+
+
+def test_no_voxel_is_read(tmp_path, write_nifti):
+    """Opening looks at names only: what is inside may be anything."""
+    for n in range(300):
+        (tmp_path / f"volume-{n}.nii").write_bytes(b"not even NIfTI")
+    start = time.perf_counter()
+    assert len(open_dataset(tmp_path).cases) == 300
+    assert time.perf_counter() - start < 2
+
+
+def test_real_data(real_data):
+    layouts = {
+        "liver-slices": ("slice table", 976),
+        "totalsegmentator": ("TotalSegmentator", 1),
+        "chaos-ct-3": ("DICOM folders", 1),
+        "dicom-jpeg2000": ("DICOM folders", 1),
+        "dicom-seg": ("plain folder", 1),
+    }
+    for name, expected in layouts.items():
+        dataset = open_dataset(real_data / name)
+        assert (dataset.layout, len(dataset.cases)) == expected
+    assert find_inputs(real_data / "dicom-seg") == [real_data / "dicom-seg/ct"]
+    assert find_inputs(real_data / "chaos-ct-3/dicom") == [real_data / "chaos-ct-3/dicom"]
