@@ -77,6 +77,8 @@ def test_where_it_is_split_changes_nothing(make: Make, images: Tensor, trainable
     encoder, whole = make(0, trainable_from), make(0, 0)
     features = encoder.frozen_features(images)
     assert not features.requires_grad
+    assert features.ndim == 4
+    assert features.shape[2] == features.shape[3]
     torch.testing.assert_close(encoder.embedding(features), whole(images), atol=1e-5, rtol=1e-5)
 
 
