@@ -72,9 +72,7 @@ def is_boundary(mask: Mask, point: NDArray[Any]) -> bool:
         pytest.param(square(0, 0, 1), square(255, 255, 1), 0.0, 255 * math.sqrt(2), 0.0, id="corners"),
     ],
 )
-def test_by_hand(
-    pred: Mask, truth: Mask, overlap: float | None, distance: float | None, surface: float | None
-) -> None:
+def test_by_hand(pred: Mask, truth: Mask, overlap: float | None, distance: float | None, surface: float | None) -> None:
     assert dice(pred, truth) == overlap
     assert hausdorff(pred, truth) == (None if distance is None else pytest.approx(distance))
     assert hausdorff(pred, truth, percentile=95) == (None if distance is None else pytest.approx(distance))
@@ -188,7 +186,7 @@ def test_masks_of_two_shapes_are_refused() -> None:
 def test_auc_equals_the_share_of_ordered_pairs(scored: list[tuple[int, bool]]) -> None:
     positive = [score for score, label in scored if label]
     negative = [score for score, label in scored if not label]
-    area = roc_auc([score for score, _ in scored], [label for _, label in scored])
+    area = roc_auc([label for _, label in scored], [score for score, _ in scored])
     if not positive or not negative:
         assert area is None
     else:
@@ -197,7 +195,7 @@ def test_auc_equals_the_share_of_ordered_pairs(scored: list[tuple[int, bool]]) -
 
 
 def test_detection_by_hand() -> None:
-    found = detection([0.9, 0.5, 0.4, 0.6, 0.1], [1, 1, 1, 0, 0])
+    found = detection([1, 1, 1, 0, 0], [0.9, 0.5, 0.4, 0.6, 0.1])
     assert found.accuracy == pytest.approx(3 / 5)
     assert found.sensitivity == pytest.approx(2 / 3)
     assert found.specificity == pytest.approx(1 / 2)
@@ -205,7 +203,7 @@ def test_detection_by_hand() -> None:
 
 
 def test_detection_of_one_class_leaves_out_what_it_cannot_know() -> None:
-    found = detection([0.9, 0.2], [1, 1])
+    found = detection([1, 1], [0.9, 0.2])
     assert (found.accuracy, found.sensitivity, found.specificity) == (0.5, 0.5, None)
     assert detection([], []).accuracy is None
 

@@ -136,10 +136,12 @@ def box_iou(a: ArrayLike, b: ArrayLike) -> float:
     return overlap / (areas - overlap)
 
 
-def roc_auc(score: ArrayLike, label: ArrayLike) -> float | None:
+def roc_auc(label: ArrayLike, score: ArrayLike) -> float | None:
     """Area under the ROC curve by ranks (Mann-Whitney), ties counting half; None where one class is absent.
 
-    >>> roc_auc([0.1, 0.5, 0.5, 0.9], [0, 0, 1, 1])
+    The order of arguments is scikit-learn's.
+
+    >>> roc_auc([0, 0, 1, 1], [0.1, 0.5, 0.5, 0.9])
     0.875
     """
     truth = np.asarray(label) > 0
@@ -160,9 +162,9 @@ class Detection:
     f1: float | None
 
 
-def detection(score: ArrayLike, label: ArrayLike, threshold: float = 0.5) -> Detection:
-    """Scores of ``threshold`` or more are a yes; labels are 1 or 0."""
-    yes, truth = np.asarray(score, float) >= threshold, np.asarray(label) > 0
+def detection(label: ArrayLike, score: ArrayLike, threshold: float = 0.5) -> Detection:
+    """Labels are 1 or 0; scores of ``threshold`` or more are a yes."""
+    truth, yes = np.asarray(label) > 0, np.asarray(score, float) >= threshold
     hits, false_alarms = int((yes & truth).sum()), int((yes & ~truth).sum())
     positive, negative = int(truth.sum()), int((~truth).sum())
     rejected = negative - false_alarms

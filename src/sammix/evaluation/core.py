@@ -1,0 +1,94 @@
+"""The loop: slices through the network, each against its truth, and the figures of them all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from itertools import groupby
+from operator import attrgetter
+
+import numpy as np
+
+from sammix.errors import SammixError
+from sammix.evaluation.gallery import Exhibit, Gallery
+from sammix.evaluation.results import run_network
+from sammix.evaluation.rows import Mask, SliceRow, VolumeRow, gated_mask, score_slice, score_volume
+from sammix.evaluation.schema import Failure, Metrics, Protocol
+from sammix.evaluation.stacks import EvaluationStack
+from sammix.evaluation.summary import summarise
+from sammix.segmenter import Segmenter
+
+
+@dataclass
+class Notes:
+    """What went wrong, or may have, on the way: cases that could not be read, and doubts about those that were."""
+
+    failures: list[Failure] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What an evaluation found."""
+
+    metrics: Metrics
+    slices: list[SliceRow]
+    volumes: list[VolumeRow]
+    exhibits: list[Exhibit]
+
+
+def evaluate_stacks(
+    segmenter: Segmenter,
+    stacks: Iterable[EvaluationStack],
+    protocol: Protocol,
+    batch_size: int,
+    notes: Notes,
+) -> Evaluation:
+    """Evaluate stacks one after the other; only rows and a few pictures stay in memory.
+
+    Args:
+        stacks: may be lazy, and may add to ``notes`` while it is read.
+
+    Raises:
+        SammixError: there was no slice at all.
+    """
+    rows: list[SliceRow] = []
+    volumes: list[VolumeRow] = []
+    gallery = Gallery()
+    sources: set[str] = set()
+    results = run_network(segmenter, stacks, batch_size)
+    for stack, of_stack in groupby(results, key=attrgetter("stack")):
+        masks: list[Mask] = []
+        for result in of_stack:
+            sources.add(result.prompt)
+            if stack.scan is not None:
+                masks.append(gated_mask(result, stack.scan, segmenter.preprocess))
+            if result.counts:
+                row, shown = score_slice(result, segmenter.preprocess)
+                rows.append(row)
+                gallery.offer(row, shown)
+        if stack.scan is not None and (volume := score_volume(stack, stack.scan, np.stack(masks))):
+            volumes.append(volume)
+        notes.warnings += [f"{stack.case}: {warning}" for warning in stack.warnings]
+    if not rows:
+        raise SammixError(_nothing_done(protocol.dataset, notes))
+    notes.warnings += _contradictions(rows)
+    metrics = summarise(protocol, sources.pop(), rows, volumes, notes.failures, notes.warnings)
+    return Evaluation(metrics, rows, volumes, gallery.choose())
+
+
+def _contradictions(rows: list[SliceRow]) -> list[str]:
+    return [
+        f"{row.case}, slice {row.slice}: labelled as free of the organ, but its mask is not empty"
+        for row in rows
+        if row.label == 0 and row.truth_px
+    ]
+
+
+def _nothing_done(dataset: str, notes: Notes) -> str:
+    if notes.failures:
+        first = notes.failures[0]
+        return (
+            f"{dataset}: none of {len(notes.failures)} cases could be evaluated; the first: {first.problem}"
+        )
+    return f"{dataset}: there is no slice to evaluate; give scans with masks, or slices with yes/no labels"

@@ -1,0 +1,146 @@
+"""What a network says of each slice: automatically, and then, for reference, with other prompts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import chain, islice
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from sammix.errors import SammixError
+from sammix.evaluation.schema import GRID
+from sammix.evaluation.stacks import EvaluationStack
+from sammix.metrics import mask_box
+from sammix.segmenter import Segmenter, SlicePrediction
+
+Plane = NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class SliceResult:
+    """One slice and all that the network says of it; planes are (S, S) in [0, 1] on the network's grid.
+
+    Attributes:
+        stack, position: which slice of which stack.
+        automatic: the mask's probability from the network's own prompts, before any gate.
+        presence: the classifier's probability that the slice shows the organ.
+        prompt: where the automatic prompts came from.
+        cam: the activation map; None where the network has none.
+        box: (4,) px, inclusive; None where the network used none.
+        oracle_box, no_prompt: probabilities under other prompts; None where the truth is unknown or empty, where
+            the slice does not count, and for networks without prompts.
+    """
+
+    stack: EvaluationStack
+    position: int
+    automatic: Plane
+    presence: float
+    prompt: str
+    cam: Plane | None
+    box: NDArray[np.float32] | None
+    oracle_box: Plane | None
+    no_prompt: Plane | None
+
+    @property
+    def counts(self) -> bool:
+        """Whether the slice enters figures by slice."""
+        return self.stack.counts(self.position)
+
+
+@dataclass(frozen=True)
+class _Item:
+    stack: EvaluationStack
+    position: int
+
+    @property
+    def true_box(self) -> NDArray[np.float32] | None:
+        """On the protocol's grid; None where the slice does not count or its truth is unknown or empty."""
+        return mask_box(self.stack.masks[self.position]) if self.stack.counts(self.position) else None
+
+
+def run_network(
+    segmenter: Segmenter, stacks: Iterable[EvaluationStack], batch_size: int
+) -> Iterator[SliceResult]:
+    """Results in the slices' order. Batches reach over stacks, so that single slices run together too.
+
+    The automatic masks of a batch are made before its truth is looked at.
+
+    Raises:
+        SammixError: the network's output is not finite, or its automatic prompt was given from outside.
+    """
+    items = chain.from_iterable((_Item(stack, i) for i in range(len(stack))) for stack in stacks)
+    while batch := tuple(islice(items, batch_size)):
+        yield from _run_batch(segmenter, batch)
+
+
+@torch.inference_mode()
+def _run_batch(segmenter: Segmenter, batch: tuple[_Item, ...]) -> list[SliceResult]:
+    images = np.stack([item.stack.images[item.position] for item in batch])
+    encoding = segmenter.encode(torch.from_numpy(images)[:, None])
+    automatic = segmenter.segment(encoding, prompt="cam")
+    _check(segmenter, automatic)
+    cams, boxes = _planes(automatic.cam), _planes(automatic.box)
+    masks = _planes(automatic.probability)
+    presence = automatic.presence.float().cpu().tolist()
+    oracle, unprompted = _references(segmenter, encoding, batch) if boxes is not None else (None, None)
+    return [
+        SliceResult(
+            stack=item.stack,
+            position=item.position,
+            automatic=masks[i],
+            presence=presence[i],
+            prompt=automatic.prompt,
+            cam=None if cams is None else cams[i],
+            box=None if boxes is None else boxes[i],
+            oracle_box=None if oracle is None or item.true_box is None else oracle[i],
+            no_prompt=None if unprompted is None or item.true_box is None else unprompted[i],
+        )
+        for i, item in enumerate(batch)
+    ]
+
+
+def _references(
+    segmenter: Segmenter, encoding: Any, batch: tuple[_Item, ...]
+) -> tuple[Plane | None, Plane | None]:
+    """Masks from true boxes and from no prompt, where any slice of the batch has truth to compare with."""
+    true_boxes = [item.true_box for item in batch]
+    if all(box is None for box in true_boxes):
+        return None, None
+    frame = np.array(
+        [0, 0, GRID - 1, GRID - 1], np.float32
+    )  # stands in where there is no truth; its mask is dropped
+    boxes = np.stack([frame if box is None else box for box in true_boxes])
+    given = torch.from_numpy(rescale_boxes(boxes, GRID, segmenter.preprocess.size))
+    oracle = segmenter.segment(encoding, boxes=given, prompt="box")
+    unprompted = segmenter.segment(encoding, prompt="none")
+    return _planes(oracle.probability), _planes(unprompted.probability)
+
+
+def rescale_boxes(boxes: NDArray[np.float32], side: int, new_side: int) -> NDArray[np.float32]:
+    """Inclusive boxes (..., 4) from a grid of ``side`` px to one of ``new_side``: their outer edges are scaled.
+
+    >>> rescale_boxes(np.array([0, 0, 255, 127], np.float32), 256, 64).tolist()
+    [0.0, 0.0, 63.0, 31.0]
+    """
+    ends = np.array([0, 0, 1, 1], np.float32)
+    return ((boxes + ends) * (new_side / side) - ends).astype(np.float32)
+
+
+def _check(segmenter: Segmenter, automatic: SlicePrediction) -> None:
+    if automatic.prompt == "box":
+        raise SammixError(
+            f"{segmenter.name}: its automatic masks came from given boxes; that is no evaluation"
+        )
+    if not (torch.isfinite(automatic.probability).all() and torch.isfinite(automatic.presence).all()):
+        raise SammixError(
+            f"{segmenter.name}: its output has NaN or infinite values; its training has diverged"
+        )
+
+
+def _planes(values: Tensor | None) -> Any:
+    return None if values is None else values.float().cpu().numpy()

@@ -1,0 +1,199 @@
+"""A slice's or a scan's result against its truth, as a row of a table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sammix.evaluation.results import Plane, SliceResult, rescale_boxes
+from sammix.evaluation.schema import GATE, GRID, THRESHOLD, TOLERANCE_MM
+from sammix.evaluation.stacks import EvaluationStack, Scan
+from sammix.metrics import box_iou, compare_surfaces, dice, mask_box
+from sammix.slices.extract import UNKNOWN
+from sammix.slices.preprocess import Preprocess
+
+Mask = NDArray[np.bool_]
+SCORES = ("automatic", "gated", "no_prompt", "oracle_box")
+
+
+@dataclass(frozen=True)
+class Score:
+    """A mask against a truth that is not empty, on the 256² grid."""
+
+    dice: float
+    hausdorff_px: float
+    hausdorff95_px: float
+    missed: bool
+
+    @classmethod
+    def of(cls, pred: Mask, truth: Mask) -> Score:
+        """Compare; an empty ``pred`` is a miss and gets the worst values there are."""
+        overlap, surfaces = dice(pred, truth), compare_surfaces(pred, truth)
+        distance, distance95 = surfaces.hausdorff(), surfaces.hausdorff(95)
+        if overlap is None or distance is None or distance95 is None:
+            raise ValueError("a slice without the organ in its truth has no score")
+        return cls(overlap, distance, distance95, missed=not pred.any())
+
+
+@dataclass(frozen=True)
+class SliceRow:
+    """All that is known of one slice. ``None``: not measured, because the truth is unknown or empty.
+
+    Attributes:
+        slice: position in the scan, from its inferior end; 0 for single pictures.
+        label: 1 the organ is there, 0 it is not, None unknown.
+        presence: the classifier's probability.
+        truth_px: area of the truth on the 256² grid; predicted_px: of the automatic mask, before the gate.
+        box_iou, cam_dice: of the automatic prompts.
+        automatic, gated, no_prompt, oracle_box: scores, the last with a box from the truth.
+    """
+
+    case: str
+    patient: str
+    source: str
+    slice: int
+    label: int | None
+    presence: float
+    truth_px: int | None
+    predicted_px: int
+    box_iou: float | None
+    cam_dice: float | None
+    automatic: Score | None
+    gated: Score | None
+    no_prompt: Score | None
+    oracle_box: Score | None
+
+    def flat(self) -> dict[str, Any]:
+        """Column → value, a score's parts as ``automatic_dice`` and so on."""
+        record = {field.name: getattr(self, field.name) for field in fields(self) if field.name not in SCORES}
+        for name in SCORES:
+            score = getattr(self, name)
+            parts = dict.fromkeys(field.name for field in fields(Score)) if score is None else asdict(score)
+            record |= {f"{name}_{part}": value for part, value in parts.items()}
+        return record
+
+
+@dataclass(frozen=True)
+class VolumeRow:
+    """A whole scan's gated mask against its truth, on the scan's own grid."""
+
+    case: str
+    patient: str
+    source: str
+    slices: int
+    truth_ml: float
+    predicted_ml: float
+    dice: float
+    hausdorff95_mm: float
+    surface_dice_2mm: float
+    missed: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Shown:
+    """The planes of a scored slice on the 256² grid, for a picture: CT, truth, masks, prompts."""
+
+    ct: Plane
+    truth: Mask
+    prediction: Mask
+    cam: Plane | None
+    box: NDArray[np.float32] | None
+
+
+def score_slice(result: SliceResult, preprocess: Preprocess) -> tuple[SliceRow, Shown]:
+    """Compare one slice with its truth on the protocol's grid."""
+    stack, at = result.stack, result.position
+    truth = stack.masks[at] > 0
+    scored = bool(stack.has_mask[at] and truth.any())
+    automatic = _on_grid(result.automatic, preprocess) >= THRESHOLD
+    cam = None if result.cam is None else _on_grid(result.cam, preprocess)
+    box = None if result.box is None else rescale_boxes(result.box, preprocess.size, GRID)
+    gated = automatic & (result.presence >= GATE)
+
+    def score(mask: Mask | None) -> Score | None:
+        return Score.of(mask, truth) if scored and mask is not None else None
+
+    def reference(probability: Plane | None) -> Mask | None:
+        return None if probability is None else _on_grid(probability, preprocess) >= THRESHOLD
+
+    true_box = mask_box(truth) if scored else None
+    row = SliceRow(
+        case=stack.case,
+        patient=stack.patient,
+        source=stack.source,
+        slice=int(stack.index[at]),
+        label=None if stack.labels[at] == UNKNOWN else int(stack.labels[at]),
+        presence=result.presence,
+        truth_px=_truth_area(truth, bool(stack.has_mask[at]), int(stack.labels[at])),
+        predicted_px=int(automatic.sum()),
+        box_iou=box_iou(box, true_box) if box is not None and true_box is not None else None,
+        cam_dice=dice(cam >= THRESHOLD, truth) if cam is not None and scored else None,
+        automatic=score(automatic),
+        gated=score(gated),
+        no_prompt=score(reference(result.no_prompt)),
+        oracle_box=score(reference(result.oracle_box)),
+    )
+    return row, Shown(_on_grid(stack.images[at], preprocess), truth, automatic, cam, box)
+
+
+def gated_mask(result: SliceResult, scan: Scan, preprocess: Preprocess) -> Mask:
+    """The gated mask (H, W) of one slice on its scan's own pixels."""
+    shape = (scan.truth.shape[1], scan.truth.shape[2])
+    if result.presence < GATE:
+        return np.zeros(shape, bool)
+    probability = preprocess.restore(result.automatic[None], shape, scan.spacing[1:])[0]
+    mask: Mask = probability >= THRESHOLD
+    return mask
+
+
+def score_volume(stack: EvaluationStack, scan: Scan, pred: Mask) -> VolumeRow | None:
+    """Compare a scan's mask, (n, H, W) like ``scan.truth``, with its truth; None where both are empty."""
+    overlap, surfaces = dice(pred, scan.truth), compare_surfaces(pred, scan.truth, scan.spacing)
+    distance, within = surfaces.hausdorff(95), surfaces.dice(TOLERANCE_MM)
+    if overlap is None or distance is None or within is None:
+        return None
+    voxel_ml = float(np.prod(scan.spacing)) / 1000
+    return VolumeRow(
+        case=stack.case,
+        patient=stack.patient,
+        source=stack.source,
+        slices=len(pred),
+        truth_ml=float(scan.truth.sum() * voxel_ml),
+        predicted_ml=float(pred.sum() * voxel_ml),
+        dice=overlap,
+        hausdorff95_mm=distance,
+        surface_dice_2mm=within,
+        missed=not pred.any(),
+    )
+
+
+def _on_grid(plane: Plane, preprocess: Preprocess) -> Plane:
+    """A plane of the network's grid on the protocol's."""
+    on_grid: Plane = preprocess.restore(plane[None], (GRID, GRID))[0]
+    return on_grid
+
+
+def _truth_area(truth: Mask, has_mask: bool, label: int) -> int | None:
+    """In px; 0 without a mask where the label says that there is none; else unknown."""
+    if has_mask:
+        return int(truth.sum())
+    return 0 if label == 0 else None
+
+
+def table(rows: Iterable[SliceRow | VolumeRow]) -> Iterator[dict[str, Any]]:
+    """Rows as records for a CSV file: numbers rounded to what they mean, None as an empty cell."""
+    for row in rows:
+        record = row.flat() if isinstance(row, SliceRow) else vars(row)
+        yield {name: _cell(value) for name, value in record.items()}
+
+
+def _cell(value: Any) -> Any:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return int(value)
+    return round(value, 6) if isinstance(value, float) else value

@@ -1,0 +1,134 @@
+"""Charts as SVG to be set into a page. Their colours are the page's CSS variables, so dark mode suits them too."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from io import StringIO
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+DIAGONAL = 256 * np.sqrt(2)
+MOST_POINTS = 1500
+# Stand-ins that matplotlib draws with, and what the page puts in their place.
+INK, RULE, FILL, POINT = "#010203", "#040506", "#070809", "#0a0b0c"
+_THEME = {INK: "var(--ink)", RULE: "var(--rule)", FILL: "var(--box)", POINT: "var(--accent)"}
+_STYLE: Any = {
+    "svg.fonttype": "none",
+    "text.parse_math": False,
+    "font.size": 10,
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": RULE,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.spines.left": False,
+    "ytick.left": False,
+    "grid.color": RULE,
+    "grid.linewidth": 0.6,
+    "axes.axisbelow": True,
+}
+
+
+@dataclass(frozen=True)
+class Series:
+    """A named row of a box plot, a value a slice."""
+
+    name: str
+    values: Sequence[float]
+
+
+def dice_boxes(series: Sequence[Series]) -> str:
+    """Box plots of per-slice Dice, a row for each series, as in the paper's figure 2. Returns ``<svg>``."""
+
+    def draw(axes: Axes) -> None:
+        _boxes(axes, series)
+        axes.set(xlim=(-0.02, 1.02), xlabel="Dice of a slice")
+
+    return _svg(draw, height=_box_height(series), name="dice")
+
+
+def hausdorff_boxes(series: Sequence[Series]) -> str:
+    """Box plots of per-slice Hausdorff distance in px on a scale that widens what is near. Returns ``<svg>``."""
+
+    def draw(axes: Axes) -> None:
+        _boxes(axes, series)
+        axes.axvline(DIAGONAL, color=INK, linestyle=(0, (2, 2)), linewidth=0.8)
+        axes.set_xscale("symlog", linthresh=3)
+        ticks = [0, 1, 2, 3, 10, 30, 100]
+        axes.set_xticks([*ticks, DIAGONAL], [*map(str, ticks), "missed"], minor=False)
+        axes.minorticks_off()
+        axes.set(xlim=(-0.1, 400), xlabel="Hausdorff distance of a slice (px)")
+
+    return _svg(draw, height=_box_height(series), name="hausdorff")
+
+
+def dice_by_area(area_px: Sequence[int], dice: Sequence[float]) -> str:
+    """Per-slice Dice against the truth's area: small sections are the hard ones. Returns ``<svg>``."""
+    area, values = np.asarray(area_px, float), np.asarray(dice, float)
+    if len(area) > MOST_POINTS:
+        shown = np.random.default_rng(0).choice(len(area), MOST_POINTS, replace=False)
+        area, values = area[shown], values[shown]
+
+    def draw(axes: Axes) -> None:
+        axes.scatter(area, values, s=16, color=POINT, linewidths=0, alpha=0.55)
+        axes.set_xscale("log")
+        axes.set(ylim=(-0.03, 1.03), xlabel="liver in the slice (px at 256²)", ylabel="Dice of a slice")
+        axes.grid(axis="y")
+        axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+        axes.minorticks_off()
+
+    return _svg(draw, height=2.4, name="area")
+
+
+def _boxes(axes: Axes, series: Sequence[Series]) -> None:
+    known = [one for one in series if len(one.values)]
+    axes.boxplot(
+        [list(one.values) for one in known][::-1],
+        orientation="horizontal",
+        widths=0.55,
+        patch_artist=True,
+        showmeans=True,
+        boxprops={"facecolor": FILL, "edgecolor": INK, "linewidth": 0.9},
+        whiskerprops={"color": INK, "linewidth": 0.9},
+        capprops={"color": INK, "linewidth": 0.9},
+        medianprops={"color": INK, "linewidth": 2.0},
+        meanprops={"marker": "D", "markersize": 4.5, "markerfacecolor": INK, "markeredgecolor": INK},
+        flierprops={
+            "marker": "o",
+            "markersize": 3,
+            "markerfacecolor": "none",
+            "markeredgecolor": INK,
+            "alpha": 0.6,
+        },
+    )
+    axes.set_yticks(range(1, len(known) + 1), [one.name for one in known][::-1])
+    axes.grid(axis="x")
+
+
+def _box_height(series: Sequence[Series]) -> float:
+    return 0.8 + 0.4 * len(series)
+
+
+def _svg(draw: Callable[[Axes], None], height: float, name: str) -> str:
+    """Draw on one pair of axes and hand out the bare ``<svg>`` element.
+
+    ``name`` salts the ids within, which would else be the same in every figure of a page.
+    """
+    with mpl.rc_context(_STYLE | {"svg.hashsalt": name}):
+        figure = Figure(figsize=(4.1, height), layout="constrained")
+        draw(figure.add_subplot())
+        buffer = StringIO()
+        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    svg = buffer.getvalue()
+    svg = svg[svg.index("<svg") :]
+    for stand_in, variable in _THEME.items():
+        svg = svg.replace(stand_in, variable)
+    return re.sub(r' (width|height)="[^"]*pt"', "", svg, count=2)

@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from sammix.errors import SammixError
+from sammix.evaluation.stacks import choose_split, read_stack, rows_by_case, table_stack
+from sammix.readers.dataset import Case
+from sammix.slices.preprocess import Preprocess
+from sammix.slices.table import SliceTable
+from sammix.volume import Volume
+
+
+class DrawnCase(Case):
+    """A case whose scan is made here: 10 axial slices of 40 × 40, the organ in the upper five."""
+
+    def read(self) -> Volume:
+        return Volume(np.full((10, 40, 40), 40, np.int16), AXIAL, trusted_geometry=self.source == "trusted")
+
+    def read_mask(self, volume: Volume) -> Volume | None:
+        if self.mask is None:
+            return None
+        mask = np.zeros((10, 40, 40), np.uint8)
+        mask[5:, 10:20, 5:25] = 1
+        return replace(volume, array=mask, warnings=("the mask was resampled",))
+
+
+# (slice, row, column) pointing up, back and left, in RAS+
+AXIAL = np.array([[0, 0, -0.7, 0], [0, -0.7, 0, 0], [3.0, 0, 0, 0], [0, 0, 0, 1]])
+
+
+def case(mask: bool = True, label: int | None = None, trusted: bool = True) -> Case:
+    source = "trusted" if trusted else "picture"
+    return DrawnCase("c", Path("c"), Path("m") if mask else None, "p", source, label=label)
+
+
+def test_a_scan_with_trusted_geometry_is_kept_whole_for_millimetres() -> None:
+    found = read_stack(case(), Preprocess(size=64), middle_fraction=0.4)
+    assert found.images.shape == (10, 64, 64)
+    assert found.masks.shape == (10, 256, 256)
+    assert [i for i in range(10) if found.counts(i)] == [3, 4, 5, 6]
+    assert found.labels.tolist() == [0] * 5 + [1] * 5
+    assert found.scan is not None
+    assert found.scan.truth.shape == (10, 40, 40)
+    assert found.scan.spacing == pytest.approx((3, 0.7, 0.7))
+    assert found.warnings == ("the mask was resampled",)
+
+
+@pytest.mark.parametrize("known", [{"trusted": False}, {"mask": False, "label": 1}])
+def test_what_is_not_measured_in_mm_is_cut_to_its_middle(known: dict[str, Any]) -> None:
+    found = read_stack(case(**known), Preprocess(), middle_fraction=0.4)
+    assert found.scan is None
+    assert found.index.tolist() == [3, 4, 5, 6]
+    assert all(found.counts(i) for i in range(4))
+
+
+def test_the_truth_keeps_its_place_on_the_protocols_grid() -> None:
+    found = read_stack(case(), Preprocess(size=64))
+    rows, columns = np.nonzero(found.masks[7])
+    assert (rows.min(), rows.max(), columns.min(), columns.max()) == (64, 127, 32, 159)
+
+
+def test_a_given_label_wins_and_without_any_it_is_unknown() -> None:
+    assert set(read_stack(case(label=1), Preprocess()).labels.tolist()) == {1}
+    assert set(read_stack(case(mask=False), Preprocess()).labels.tolist()) == {-1}
+    assert not read_stack(case(mask=False), Preprocess()).has_mask.any()
+
+
+def table(cases: list[str]) -> SliceTable:
+    n = len(cases)
+
+    def text(value: str) -> NDArray[np.str_]:
+        return np.full(n, value)
+
+    return SliceTable(
+        images=np.arange(n, dtype=np.float16)[:, None, None] * np.ones((1, 16, 16), np.float16),
+        masks=np.ones((n, 16, 16), np.uint8), case=np.array(cases), patient=text("p"), source=text("s"),
+        split=text("test"), index=np.arange(n, dtype=np.int32), label=np.ones(n, np.int8),
+        has_mask=np.ones(n, bool), preprocess=Preprocess(size=16), name="n", organ="liver", fingerprint="f",
+    )  # fmt: skip
+
+
+def test_rows_of_a_store_are_grouped_by_case_in_ascending_order() -> None:
+    """HDF5 takes rows in ascending order only."""
+    mixed = table(["b", "a", "b", "a", "c"])
+    groups = rows_by_case(mixed, np.array([4, 3, 2, 1, 0]))
+    assert [group.tolist() for group in groups] == [[1, 3], [0, 2], [4]]
+    assert rows_by_case(mixed, np.array([], np.int64)) == []
+
+
+def test_a_stack_of_a_store_holds_its_rows() -> None:
+    found = table_stack(table(["b", "a", "b"]), np.array([0, 2]))
+    assert (found.case, found.index.tolist(), found.images[:, 0, 0].tolist()) == ("b", [0, 2], [0.0, 2.0])
+    assert found.masks.shape == (2, 256, 256)
+    assert found.masks.all()
+    assert found.scan is None
+
+
+@pytest.mark.parametrize(
+    ("known", "asked", "chosen"),
+    [
+        ({"train", "test", None}, None, "test"),
+        ({None}, None, "all"),
+        ({""}, None, "all"),
+        ({"train", "test"}, "train", "train"),
+        ({"train", "test"}, "all", "all"),
+    ],
+)
+def test_choice_of_split(known: set[str | None], asked: str | None, chosen: str) -> None:
+    assert choose_split(known, asked, "data") == chosen
+
+
+def test_data_with_splits_but_no_test_split_must_be_told_which() -> None:
+    with pytest.raises(SammixError, match=r"'test'.*train, val.*'all'"):
+        choose_split({"train", "val"}, None, "data")

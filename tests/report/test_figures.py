@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+import re
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+
+from sammix.report.figures import Series, dice_boxes, dice_by_area, hausdorff_boxes
+
+RNG = np.random.default_rng(0)
+SERIES = [Series("Automatic", RNG.random(50).tolist()), Series("A $ & <b>", [0.0, 1.0]), Series("one", [0.5])]
+CHARTS = {
+    "dice": lambda: dice_boxes(SERIES),
+    "hausdorff": lambda: hausdorff_boxes([Series("Automatic", [0.0, 3.0, 362.04])]),
+    "area": lambda: dice_by_area([5, 300, 9000], [0.0, 0.5, 0.9]),
+}
+
+
+@pytest.mark.parametrize("name", CHARTS)
+def test_charts_are_well_formed_and_scale_with_the_page(name: str) -> None:
+    root = ElementTree.fromstring(CHARTS[name]())
+    assert root.tag.endswith("svg")
+    assert "viewBox" in root.attrib
+    assert "width" not in root.attrib
+    assert "height" not in root.attrib
+
+
+@pytest.mark.parametrize("name", CHARTS)
+def test_colours_are_the_pages(name: str) -> None:
+    svg = CHARTS[name]()
+    assert "var(--ink)" in svg
+    assert not re.search(r"#0[1-9a-f]0[1-9a-f]0[1-9a-f]", svg)
+    assert not re.search(r"(fill|stroke): ?#(?!ffffff)[0-9a-f]{6}", svg), (
+        "a colour that dark mode cannot change"
+    )
+
+
+def test_charts_of_one_page_share_no_ids() -> None:
+    ids = [set(re.findall(r'clipPath id="([^"]+)"', chart())) for chart in CHARTS.values()]
+    assert all(ids)
+    assert not set.intersection(*ids)
+    assert len(set.union(*ids)) == sum(map(len, ids))
+
+
+def test_names_are_text_as_they_are() -> None:
+    texts = [element.text for element in ElementTree.fromstring(dice_boxes(SERIES)).iter() if element.text]
+    assert "A $ & <b>" in texts
+
+
+def test_a_series_without_values_is_left_out() -> None:
+    svg = dice_boxes([Series("known", [0.5]), Series("unknown", [])])
+    assert "known</text>" in svg
+    assert "unknown" not in svg
+
+
+def test_a_chart_of_many_slices_stays_small() -> None:
+    many = RNG.integers(1, 9000, 20_000).tolist()
+    assert len(dice_by_area(many, RNG.random(20_000).tolist())) < 400_000
