@@ -13,7 +13,7 @@ from PIL import Image
 
 from sammix.errors import InputError, OutputError, SammixError
 from sammix.model import SAMMix
-from sammix.predict import name_scans, predict, predict_volume
+from sammix.predict import find_scans, predict, predict_volume
 from sammix.readers import read_volume
 from sammix.saved_model import load_model
 from sammix.segmenter import PromptSource, SlicePrediction
@@ -46,7 +46,7 @@ def model(tiny_run: Path) -> SAMMix:
 def test_masks_lie_on_the_scans_own_grid(model: SAMMix, hospital_a: Path, hospital_b: Path, tmp_path: Path) -> None:
     scans = [hospital_a / "volume-0.nii", hospital_b]
     assert predict(lambda: model, scans, tmp_path / "out", organ="liver", preview=True) == 0
-    names = {"volume-0": scans[0], "s0000_ct": hospital_b / "s0000" / "ct.nii.gz"}
+    names = {"volume-0": scans[0], "s0000": hospital_b / "s0000" / "ct.nii.gz"}
     for name, path in names.items():
         image, mask = nib.load(path), nib.load(tmp_path / "out" / f"{name}_liver.nii.gz")
         assert mask.shape == image.shape
@@ -134,7 +134,7 @@ def test_the_model_is_loaded_once_and_only_for_usable_inputs(model: SAMMix, hosp
 
 
 def test_scans_of_one_name_are_told_apart_by_their_folder(hospital_b: Path) -> None:
-    scans = name_scans([hospital_b / "s0000" / "ct.nii.gz", hospital_b / "s0001" / "ct.nii.gz"])
+    scans = find_scans([hospital_b / "s0000" / "ct.nii.gz", hospital_b / "s0001" / "ct.nii.gz"])
     assert list(scans) == ["ct", "s0001_ct"]
 
 

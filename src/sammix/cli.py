@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -253,6 +254,9 @@ def main() -> None:
     """Run the command line: one clear line and exit code 2 for whatever the user can mend."""
     from sammix.errors import SammixError
 
+    # OpenMP's threads spin while they wait for each other. On a machine that is busy with something else as well
+    # that costs ten times the work itself; sleeping costs nothing measurable on an idle one.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         app()
     except SammixError as error:

@@ -15,7 +15,7 @@ from sammix import __version__
 from sammix.atomic import atomic_path, write_json
 from sammix.errors import InputError, OutputError, SammixError
 from sammix.progress import say, track, warn
-from sammix.readers import find_inputs, read_volume
+from sammix.readers import Case, find_inputs
 from sammix.report.overlays import preview_strip
 from sammix.segmenter import Segmenter, SlicePrediction
 from sammix.slices.extract import in_plane
@@ -110,19 +110,19 @@ def predict(
         InputError: an input does not exist or holds no scan. OutputError: ``out`` holds something already.
         SammixError: every scan failed.
     """
-    scans = name_scans(inputs)
+    scans = find_scans(inputs)
     if out.exists() and (not out.is_dir() or any(out.iterdir())) and not overwrite:
         raise OutputError(out, "exists already and is not empty", "name another folder, or allow it with --overwrite")
     segmenter = load()
     entries: list[dict[str, Any]] = []
-    for done, (name, path) in enumerate(scans.items(), start=1):
+    for done, (name, case) in enumerate(scans.items(), start=1):
         say(f"[{done}/{len(scans)}] {name}")
         try:
-            entry = _predict_one(segmenter, name, path, out, organ, preview, batch_size)
+            entry = _predict_one(segmenter, name, case, out, organ, preview, batch_size)
         except (SammixError, MemoryError) as error:
             warn(f"failed: {error}")
             entry = {"status": "failed", "error": str(error) or "not enough memory for this scan"}
-        entries.append({"name": name, "input": str(path), **entry})
+        entries.append({"name": name, "input": str(case.image), **entry})
         write_json(
             out / "manifest.json", {"sammix": __version__, "model": segmenter.name, "organ": organ, "scans": entries}
         )
@@ -132,30 +132,26 @@ def predict(
     return failed
 
 
-def name_scans(inputs: Sequence[Path]) -> dict[str, Path]:
-    """A name for each scan in ``inputs``: its file's or folder's, with the folders that tell it from others.
+def find_scans(inputs: Sequence[Path]) -> dict[str, Case]:
+    """Every scan in ``inputs`` under a name of its own: its case's, with its folder's where two would be the same.
 
     Raises:
-        InputError: an input does not exist or holds no scan.
+        InputError: an input does not exist or holds no scan, or two scans cannot be told apart.
     """
-    scans: dict[str, Path] = {}
-    for given in inputs:
-        for path in find_inputs(given):
-            parts = path.relative_to(given).parts if path != given else (path.resolve().name,)
-            name = "_".join(part for part in parts).split(".nii")[0]
-            name = name if path.is_dir() else name.removesuffix(path.suffix)
-            if name in scans and scans[name] != path:
-                name = f"{path.resolve().parent.name}_{name}"
-            if name in scans and scans[name] != path:
-                raise InputError(path, f"would be written under the same name as {scans[name]}", "predict them apart")
-            scans[name] = path
+    scans: dict[str, Case] = {}
+    for case in (case for given in inputs for case in find_inputs(given)):
+        name = case.name if case.name not in scans else f"{case.image.resolve().parent.name}_{case.name}"
+        if name in scans:
+            other = scans[name].image
+            raise InputError(case.image, f"would be written under the same name as {other}", "predict them apart")
+        scans[name] = case
     return scans
 
 
 def _predict_one(
-    segmenter: Segmenter, name: str, path: Path, out: Path, organ: str, preview: bool, batch_size: int
+    segmenter: Segmenter, name: str, case: Case, out: Path, organ: str, preview: bool, batch_size: int
 ) -> dict[str, Any]:
-    volume = read_volume(path)
+    volume = case.read()
     for warning in volume.warnings:
         warn(f"{name}: {warning}")
     found = predict_volume(segmenter, volume, batch_size, name)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,6 +9,10 @@ import pytest
 from sammix.errors import InputError
 from sammix.readers import find_inputs, open_dataset
 from sammix.readers.layouts import dicom_folders
+
+
+def images(path: Path) -> list[Path]:
+    return [case.image for case in find_inputs(path)]
 
 
 def test_nothing_there_lists_what_was_looked_for(tmp_path):
@@ -34,10 +39,10 @@ def test_inputs_are_scans_and_never_masks(tmp_path, hu, write_nifti, write_serie
     series = write_series(tmp_path / "deep/series")
     (tmp_path / ".cache").mkdir()
     write_nifti(tmp_path / ".cache/old.nii", hu)
-    assert find_inputs(tmp_path) == [one, picture, series]
-    assert find_inputs(one) == [one]
-    assert find_inputs(series) == [series]
-    assert find_inputs(series / "001.dcm") == [series / "001.dcm"]
+    assert images(tmp_path) == [one, picture, series]
+    assert images(one) == [one]
+    assert images(series) == [series]
+    assert images(series / "001.dcm") == [series / "001.dcm"]
     with pytest.raises(InputError, match="there is no such file or folder"):
         find_inputs(tmp_path / "gone")
 
@@ -45,13 +50,13 @@ def test_inputs_are_scans_and_never_masks(tmp_path, hu, write_nifti, write_serie
 def test_inputs_of_a_layout(tmp_path, hu, write_nifti):
     ct = write_nifti(tmp_path / "s0001/ct.nii.gz", hu)
     write_nifti(tmp_path / "s0001/segmentations/liver.nii.gz", (hu > 0).astype(np.uint8))
-    assert find_inputs(tmp_path) == [ct]
+    assert images(tmp_path) == [ct]
 
 
 def test_a_damaged_dicom_file_is_still_an_input(tmp_path, write_series):
     folder = write_series(tmp_path / "ct", n=1)
     (folder / "001.dcm").write_bytes(bytes(128) + b"DICM" + b"\x02\x00\x00\x00UL\x04\x00\x10\x00")
-    assert find_inputs(tmp_path) == [folder]
+    assert images(tmp_path) == [folder]
 
 
 def test_a_folder_inside_that_may_not_be_read(tmp_path, monkeypatch):
@@ -83,5 +88,5 @@ def test_real_data(real_data):
     for name, expected in layouts.items():
         dataset = open_dataset(real_data / name)
         assert (dataset.layout, len(dataset.cases)) == expected
-    assert find_inputs(real_data / "dicom-seg") == [real_data / "dicom-seg/ct"]
-    assert find_inputs(real_data / "chaos-ct-3/dicom") == [real_data / "chaos-ct-3/dicom"]
+    assert images(real_data / "dicom-seg") == [real_data / "dicom-seg/ct"]
+    assert images(real_data / "chaos-ct-3/dicom") == [real_data / "chaos-ct-3/dicom"]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from sammix.errors import InputError
-from sammix.readers.dataset import Dataset
-from sammix.readers.formats import check_readable
+from sammix.readers.dataset import Case, Dataset
+from sammix.readers.formats import check_readable, stem
 from sammix.readers.layouts import decathlon, dicom_folders, lits, plain, slice_table, totalsegmentator
 
 LAYOUTS = (slice_table, decathlon, lits, totalsegmentator, dicom_folders, plain)
@@ -45,17 +45,18 @@ def open_dataset(path: str | Path, organ: str | None = None) -> Dataset:
     raise InputError(root, "no scans found", f"looked for {looked_for}")
 
 
-def find_inputs(path: str | Path) -> list[Path]:
+def find_inputs(path: str | Path) -> list[Case]:
     """The scans to predict in a path, in the order of their names: never the masks among them.
 
     Returns:
-        The path itself where it is a file; the images of a data set, whatever its layout; else every scan
-        in the folder and its subfolders, a DICOM series being the folder in which its slices lie.
+        The file itself; the cases of a data set, whatever its layout; else every scan in the folder and its
+        subfolders, a DICOM series being the folder in which its slices lie.
 
     Raises:
         InputError: as ``open_dataset``.
     """
     path = Path(path)
     if path.is_file():
-        return [path]
-    return [case.image for case in open_dataset(path).cases]
+        name = stem(path)
+        return [Case(name, image=path, mask=None, patient=name, source=path.parent.name)]
+    return list(open_dataset(path).cases)
