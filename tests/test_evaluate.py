@@ -73,7 +73,9 @@ RAS = np.array(
 
 @pytest.fixture(autouse=True)
 def _small_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pictures are tested elsewhere; here they need only be there."""
+    """Pictures and charts are tested elsewhere; here they need only be there, and quickly."""
+    for chart in ("dice_boxes", "hausdorff_boxes", "dice_by_area"):
+        monkeypatch.setattr(f"sammix.report.html.{chart}", lambda *_: "<svg></svg>")
     monkeypatch.setattr("sammix.report.overlays.DPI", 20)
     monkeypatch.setattr("sammix.evaluation.gallery.EACH", 1)
 
@@ -105,7 +107,8 @@ def pictures(tmp_path: Path) -> Path:
     return folder
 
 
-def test_a_good_segmenter_of_scans(scans: Path, tmp_path: Path) -> None:
+def test_a_good_segmenter_of_scans(scans: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()  # once with everything as it is in use
     out = tmp_path / "out"
     found = evaluate(HUSegmenter(), open_dataset(scans), out)
     assert found["counts"] == {"cases": 3, "patients": 3, "slices": 18, "scored": 5 + 4 + 3}
@@ -117,7 +120,22 @@ def test_a_good_segmenter_of_scans(scans: Path, tmp_path: Path) -> None:
     assert {path.name for path in out.iterdir()} == {
         "metrics.json", "slices.csv", "volumes.csv", "report.html", "overlays",
     }  # fmt: skip
-    assert any(path.suffix == ".png" for path in (out / "overlays").iterdir())
+    pictures = [path.name for path in (out / "overlays").iterdir()]
+    assert any(name.startswith("01_worst_") and name.endswith(".png") for name in pictures)
+
+
+def test_the_first_slice_of_a_scan_has_a_number_and_a_picture_has_none(
+    pictures: Path, tmp_path: Path
+) -> None:
+    write_scan(tmp_path / "one", 0, RAS, top=0)
+    for path in (tmp_path / "one").glob("segmentation*"):
+        mask = np.asarray(nib.load(path).dataobj).copy()
+        mask[:, :, 1:] = 0
+        nib.save(nib.Nifti1Image(mask, RAS), path)
+    evaluate(HUSegmenter(), open_dataset(tmp_path / "one"), tmp_path / "scan")
+    assert ", slice 0" in (tmp_path / "scan" / "report.html").read_text()
+    evaluate(HUSegmenter(), open_dataset(pictures), tmp_path / "pictures-out")
+    assert ", slice 0" not in (tmp_path / "pictures-out" / "report.html").read_text()
 
 
 def test_the_file_is_the_designs(scans: Path, tmp_path: Path) -> None:

@@ -38,9 +38,7 @@ class BrightnessSegmenter:
     def encode(self, images: Tensor) -> Tensor:
         return images[:, 0]
 
-    def segment(
-        self, encoding: Tensor, boxes: Tensor | None = None, prompt: PromptSource = "cam"
-    ) -> SlicePrediction:
+    def segment(self, encoding: Tensor, boxes: Tensor | None = None, prompt: PromptSource = "cam") -> SlicePrediction:
         self.calls.append((prompt, boxes))
         bright = (encoding > 0.5).float()
         presence = ((bright.sum(dim=(1, 2)) - 300) / 100).sigmoid()
@@ -52,9 +50,7 @@ class BrightnessSegmenter:
 class Promptless(BrightnessSegmenter):
     """A baseline: no map, no box."""
 
-    def segment(
-        self, encoding: Tensor, boxes: Tensor | None = None, prompt: PromptSource = "cam"
-    ) -> SlicePrediction:
+    def segment(self, encoding: Tensor, boxes: Tensor | None = None, prompt: PromptSource = "cam") -> SlicePrediction:
         found = super().segment(encoding, boxes, prompt)
         return replace(found, cam=None, box=None, prompt="none")
 
@@ -287,8 +283,7 @@ def test_a_scan_without_organ_or_mask_is_no_scan_to_measure() -> None:
 @pytest.mark.parametrize("batch_size", [1, 2, 100])
 def test_batches_reach_over_stacks_without_changing_a_thing(batch_size: int) -> None:
     stacks = [
-        stack([square(32, 32, side), DARK], [square(36, 32, side), DARK], case=f"case{side}")
-        for side in (20, 36, 56)
+        stack([square(32, 32, side), DARK], [square(36, 32, side), DARK], case=f"case{side}") for side in (20, 36, 56)
     ]
     assert run(*stacks, batch_size=batch_size).slices == run(*stacks, batch_size=4).slices
     assert [row.case for row in run(*stacks).slices] == ["case20"] * 2 + ["case36"] * 2 + ["case56"] * 2

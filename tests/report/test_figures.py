@@ -31,9 +31,7 @@ def test_colours_are_the_pages(name: str) -> None:
     svg = CHARTS[name]()
     assert "var(--ink)" in svg
     assert not re.search(r"#0[1-9a-f]0[1-9a-f]0[1-9a-f]", svg)
-    assert not re.search(r"(fill|stroke): ?#(?!ffffff)[0-9a-f]{6}", svg), (
-        "a colour that dark mode cannot change"
-    )
+    assert not re.search(r"(fill|stroke): ?#(?!ffffff)[0-9a-f]{6}", svg), "a colour that dark mode cannot change"
 
 
 def test_charts_of_one_page_share_no_ids() -> None:

@@ -50,11 +50,14 @@ def picture(row: SliceRow, kind: str = "worst") -> Picture:
 
 @pytest.fixture
 def full(row: Rows, metrics_of: MetricsOf) -> str:
-    rows = [row(0.0), row(0.75, slice=4), row(0.9, slice=5), row(None, label=0, slice=6, presence=0.1)]
+    rows = [
+        row(0.0),
+        row(0.75, slice=4),
+        row(0.9, slice=5),
+        row(None, label=0, slice=6, presence=0.1, source="site B"),
+    ]
     volumes = [VolumeRow("scan", "p", "site A", 4, 1500.0, 1400.0, 0.87, 6.5, 0.71, False)]
-    found = metrics_of(
-        rows, volumes, [Failure(case="bad", problem="bad.nii: truncated; copy it again")], ["odd HU"]
-    )
+    found = metrics_of(rows, volumes, [Failure(case="bad", problem="bad.nii: truncated; copy it again")], ["odd HU"])
     return render_report(found, rows, volumes, [picture(rows[0]), picture(rows[2], "best")])
 
 

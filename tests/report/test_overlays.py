@@ -41,9 +41,7 @@ def test_three_panels_and_two_where_there_is_no_prompt() -> None:
 
 
 def test_truth_is_green_and_the_prediction_red_in_the_last_panel_only() -> None:
-    image = pixels(
-        overlay(CT, truth=mask(20, 8), prediction=mask(20, 36), cam=CT, box=np.array([36, 20, 55, 39]))
-    )
+    image = pixels(overlay(CT, truth=mask(20, 8), prediction=mask(20, 36), cam=CT, box=np.array([36, 20, 55, 39])))
     assert share_of(TRUTH, panel(image, 2)) > 0.001
     assert share_of(PREDICTION, panel(image, 2)) > 0.001
     for column in (0, 1):
@@ -79,9 +77,7 @@ def test_the_map_is_hot_where_it_is_high_and_clear_where_it_is_low() -> None:
 
 
 def test_an_empty_prediction_is_said_in_words() -> None:
-    found, missed = (
-        pixels(overlay(CT, truth=mask(20, 20), prediction=p)) for p in (mask(40, 40), mask(0, 0, 0))
-    )
+    found, missed = (pixels(overlay(CT, truth=mask(20, 20), prediction=p)) for p in (mask(40, 40), mask(0, 0, 0)))
     top = slice(0, 70), slice(PANEL, None)
     assert share_of(PREDICTION, missed[top], 90) > share_of(PREDICTION, found[top], 90)
     assert share_of(PREDICTION, panel(missed, 1)) == 0

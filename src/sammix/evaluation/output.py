@@ -40,7 +40,8 @@ def write_evaluation(out: Path, found: Evaluation) -> None:
     """
     with _staging(out) as folder:
         (folder / "overlays").mkdir()
-        pictures = [_picture(exhibit, number) for number, exhibit in enumerate(found.exhibits, start=1)]
+        scans = found.metrics.per_case
+        pictures = [_picture(one, i, one.row.case in scans) for i, one in enumerate(found.exhibits, start=1)]
         for picture in pictures:
             (folder / "overlays" / picture.name).write_bytes(picture.png)
         _write_csv(folder / "slices.csv", found.slices)
@@ -52,9 +53,9 @@ def write_evaluation(out: Path, found: Evaluation) -> None:
         )
 
 
-def _picture(exhibit: Exhibit, number: int) -> Picture:
+def _picture(exhibit: Exhibit, number: int, of_scan: bool) -> Picture:
     row, shown = exhibit.row, exhibit.shown
-    where = f"{row.case}, slice {row.slice}" if row.slice else row.case
+    where = f"{row.case}, slice {row.slice}" if of_scan else row.case
     png = overlay(
         shown.ct,
         truth=shown.truth,
