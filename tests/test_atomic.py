@@ -17,19 +17,28 @@ def test_whole_file_appears_under_its_name_and_nothing_else(tmp_path: Path) -> N
 def test_an_error_leaves_the_old_file_and_no_temporary(tmp_path: Path) -> None:
     target = tmp_path / "scan.nii.gz"
     target.write_text("old")
-    with pytest.raises(RuntimeError), atomic_path(target) as temporary:
-        assert temporary.name.endswith(".nii.gz")
-        temporary.write_text("half")
-        raise RuntimeError
+
+    def write_half() -> None:
+        with atomic_path(target) as temporary:
+            assert temporary.name.endswith(".nii.gz")
+            temporary.write_text("half")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        write_half()
     assert target.read_text() == "old"
     assert list(tmp_path.iterdir()) == [target]
 
 
 def test_full_disk_is_one_clear_line(tmp_path: Path) -> None:
-    with pytest.raises(OutputError, match="No space left on device"), atomic_path(tmp_path / "a") as temporary:
-        temporary.write_text("half")
-        with open("/dev/full", "w") as full:
-            full.write("x" * 100_000)
+    def write_too_much() -> None:
+        with atomic_path(tmp_path / "a") as temporary:
+            temporary.write_text("half")
+            with open("/dev/full", "w") as full:
+                full.write("x" * 100_000)
+
+    with pytest.raises(OutputError, match="No space left on device"):
+        write_too_much()
     assert list(tmp_path.iterdir()) == []
 
 

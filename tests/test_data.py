@@ -8,7 +8,7 @@ import pytest
 from sammix.config import load_preset
 from sammix.data import load_table, open_for_evaluation, prepare
 from sammix.errors import InputError, OutputError
-from sammix.readers import Dataset
+from sammix.readers import Dataset, open_dataset
 from sammix.saved_model import read_card
 
 SMALL = load_preset("tiny").data
@@ -71,4 +71,6 @@ def test_evaluation_keeps_the_splits_of_the_fit(hospital_a: Path, hospital_b: Pa
     card = read_card(tiny_run)
     own, other = open_for_evaluation(hospital_a, card), open_for_evaluation(hospital_b, card)
     assert isinstance(own, Dataset)
+    assert isinstance(other, Dataset)
     assert {case.name: case.split for case in own.cases} == card.data["splits"]
+    assert other.cases == open_dataset(hospital_b).cases

@@ -16,15 +16,17 @@ def split_by_patient(
 ) -> NDArray[np.str_]:
     """A seeded split of all slices, whole patients at a time.
 
-    Each share is rounded, but is at least one patient where its fraction is above 0 and three patients exist.
+    Each share is rounded, but is at least one patient where its fraction is above 0 and three patients exist;
+    at least one is left to train.
 
     Returns:
         (N,) of ``train``, ``val`` and ``test``.
     """
     unique = np.unique(patients)
     shuffled = np.random.default_rng(seed).permutation(unique)
-    counts = [_share(len(unique), fraction) for fraction in (val_fraction, test_fraction)]
-    names = np.array([VAL] * counts[0] + [TEST] * counts[1] + [TRAIN] * (len(unique) - sum(counts)))
+    val = _share(len(unique), val_fraction)
+    test = min(_share(len(unique), test_fraction), len(unique) - val - 1)
+    names = np.array([VAL] * val + [TEST] * test + [TRAIN] * (len(unique) - val - test))
     of_patient = dict(zip(shuffled, names, strict=True))
     return np.array([of_patient[patient] for patient in patients])
 

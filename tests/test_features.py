@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from sammix.build import build_model
+from sammix.config import load_preset
+from sammix.data import load_table
+from sammix.features import CachedSource, LiveSource
+from sammix.model import SAMMix
+from sammix.slices.table import SliceTable
+
+
+@pytest.fixture(scope="module")
+def table(hospital_a: Path) -> SliceTable:
+    return load_table(hospital_a, load_preset("tiny").data)
+
+
+@pytest.fixture(scope="module")
+def model(table: SliceTable) -> SAMMix:
+    torch.manual_seed(0)
+    return build_model(load_preset("tiny"), table.preprocess)[0].eval()
+
+
+def cached(folder: Path, model: SAMMix, table: SliceTable, seed: int = 0) -> CachedSource:
+    positives = np.flatnonzero(table.drawable)
+    return CachedSource(
+        folder, model, table, np.arange(20), mask_rows=positives[:3], viewed=positives[:2], views=2, key={"seed": seed}
+    )
+
+
+def test_cached_and_live_batches_are_the_same_but_for_half_precision(
+    model: SAMMix, table: SliceTable, tmp_path: Path
+) -> None:
+    rows = np.array([7, 2, 7, 11])
+    live = LiveSource(model, table, mask_rows=np.flatnonzero(table.drawable)[:3], augmented=False).plain(rows)
+    kept = cached(tmp_path, model, table).plain(rows)
+    torch.testing.assert_close(kept.images, live.images)
+    torch.testing.assert_close(kept.features, live.features, atol=2e-3, rtol=2e-3)
+    for name in ("labels", "masks", "has_mask"):
+        assert torch.equal(getattr(kept, name), getattr(live, name))
+
+
+def test_a_mask_that_was_not_drawn_is_never_seen(model: SAMMix, table: SliceTable, tmp_path: Path) -> None:
+    drawn, hidden = np.flatnonzero(table.drawable)[2:4]
+    batch = cached(tmp_path, model, table).plain(np.array([drawn, hidden]))
+    assert batch.has_mask.tolist() == [True, False]
+    assert batch.masks[0].any()
+    assert not batch.masks[1].any()
+
+
+def test_drawn_slices_have_views_and_the_others_do_not(model: SAMMix, table: SliceTable, tmp_path: Path) -> None:
+    source, rng = cached(tmp_path, model, table), np.random.default_rng(0)
+    viewed, plain = np.flatnonzero(table.drawable)[:1], np.array([0])
+    assert len({source.batch(viewed, rng).images.sum().item() for _ in range(30)}) == 3
+    assert len({source.batch(plain, rng).images.sum().item() for _ in range(10)}) == 1
+
+
+def test_a_whole_cache_is_used_again_and_another_one_is_not(
+    model: SAMMix, table: SliceTable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cached(tmp_path, model, table)
+    filled: list[int] = []
+    fill = CachedSource._fill
+    monkeypatch.setattr(CachedSource, "_fill", lambda self, model: (filled.append(1), fill(self, model))[1])
+    cached(tmp_path, model, table)
+    assert not filled
+    cached(tmp_path, model, table, seed=1)
+    assert filled
+    (tmp_path / "views.json").unlink()  # as after a kill while it was being made
+    cached(tmp_path, model, table, seed=1)
+    assert len(filled) == 2

@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from sammix.build import build_model
+from sammix.config import load_preset
+from sammix.features import Batch
+from sammix.objective import joint_loss, positive_weight, stand_in_boxes
+from sammix.slices.preprocess import Preprocess
+
+
+def masks() -> torch.Tensor:
+    mask = torch.zeros(40, 64, 64, dtype=torch.uint8)
+    mask[:, 20:40, 10:30] = 1
+    return mask
+
+
+def test_the_share_of_true_boxes() -> None:
+    rng = np.random.default_rng(0)
+    assert stand_in_boxes(masks(), 0.0, rng).isnan().all()
+    boxes = stand_in_boxes(masks(), 1.0, rng)
+    assert (boxes - torch.tensor([10.0, 20, 29, 39])).abs().max() <= 0.15 * 20 + 1e-5
+    mixed = stand_in_boxes(masks(), 0.5, rng).isnan().any(dim=1)
+    assert 8 < mixed.sum() < 32
+
+
+def test_alpha_balances_the_classes_unless_it_is_set() -> None:
+    labels = torch.tensor([1, 1, 1, 0])
+    assert positive_weight(labels, None) == 0.25
+    assert positive_weight(labels, 0.6) == 0.6
+
+
+@pytest.mark.parametrize("with_masks", [True, False])
+def test_masks_enter_the_loss_where_they_were_drawn(with_masks: bool) -> None:
+    config = load_preset("tiny")
+    torch.manual_seed(0)
+    model = build_model(config, Preprocess(size=64))[0]
+    images = torch.rand(4, 1, 64, 64)
+    batch = Batch(
+        images=images,
+        features=model.features(images),
+        labels=torch.tensor([1, 1, 0, 0]),
+        masks=masks()[:4] * torch.tensor([1, 0, 0, 0])[:, None, None].byte() * int(with_masks),
+        has_mask=torch.tensor([with_masks, False, False, False]),
+    )
+    losses = joint_loss(model, batch, config, 0.5, np.random.default_rng(0))
+    losses["loss"].backward()
+    assert ("mask" in losses) == with_masks
+    decoder = [p.grad for p in model.sam.mask_decoder.parameters()]
+    assert any(g is not None and bool(g.any()) for g in decoder) == with_masks
+    assert any(p.grad is not None for p in model.classifier.parameters())
+    if with_masks:
+        total = losses["focal"] + config.fit.dice_weight * losses["mask"]
+        torch.testing.assert_close(losses["loss"], total)
