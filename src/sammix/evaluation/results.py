@@ -87,7 +87,9 @@ def _run_batch(segmenter: Segmenter, batch: tuple[_Item, ...]) -> list[SliceResu
     cams, boxes = _planes(automatic.cam), _planes(automatic.box)
     masks = _planes(automatic.probability)
     presence = automatic.presence.float().cpu().tolist()
-    oracle, unprompted = _references(segmenter, encoding, batch) if boxes is not None else (None, None)
+    oracle, unprompted = (None, None)
+    if automatic.box is not None:
+        oracle, unprompted = _references(segmenter, encoding, batch, automatic.box.device)
     return [
         SliceResult(
             stack=item.stack,
@@ -105,7 +107,7 @@ def _run_batch(segmenter: Segmenter, batch: tuple[_Item, ...]) -> list[SliceResu
 
 
 def _references(
-    segmenter: Segmenter, encoding: Any, batch: tuple[_Item, ...]
+    segmenter: Segmenter, encoding: Any, batch: tuple[_Item, ...], device: torch.device
 ) -> tuple[Plane | None, Plane | None]:
     """Masks from true boxes and from no prompt, where any slice of the batch has truth to compare with."""
     true_boxes = [item.true_box for item in batch]
@@ -116,7 +118,7 @@ def _references(
     )  # stands in where there is no truth; its mask is dropped
     boxes = np.stack([frame if box is None else box for box in true_boxes])
     given = torch.from_numpy(rescale_boxes(boxes, GRID, segmenter.preprocess.size))
-    oracle = segmenter.segment(encoding, boxes=given, prompt="box")
+    oracle = segmenter.segment(encoding, boxes=given.to(device), prompt="box")
     unprompted = segmenter.segment(encoding, prompt="none")
     return _planes(oracle.probability), _planes(unprompted.probability)
 
