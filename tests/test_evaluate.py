@@ -42,9 +42,7 @@ class HUSegmenter:
     def encode(self, images: Tensor) -> Tensor:
         return ((images[:, 0] > self.low) & (images[:, 0] < self.high)).float()
 
-    def segment(
-        self, encoding: Tensor, boxes: Tensor | None = None, prompt: PromptSource = "cam"
-    ) -> SlicePrediction:
+    def segment(self, encoding: Tensor, boxes: Tensor | None = None, prompt: PromptSource = "cam") -> SlicePrediction:
         presence = ((encoding.sum(dim=(1, 2)) - 200) / 100).sigmoid()
         box = boxes_from_masks(encoding) if prompt == "cam" else boxes
         return SlicePrediction(encoding, presence, encoding, box, prompt)
@@ -66,9 +64,7 @@ def write_scan(folder: Path, number: int, affine: NDArray[Any], top: int = 2) ->
         nib.save(nib.Nifti1Image(array.transpose(2, 1, 0), affine), folder / f"{name}-{number}.nii")
 
 
-RAS = np.array(
-    [[-0.8, 0, 0, 5], [0, -0.8, 0, -3], [0, 0, 5, 7], [0, 0, 0, 1.0]]
-)  # columns to the left, rows back
+RAS = np.array([[-0.8, 0, 0, 5], [0, -0.8, 0, -3], [0, 0, 5, 7], [0, 0, 0, 1.0]])  # columns to the left, rows back
 
 
 @pytest.fixture(autouse=True)
@@ -124,9 +120,7 @@ def test_a_good_segmenter_of_scans(scans: Path, tmp_path: Path, monkeypatch: pyt
     assert any(name.startswith("01_worst_") and name.endswith(".png") for name in pictures)
 
 
-def test_the_first_slice_of_a_scan_has_a_number_and_a_picture_has_none(
-    pictures: Path, tmp_path: Path
-) -> None:
+def test_the_first_slice_of_a_scan_has_a_number_and_a_picture_has_none(pictures: Path, tmp_path: Path) -> None:
     write_scan(tmp_path / "one", 0, RAS, top=0)
     for path in (tmp_path / "one").glob("segmentation*"):
         mask = np.asarray(nib.load(path).dataobj).copy()
@@ -194,9 +188,7 @@ def test_3d_figures_are_those_of_the_metrics(scans: Path, tmp_path: Path) -> Non
     with (tmp_path / "out" / "volumes.csv").open(newline="") as file:
         row = next(csv.DictReader(file))
     assert float(row["dice"]) == pytest.approx(dice(ct == 120, truth), abs=0.02)
-    assert float(row["hausdorff95_mm"]) == pytest.approx(
-        hausdorff(ct == 120, truth, (5, 0.8, 0.8), 95), abs=0.9
-    )
+    assert float(row["hausdorff95_mm"]) == pytest.approx(hausdorff(ct == 120, truth, (5, 0.8, 0.8), 95), abs=0.9)
     assert found["volume"]["hausdorff95_mm"]["n"] == 3
 
 
@@ -241,9 +233,7 @@ def test_an_unknown_split_names_those_there_are(pictures: Path, scans: Path, tmp
 def test_a_store_gives_the_same_figures_by_slice(pictures: Path, tmp_path: Path) -> None:
     dataset = open_dataset(pictures)
     segmenter = HUSegmenter()
-    table = in_memory(
-        (extract(case, segmenter.preprocess) for case in dataset.cases), dataset, segmenter.preprocess
-    )
+    table = in_memory((extract(case, segmenter.preprocess) for case in dataset.cases), dataset, segmenter.preprocess)
     one = evaluate(segmenter, dataset, tmp_path / "files")
     other = evaluate(segmenter, table, tmp_path / "store")
     for key in ("counts", "paper", "gated", "presence", "prompts", "per_source"):
@@ -307,9 +297,7 @@ def test_cases_without_truth_are_left_out_and_counted(scans: Path, tmp_path: Pat
         evaluate(HUSegmenter(), replace(dataset, cases=cases[2:]), tmp_path / "none")
 
 
-def test_an_output_folder_with_something_in_it_is_refused_before_any_work(
-    scans: Path, tmp_path: Path
-) -> None:
+def test_an_output_folder_with_something_in_it_is_refused_before_any_work(scans: Path, tmp_path: Path) -> None:
     class Untouchable(HUSegmenter):
         def encode(self, images: Tensor) -> Tensor:
             raise AssertionError("work was begun")
@@ -322,9 +310,7 @@ def test_an_output_folder_with_something_in_it_is_refused_before_any_work(
         evaluate(Untouchable(), open_dataset(scans), tmp_path / "out" / "mine.txt")
 
 
-def test_overwriting_replaces_an_evaluation_and_nothing_else(
-    scans: Path, pictures: Path, tmp_path: Path
-) -> None:
+def test_overwriting_replaces_an_evaluation_and_nothing_else(scans: Path, pictures: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     evaluate(HUSegmenter(), open_dataset(scans), out)
     (out / "mine.txt").write_text("keep me")
@@ -336,9 +322,7 @@ def test_overwriting_replaces_an_evaluation_and_nothing_else(
     assert before.isdisjoint(path.name for path in (out / "overlays").iterdir())
 
 
-def test_a_failed_write_leaves_nothing_behind(
-    scans: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_failed_write_leaves_nothing_behind(scans: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: Any) -> str:
         raise OSError(28, "No space left on device")
 
@@ -361,9 +345,7 @@ def test_real_slices(real_data: Path, tmp_path: Path) -> None:
 
 
 def test_a_real_scan(real_data: Path, tmp_path: Path) -> None:
-    found = evaluate(
-        HUSegmenter(), open_dataset(real_data / "totalsegmentator"), tmp_path / "out", batch_size=16
-    )
+    found = evaluate(HUSegmenter(), open_dataset(real_data / "totalsegmentator"), tmp_path / "out", batch_size=16)
     assert found["counts"]["scored"] == 42
     assert found["presence"]["negative"] == 70
     assert found["volume"]["n"] == 1

@@ -19,9 +19,9 @@ from sammix.progress import say
 from sammix.readers import open_dataset
 from sammix.saved_model import load_model, read_card
 
-PATIENTS_HERE, PATIENTS_THERE = 8, 2
+PATIENTS_HERE, PATIENTS_THERE = 6, 1
 LABELS = 10
-SETTINGS = ("fit.epochs=6", "fit.views=3")
+SETTINGS = ("fit.epochs=4", "fit.views=2")
 
 
 def run_demo(out: Path, seed: int = 0) -> Path:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -54,5 +54,5 @@ def prepare_for_inference(model: SAMMix, device: torch.device | None = None) -> 
     device = device or pick_device()
     model = model.to(device).eval()
     if bfloat16_pays(device):
-        nn.Module.to(model.sam.image_encoder, torch.bfloat16)
+        cast(nn.Module, model.sam.image_encoder).to(torch.bfloat16)
     return model

@@ -36,9 +36,7 @@ def dice(pred: Mask, truth: Mask) -> float | None:
     return None if total == 0 else float(2 * np.count_nonzero(pred & truth) / total)
 
 
-def hausdorff(
-    pred: Mask, truth: Mask, spacing: Sequence[float] | None = None, percentile: float = 100
-) -> float | None:
+def hausdorff(pred: Mask, truth: Mask, spacing: Sequence[float] | None = None, percentile: float = 100) -> float | None:
     """Symmetric Hausdorff distance of two masks' boundaries: the larger of the two directions.
 
     With a percentile below 100 it is the larger of the two directed percentiles (linear interpolation), as in
@@ -209,9 +207,7 @@ def _distances(
         found: NDArray[np.float64] = cKDTree(np.argwhere(goal) * steps).query(points * steps)[0]
         return found
     # Indices alone need a third of the memory of distances, and most voxels' distances are of no interest.
-    nearest = ndimage.distance_transform_edt(
-        ~goal, sampling=steps, return_distances=False, return_indices=True
-    )
+    nearest = ndimage.distance_transform_edt(~goal, sampling=steps, return_distances=False, return_indices=True)
     offset = (points - nearest[:, *points.T].T) * steps
     distance: NDArray[np.float64] = np.sqrt((offset**2).sum(axis=1))
     return distance

@@ -131,7 +131,7 @@ class SAMMix(nn.Module):
             logits = self.choose(*self.decode(encoding.embedding[index], encoding.cam[index], found.xyxy))
             mask, box = _union(logits, index, len(encoding.cam)), _hull(found, len(encoding.cam))
         else:
-            box = boxes if prompt == "box" else None
+            box = boxes.to(encoding.embedding.device) if prompt == "box" and boxes is not None else None
             mask = self.choose(*self.decode(encoding.embedding, None, box))
         presence = encoding.class_logits.float().softmax(dim=1)[:, 1]
         return SlicePrediction(mask.float().sigmoid(), presence, encoding.cam, box, prompt)

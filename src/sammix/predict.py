@@ -17,12 +17,11 @@ from sammix.errors import InputError, OutputError, SammixError
 from sammix.progress import say, track, warn
 from sammix.readers import Case, find_inputs
 from sammix.report.overlays import preview_strip
-from sammix.segmenter import Segmenter, SlicePrediction
+from sammix.segmenter import MASK_THRESHOLD, PRESENCE_THRESHOLD, Segmenter, SlicePrediction
 from sammix.slices.extract import in_plane
 from sammix.volume import Volume
 from sammix.writers.nifti import write_mask
 
-PRESENCE_THRESHOLD = 0.5  # below it the classifier says "not here", and the mask is empty
 PREVIEW_SLICES = 5
 EVIDENCE_SLICES = 24  # kept of each scan for its preview
 
@@ -81,7 +80,7 @@ def predict_volume(segmenter: Segmenter, volume: Volume, batch_size: int = 4, na
         presence[where] = found.presence.float().cpu().numpy()
         probability = found.probability.float().cpu().numpy()
         probability[presence[where] < PRESENCE_THRESHOLD] = 0
-        mask[where] = segmenter.preprocess.restore(probability, (height, width), spacing) >= 0.5
+        mask[where] = segmenter.preprocess.restore(probability, (height, width), spacing) >= MASK_THRESHOLD
         rows = [row for row in range(len(images)) if start + row in shown]
         evidence += [_evidence(start + row, images[row], probability[row], found, row) for row in rows]
     return VolumePrediction(volume.from_axial(mask).array, presence, evidence)
@@ -183,7 +182,7 @@ def _evidence(
         image=image,
         cam=None if found.cam is None else found.cam[row].float().cpu().numpy(),
         box=None if found.box is None else found.box[row].float().cpu().numpy(),
-        mask=probability >= 0.5,
+        mask=probability >= MASK_THRESHOLD,
         presence=float(found.presence[row]),
     )
 

@@ -11,6 +11,9 @@ from sammix.slices.preprocess import Preprocess
 
 PromptSource = Literal["cam", "box", "none"]
 
+MASK_THRESHOLD = 0.5  # of a pixel's probability: from here on it belongs to the mask
+PRESENCE_THRESHOLD = 0.5  # of the classifier's probability: below it the gate empties the slice's mask
+
 
 @dataclass(frozen=True)
 class SlicePrediction:

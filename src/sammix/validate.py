@@ -10,6 +10,7 @@ import torch
 from sammix.features import Batch
 from sammix.metrics import dice, roc_auc
 from sammix.model import Encoding, SAMMix
+from sammix.segmenter import MASK_THRESHOLD
 
 
 @torch.inference_mode()
@@ -30,9 +31,10 @@ def validate(model: SAMMix, batches: Iterable[Batch]) -> dict[str, float | None]
         if chosen.any():
             embedding = model.sam.image_encoder.embedding(batch.features[chosen])
             found = model.segment(Encoding(embedding, class_logits[chosen], cam[chosen]))
-            masks = (found.probability >= 0.5).cpu().numpy()
+            masks = (found.probability >= MASK_THRESHOLD).cpu().numpy()
             truths = batch.masks[chosen].cpu().numpy()
-            dices += [dice(mask, truth) or 0.0 for mask, truth in zip(masks, truths, strict=True)]
+            each = (dice(mask, truth) for mask, truth in zip(masks, truths, strict=True))
+            dices += [value for value in each if value is not None]
     known = {*labels} == {0, 1}
     return {
         "val_dice": float(np.mean(dices)) if dices else None,

@@ -135,6 +135,17 @@ def test_bfloat16_comes_close(make: Make, images: Tensor) -> None:
     assert 0 < relative_difference(half, exact) < 0.03
 
 
+def test_it_learns_under_autocast(make: Make, images: Tensor) -> None:
+    encoder = with_adapters_at_work(make(0, 1))
+    exact = encoder(images)
+    with torch.autocast("cpu", torch.bfloat16):
+        mixed = encoder(images)
+        mixed.square().mean().backward()
+    assert mixed.dtype == torch.float32
+    assert 0 < relative_difference(mixed, exact) < 0.03
+    assert all(p.grad is not None and p.grad.any() for p in encoder.parameters() if p.requires_grad)
+
+
 def test_state_dict_carries_everything(make: Make, images: Tensor) -> None:
     encoder, other = with_adapters_at_work(make(0, 3)), make(1, 3)
     with torch.no_grad():

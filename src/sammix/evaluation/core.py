@@ -88,7 +88,5 @@ def _contradictions(rows: list[SliceRow]) -> list[str]:
 def _nothing_done(dataset: str, notes: Notes) -> str:
     if notes.failures:
         first = notes.failures[0]
-        return (
-            f"{dataset}: none of {len(notes.failures)} cases could be evaluated; the first: {first.problem}"
-        )
+        return f"{dataset}: none of {len(notes.failures)} cases could be evaluated; the first: {first.problem}"
     return f"{dataset}: there is no slice to evaluate; give scans with masks, or slices with yes/no labels"

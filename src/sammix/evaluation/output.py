@@ -48,9 +48,7 @@ def write_evaluation(out: Path, found: Evaluation) -> None:
         if found.volumes:
             _write_csv(folder / "volumes.csv", found.volumes)
         write_json(folder / "metrics.json", found.metrics.model_dump(mode="json"))
-        write_text(
-            folder / "report.html", render_report(found.metrics, found.slices, found.volumes, pictures)
-        )
+        write_text(folder / "report.html", render_report(found.metrics, found.slices, found.volumes, pictures))
 
 
 def _picture(exhibit: Exhibit, number: int, of_scan: bool) -> Picture:
@@ -94,6 +92,4 @@ def _staging(out: Path) -> Iterator[Path]:
             shutil.rmtree(folder, ignore_errors=True)
     except OSError as error:
         reason = error.strerror or str(error)
-        raise OutputError(
-            out, f"cannot be written ({reason})", "free space or choose another folder"
-        ) from error
+        raise OutputError(out, f"cannot be written ({reason})", "free space or choose another folder") from error

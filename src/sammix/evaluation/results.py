@@ -63,9 +63,7 @@ class _Item:
         return mask_box(self.stack.masks[self.position]) if self.stack.counts(self.position) else None
 
 
-def run_network(
-    segmenter: Segmenter, stacks: Iterable[EvaluationStack], batch_size: int
-) -> Iterator[SliceResult]:
+def run_network(segmenter: Segmenter, stacks: Iterable[EvaluationStack], batch_size: int) -> Iterator[SliceResult]:
     """Results in the slices' order. Batches reach over stacks, so that single slices run together too.
 
     The automatic masks of a batch are made before its truth is looked at.
@@ -113,9 +111,7 @@ def _references(
     true_boxes = [item.true_box for item in batch]
     if all(box is None for box in true_boxes):
         return None, None
-    frame = np.array(
-        [0, 0, GRID - 1, GRID - 1], np.float32
-    )  # stands in where there is no truth; its mask is dropped
+    frame = np.array([0, 0, GRID - 1, GRID - 1], np.float32)  # stands in where there is no truth; its mask is dropped
     boxes = np.stack([frame if box is None else box for box in true_boxes])
     given = torch.from_numpy(rescale_boxes(boxes, GRID, segmenter.preprocess.size))
     oracle = segmenter.segment(encoding, boxes=given.to(device), prompt="box")
@@ -135,13 +131,9 @@ def rescale_boxes(boxes: NDArray[np.float32], side: int, new_side: int) -> NDArr
 
 def _check(segmenter: Segmenter, automatic: SlicePrediction) -> None:
     if automatic.prompt == "box":
-        raise SammixError(
-            f"{segmenter.name}: its automatic masks came from given boxes; that is no evaluation"
-        )
+        raise SammixError(f"{segmenter.name}: its automatic masks came from given boxes; that is no evaluation")
     if not (torch.isfinite(automatic.probability).all() and torch.isfinite(automatic.presence).all()):
-        raise SammixError(
-            f"{segmenter.name}: its output has NaN or infinite values; its training has diverged"
-        )
+        raise SammixError(f"{segmenter.name}: its output has NaN or infinite values; its training has diverged")
 
 
 def _planes(values: Tensor | None) -> Any:

@@ -10,13 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sammix.evaluation.results import Plane, SliceResult, rescale_boxes
-from sammix.evaluation.schema import GATE, GRID, THRESHOLD, TOLERANCE_MM
+from sammix.evaluation.schema import GRID, TOLERANCE_MM
 from sammix.evaluation.stacks import EvaluationStack, Scan
 from sammix.metrics import box_iou, compare_surfaces, dice, mask_box
+from sammix.segmenter import MASK_THRESHOLD, PRESENCE_THRESHOLD
 from sammix.slices.extract import UNKNOWN
 from sammix.slices.preprocess import Preprocess
 
 Mask = NDArray[np.bool_]
+MAP_ACTIVE = 0.5  # of the map's peak: what counts as the map's region, whatever ω its box used
 SCORES = ("automatic", "gated", "no_prompt", "oracle_box")
 
 
@@ -109,16 +111,16 @@ def score_slice(result: SliceResult, preprocess: Preprocess) -> tuple[SliceRow, 
     stack, at = result.stack, result.position
     truth = stack.masks[at] > 0
     scored = bool(stack.has_mask[at] and truth.any())
-    automatic = _on_grid(result.automatic, preprocess) >= THRESHOLD
+    automatic = _on_grid(result.automatic, preprocess) >= MASK_THRESHOLD
     cam = None if result.cam is None else _on_grid(result.cam, preprocess)
     box = None if result.box is None else rescale_boxes(result.box, preprocess.size, GRID)
-    gated = automatic & (result.presence >= GATE)
+    gated = automatic & (result.presence >= PRESENCE_THRESHOLD)
 
     def score(mask: Mask | None) -> Score | None:
         return Score.of(mask, truth) if scored and mask is not None else None
 
     def reference(probability: Plane | None) -> Mask | None:
-        return None if probability is None else _on_grid(probability, preprocess) >= THRESHOLD
+        return None if probability is None else _on_grid(probability, preprocess) >= MASK_THRESHOLD
 
     true_box = mask_box(truth) if scored else None
     row = SliceRow(
@@ -131,7 +133,7 @@ def score_slice(result: SliceResult, preprocess: Preprocess) -> tuple[SliceRow, 
         truth_px=_truth_area(truth, bool(stack.has_mask[at]), int(stack.labels[at])),
         predicted_px=int(automatic.sum()),
         box_iou=box_iou(box, true_box) if box is not None and true_box is not None else None,
-        cam_dice=dice(cam >= THRESHOLD, truth) if cam is not None and scored else None,
+        cam_dice=dice(cam >= MAP_ACTIVE, truth) if cam is not None and scored else None,
         automatic=score(automatic),
         gated=score(gated),
         no_prompt=score(reference(result.no_prompt)),
@@ -143,10 +145,10 @@ def score_slice(result: SliceResult, preprocess: Preprocess) -> tuple[SliceRow, 
 def gated_mask(result: SliceResult, scan: Scan, preprocess: Preprocess) -> Mask:
     """The gated mask (H, W) of one slice on its scan's own pixels."""
     shape = (scan.truth.shape[1], scan.truth.shape[2])
-    if result.presence < GATE:
+    if result.presence < PRESENCE_THRESHOLD:
         return np.zeros(shape, bool)
     probability = preprocess.restore(result.automatic[None], shape, scan.spacing[1:])[0]
-    mask: Mask = probability >= THRESHOLD
+    mask: Mask = probability >= MASK_THRESHOLD
     return mask
 
 

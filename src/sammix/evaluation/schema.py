@@ -10,10 +10,9 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from sammix.errors import InputError
+from sammix.segmenter import MASK_THRESHOLD, PRESENCE_THRESHOLD
 
 GRID = 256  # px: the paper's grid, on which every network is measured, whatever its own
-THRESHOLD = 0.5  # of a mask's probability
-GATE = 0.5  # of the classifier's probability: below it, the gated mask is empty
 POOR_DICE = 0.7
 TOLERANCE_MM = 2.0
 
@@ -154,15 +153,11 @@ class Protocol(_Part):
     network_grid: int
     window: Window
     middle_fraction: float
-    threshold: float = THRESHOLD
-    gate: float = GATE
+    threshold: float = MASK_THRESHOLD
+    gate: float = PRESENCE_THRESHOLD
     slices: str = "those whose truth on the grid shows the organ; no other enters Dice or distances"
-    empty_policy: str = (
-        "a miss is Dice 0 and the grid's diagonal, and is counted; empty against empty is left out"
-    )
-    hausdorff: str = (
-        "between boundary pixels, larger of both directions; HD95: larger of both 95th percentiles"
-    )
+    empty_policy: str = "a miss is Dice 0 and the grid's diagonal, and is counted; empty against empty is left out"
+    hausdorff: str = "between boundary pixels, larger of both directions; HD95: larger of both 95th percentiles"
     spread: str = "sample standard deviation over slices (volumes: over scans)"
 
 

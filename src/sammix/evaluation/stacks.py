@@ -122,9 +122,7 @@ def _scan(axial: Volume, truth: Volume | None) -> Scan | None:
     return Scan(truth.array > 0, axial.spacing)
 
 
-def _on_protocol_grid(
-    drawn: NDArray[np.uint8] | None, spacing: tuple[float, float], count: int
-) -> NDArray[np.uint8]:
+def _on_protocol_grid(drawn: NDArray[np.uint8] | None, spacing: tuple[float, float], count: int) -> NDArray[np.uint8]:
     if drawn is None:
         return np.zeros((count, GRID, GRID), np.uint8)
     return Preprocess(size=GRID).masks(drawn, spacing)

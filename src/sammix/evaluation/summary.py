@@ -7,7 +7,6 @@ from collections.abc import Iterable, Sequence
 
 from sammix.evaluation.rows import Score, SliceRow, VolumeRow
 from sammix.evaluation.schema import (
-    GATE,
     Counts,
     DiceStat,
     Failure,
@@ -23,6 +22,7 @@ from sammix.evaluation.schema import (
     Volumes,
 )
 from sammix.metrics import detection, roc_auc
+from sammix.segmenter import PRESENCE_THRESHOLD
 
 # px at 256². At 1.5 mm a pixel, 500 px are 11 cm²: a liver's tip; 5,000 px are 110 cm²: its middle.
 SIZE_EDGES = (1, 500, 2000, 5000)
@@ -79,7 +79,7 @@ def _overlap_or_none(scores: Iterable[Score | None]) -> Overlap | None:
 def _presence(rows: Sequence[SliceRow]) -> Presence:
     known = [(row.label, row.presence) for row in rows if row.label is not None]
     labels, scores = [label for label, _ in known], [score for _, score in known]
-    found = detection(labels, scores, GATE)
+    found = detection(labels, scores, PRESENCE_THRESHOLD)
     positive = sum(labels)
     both = 0 < positive < len(labels)
     return Presence(
@@ -96,7 +96,9 @@ def _presence(rows: Sequence[SliceRow]) -> Presence:
 def _negatives(rows: Sequence[SliceRow]) -> Negatives:
     free = [row for row in rows if row.truth_px == 0]
     drawn = [row for row in free if row.predicted_px > 0]
-    return Negatives(n=len(free), drawn=len(drawn), drawn_gated=sum(row.presence >= GATE for row in drawn))
+    return Negatives(
+        n=len(free), drawn=len(drawn), drawn_gated=sum(row.presence >= PRESENCE_THRESHOLD for row in drawn)
+    )
 
 
 def _prompts(source: str, rows: Sequence[SliceRow]) -> Prompts | None:
@@ -138,8 +140,6 @@ def _groups(named: Iterable[tuple[str, SliceRow]]) -> dict[str, Group]:
     for name, row in named:
         gathered[name].append(row)
     return {
-        name: Group(
-            slices=len(rows), overlap=_overlap(row.automatic for row in rows), presence=_presence(rows)
-        )
+        name: Group(slices=len(rows), overlap=_overlap(row.automatic for row in rows), presence=_presence(rows))
         for name, rows in sorted(gathered.items())
     }

@@ -89,7 +89,7 @@ class SAM(nn.Module):
             mask_logits: (B, 1, 4h, 4w), a first guess; positive is organ.
 
         Returns:
-            Masks as logits (B, 4, 4h, 4w) and predicted IoU (B, 4). Index 0 is the mask for an unambiguous
+            Masks as logits (B, 4, 4h, 4w) and predicted IoU (B, 4), float32. Index 0 is the mask for an unambiguous
             prompt, the one LiteMedSAM and MedSAM were trained with; 1 to 3 are SAM's three proposals.
         """
         sparse, dense = self.prompt_encoder(
@@ -136,7 +136,7 @@ def _decode_all(
     mask_tokens = tokens[:, 0, 1 : 1 + decoder.num_mask_tokens].unbind(1)
     mixtures = [mlp(token) for mlp, token in zip(decoder.output_hypernetworks_mlps, mask_tokens, strict=True)]
     masks = (torch.stack(mixtures, dim=1) @ image.flatten(2)).unflatten(2, image.shape[2:])
-    return masks, decoder.iou_prediction_head(tokens[:, 0, 0])
+    return masks.float(), decoder.iou_prediction_head(tokens[:, 0, 0]).float()
 
 
 def build_lite_medsam(state: Mapping[str, Tensor] | None, trainable_from: int = 3, lora_rank: int = 8) -> SAM:

@@ -144,9 +144,7 @@ def _tint(mask: Plane, color: str, alpha: float) -> NDArray[np.float64]:
 
 def _note(axes: Axes, text: str, color: str = "#f2f2f2", line: int = 0) -> None:
     """A line at the upper left, readable on any background."""
-    note = axes.text(
-        0.02, 0.975 - 0.06 * line, text, transform=axes.transAxes, clip_on=True, parse_math=False
-    )
+    note = axes.text(0.02, 0.975 - 0.06 * line, text, transform=axes.transAxes, clip_on=True, parse_math=False)
     note.set(color=color, fontsize=8, va="top")
     note.set_path_effects([withStroke(linewidth=2.2, foreground=PAPER)])
 
