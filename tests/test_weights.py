@@ -16,7 +16,7 @@ import torch
 from safetensors.torch import save_file
 
 from sammix import download, weights
-from sammix.errors import InputError, WeightsError
+from sammix.errors import InputError, OutputError, WeightsError
 from sammix.weights import Url, Weights, Wheel
 
 
@@ -111,7 +111,7 @@ def test_another_file_than_announced_does_not_stay(toy: Path, home: Path) -> Non
     content = bytearray(toy.read_bytes())
     content[len(content) // 2] ^= 1
     toy.write_bytes(content)
-    with pytest.raises(WeightsError, match=r"not toy\.pth: its SHA-256 is .* bring it again$"):
+    with pytest.raises(WeightsError, match=r"http.*/toy\.pth is not toy\.pth: its SHA-256 is .* bring it again$"):
         weights.fetch("toy", progress=False)
     assert visible(home) == set()
 
@@ -167,7 +167,9 @@ def test_import_of_the_official_file(toy: Path, home: Path) -> None:
 
 def test_import_of_a_truncated_file(toy: Path, home: Path, tmp_path: Path) -> None:
     (tmp_path / "short.pth").write_bytes(toy.read_bytes()[:-10])
-    with pytest.raises(WeightsError, match=r"not toy\.pth: it has [\d,]+ bytes instead of [\d,]+; it is truncated"):
+    with pytest.raises(
+        WeightsError, match=r"short\.pth is not toy\.pth: it has [\d,]+ bytes instead of [\d,]+; it is truncated"
+    ):
         weights.import_file("toy", tmp_path / "short.pth")
     assert visible(home) == set()
 
@@ -207,6 +209,7 @@ def test_a_pickle_posing_as_a_checkpoint(unpublished: Path, home: Path, content:
     with pytest.raises(WeightsError, match=r"bring the official file$") as error:
         weights.import_file("toy", unpublished)
     assert "\n" not in str(error.value)
+    assert str(error.value).startswith(str(unpublished))
     assert visible(home) == set()
 
 
@@ -271,6 +274,12 @@ def test_the_folder_follows_the_environment(home: Path, monkeypatch: pytest.Monk
     assert weights.weights_dir() == home
     monkeypatch.delenv("SAMMIX_HOME")
     assert weights.weights_dir().parts[-2:] == ("sammix", "weights")
+
+
+def test_a_folder_that_cannot_be_made(toy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SAMMIX_HOME", str(toy))  # a file
+    with pytest.raises(OutputError, match=r"cannot be made \(Not a directory\); set SAMMIX_HOME to another folder"):
+        weights.fetch("toy", progress=False)
 
 
 def test_a_list_needs_no_torch() -> None:

