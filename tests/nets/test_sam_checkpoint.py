@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from transformers.models.sam.modeling_sam import SamModel
 
 from sammix import weights
 from sammix.errors import WeightsError
-from sammix.nets.sam import SAM, build_lite_medsam, prompt_and_mask
+from sammix.nets.sam import SAM, build_lite_medsam, build_sam_vit_b, prompt_and_mask
 from sammix.nets.sam_checkpoint import convert_lite_medsam, convert_sam, fold_batch_norm, load
 from sammix.nets.sam_vit import SamViT
 
@@ -83,7 +84,7 @@ TO_OFFICIAL = (
 )
 
 
-def official_state(model: SamModel) -> dict[str, Tensor]:
+def official_state(model: nn.Module) -> dict[str, Tensor]:
     """The names in which ``segment_anything`` publishes its checkpoints."""
     state = {}
     for name, tensor in model.state_dict().items():
@@ -173,6 +174,18 @@ def test_tables_of_1024_px_are_interpolated_to_256(their_sam: SamModel) -> None:
     assert table.shape == (31, 12)
     torch.testing.assert_close(table[:, 0], (torch.arange(31) - 15) * 127 / 31, atol=1e-4, rtol=0)
     assert torch.equal(encoder.layers[0].attn.rel_pos_h, window)
+
+
+def test_a_checkpoint_of_1024_px_builds_a_network_of_256(monkeypatch: pytest.MonkeyPatch) -> None:
+    small = {"hidden_size": 24, "num_hidden_layers": 2, "num_attention_heads": 2, "global_attn_indexes": [1]}
+    monkeypatch.setattr("sammix.nets.sam.SamVisionConfig", partial(SamVisionConfig, **small))
+    state = official_state(build_sam_vit_b(None, lora_rank=0))
+    assert state["image_encoder.pos_embed"].shape == (1, 64, 64, 24)
+    sam = build_sam_vit_b(state, image_size=256)
+    assert torch.equal(sam.image_encoder.state_dict()["neck.conv1.weight"], state["image_encoder.neck.0.weight"])
+    masks, _ = sam.decode(sam.image_encoder(torch.rand(1, 1, 256, 256)), torch.tensor([[10.0, 10, 99, 99]]))
+    assert masks.shape == (1, 4, 64, 64)
+    assert masks.std() > 0
 
 
 def test_a_folded_batch_norm_is_exact() -> None:

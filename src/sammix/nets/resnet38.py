@@ -65,6 +65,7 @@ class ResNet38(nn.Module):
         width: factor on all channel counts.
         dropout: in B6 and B7.
 
+    >>> import torch
     >>> ResNet38(width=1 / 64)(torch.zeros(1, 1, 256, 256)).shape
     torch.Size([1, 64, 8, 8])
     """
