@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import ast
+import importlib
+import json
 import re
+import runpy
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import nibabel as nib
+import numpy as np
 import pytest
 import typer.main
 
 from sammix.cli import app
 from sammix.config import DataConfig, FitConfig, ModelConfig, load_preset, presets
+from sammix.phantoms import PORTAL, make_phantom
+from sammix.readers import open_dataset
+from sammix.volume import Volume
+from sammix.writers.nifti import write_mask
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
@@ -23,7 +32,8 @@ UNFINISHED = {Path("benchmarks/RESULTS.md")}  # written with the measurements, p
 
 def commands(command: Any, name: str = "") -> Iterator[tuple[str, set[str]]]:
     """Every command with its options: ``weights fetch``, {``--quiet``, ``-q``, ``--help``}."""
-    yield name, {option for parameter in command.params for option in parameter.opts} | {"--help"}
+    names = {opt for parameter in command.params for opt in parameter.opts}
+    yield name, {option for option in names if option.startswith("-")} | {"--help"}
     for child_name, child in getattr(command, "commands", {}).items():
         yield from commands(child, f"{name} {child_name}".strip())
 
@@ -107,24 +117,45 @@ def test_reference_gives_every_setting_with_each_presets_value() -> None:
     rows = dict(re.findall(r"^\| `((?:data|model|fit)\.\w+)` \| (.*) \|$", text, flags=re.MULTILINE))
     assert sorted(rows) == sorted(SETTINGS)
     for setting, row in rows.items():
-        written = [cell.strip() for cell in row.split(" | ")][:3]
+        written = [cell.strip() for cell in row.split("|")[:3]]
         for name, cell in zip(("lite", "paper", "tiny"), written, strict=True):
             assert (cell or written[0]) == value(name, setting), f"{setting} in {name}"
     assert presets() == ["lite", "paper", "tiny"]
 
 
 def value(preset: str, setting: str) -> str:
+    """A setting as YAML and JSON write it: ``null``, ``0.5``, ``peak``."""
     section, key = setting.split(".")
-    found = getattr(getattr(load_preset(preset), section), key)
-    return {None: "null", True: "true", False: "false"}.get(found, str(found)) if not found or found is True else str(found)
+    return json.dumps(getattr(getattr(load_preset(preset), section), key)).strip('"')
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_imports_in_examples_work(page: Path) -> None:
-    import importlib
-
     for code in re.findall(r"^```python\n(.*?)^```", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE):
         for node in ast.walk(ast.parse(code)):
             if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("sammix"):
                 module = importlib.import_module(node.module or "")
                 assert all(hasattr(module, alias.name) for alias in node.names), ast.unparse(node)
+
+
+def test_slice_table_example_keeps_hu_labels_and_drawn_slices(tmp_path: Path) -> None:
+    phantom = make_phantom(0, PORTAL.at((48, 48, 8)))
+    scan, truth = (Volume(array, phantom.affine) for array in (phantom.hu, (phantom.mask > 0).astype(np.uint8)))
+    first, *_, last = np.flatnonzero(truth.axial().array.any(axis=(1, 2)))
+    drawn = truth.axial().array * (np.arange(8) == last)[:, None, None]
+    for folder in ("scans", "drawn"):
+        (tmp_path / folder).mkdir()
+    nib.save(nib.Nifti1Image(scan.array, scan.affine), tmp_path / "scans/p.nii.gz")
+    write_mask(tmp_path / "drawn/p.nii.gz", truth.from_axial(drawn).array, truth)
+    (tmp_path / "ranges.csv").write_text(f"scan,first,last\np,{first},{last}\n")
+    main = runpy.run_path(str(ROOT / "docs/examples/slice_table.py"))["main"]
+    main(tmp_path / "scans", tmp_path / "ranges.csv", tmp_path / "drawn", tmp_path / "table")
+
+    cases = open_dataset(tmp_path / "table").cases
+    assert [case.label for case in cases] == [int(first <= index <= last) for index in range(8)]
+    assert [index for index, case in enumerate(cases) if case.mask] == [last]
+    for case, hu in zip(cases, scan.axial().array, strict=True):
+        np.testing.assert_array_equal(case.read().axial().array[0], hu)
+    mask = cases[last].read_mask(cases[last].read())
+    assert mask is not None
+    np.testing.assert_array_equal(mask.axial().array[0], drawn[last])

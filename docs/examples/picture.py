@@ -1,0 +1,50 @@
+"""The documentation's picture: slices of a synthetic patient with map, box and mask, by a model of yours.
+
+python picture.py MODEL picture.png
+"""
+
+from __future__ import annotations
+
+import sys
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from sammix.phantoms import PORTAL, make_phantom
+from sammix.report.overlays import preview_strip
+from sammix.saved_model import load_model
+from sammix.segmenter import MASK_THRESHOLD
+from sammix.slices.extract import in_plane
+from sammix.volume import Volume
+
+PATIENT = 12  # the seed of the phantom
+SHARES = (0.35, 0.62)  # where in the liver the slices lie, from its inferior end
+
+
+def main(model: Path, out: Path) -> None:
+    """Segment a few slices of a phantom and draw them."""
+    segmenter = load_model(model)
+    phantom = make_phantom(PATIENT, PORTAL)
+    scan = Volume(phantom.hu, phantom.affine).axial()
+    truth = Volume((phantom.mask > 0).astype(np.uint8), phantom.affine).axial().array
+    present = np.flatnonzero(truth.any(axis=(1, 2)))
+    chosen = [int(present[round(share * (len(present) - 1))]) for share in reversed(SHARES)]
+    images = segmenter.preprocess.images(scan.array[chosen], in_plane(scan))
+    found = segmenter.segment(segmenter.encode(torch.from_numpy(images)[:, None]))
+    assert found.cam is not None
+    assert found.box is not None
+    strip = preview_strip(
+        images,
+        mask=found.probability.numpy() >= MASK_THRESHOLD,
+        cam=found.cam.numpy(),
+        box=found.box.numpy(),
+        captions=[f"CT (synthetic), slice {index}" for index in chosen],
+    )
+    Image.open(BytesIO(strip)).convert("RGB").quantize(112).save(out, optimize=True)
+
+
+if __name__ == "__main__":
+    main(*map(Path, sys.argv[1:3]))
