@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from sammix import weights
 from sammix.config import Config, ModelConfig
@@ -59,5 +59,4 @@ def _classifier(model: ModelConfig, sam: SAM) -> CAMClassifier:
     channels = sam.image_encoder.frozen_features(torch.zeros(1, 1, 64, 64)).shape[1]
     width = round(SHARED_WIDTH * model.classifier_width)
     head = SharedHead(channels, widths=(width, width))
-    # the frozen channels differ in scale by two orders of magnitude
-    return CAMClassifier(nn.Sequential(nn.BatchNorm2d(channels), head), head.out_channels)
+    return CAMClassifier(head, head.out_channels)

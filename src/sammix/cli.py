@@ -215,8 +215,10 @@ def weights_list() -> None:
     """Show the known weights and whether they are installed."""
     from sammix import weights
 
-    for line in weights.listing():
-        print(line)
+    for item in weights.listing():
+        entry = item.weights
+        print(f"{entry.name:14}{item.path or 'not here: sammix weights fetch ' + entry.name}")
+        print(f"{'':14}{entry.description}; {entry.licence}")
 
 
 @weights_app.command("fetch")
@@ -246,7 +248,7 @@ def weights_verify() -> None:
     states = weights.verify()
     for name, state in states:
         print(f"{name}: {state}")
-    if any(state not in {"ok", "missing"} for _, state in states):
+    if "damaged" in {state for _, state in states}:
         raise typer.Exit(1)
 
 

@@ -80,8 +80,10 @@ def fit(
     model, base = build_model(config, table.preprocess)
     card = _card(table, config, drawn, labels, seed, base)
     if run is None:
-        run = RunFolder.create(out)
-        run.write_settings(config, seed=seed, labels=labels, data=card.data, base_sha256=base)
+        run = RunFolder.create(out) if fabric.is_global_zero else RunFolder(out)
+        if fabric.is_global_zero:
+            run.write_settings(config, seed=seed, labels=labels, data=card.data, base_sha256=base)
+        fabric.barrier()
     return Trainer(fabric, model, table, drawn, config.fit, run, card, seed).train(config)
 
 
@@ -106,7 +108,8 @@ class Trainer:
     def train(self, config: Config) -> Path:
         """Run all epochs that are still to be done; returns the best model's folder."""
         prepare_for_training(self.model, self.fabric.device)
-        source = self._source()
+        with self.fabric.rank_zero_first():  # the first process fills the cache, the others read it
+            source = self._source()
         self.optimizer = optimiser(self.model, self.fit)
         wrapped, optimizer = self.fabric.setup(self.model, self.optimizer)
         steps = len(list(self._batches(epoch=0)))
@@ -131,7 +134,8 @@ class Trainer:
                 )
             metrics = validate(self.model, self._validation(source))
             best = self._keep(epoch, metrics, {name: float(np.mean(v)) for name, v in totals.items()}, best)
-        shutil.rmtree(self.run.cache_folder, ignore_errors=True)
+        if self.fabric.is_global_zero:
+            shutil.rmtree(self.run.cache_folder, ignore_errors=True)
         return self.run.model_folder
 
     def _source(self) -> BatchSource:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 from torch import Tensor, nn
@@ -34,29 +33,28 @@ class CAMClassifier(nn.Module):
 
 
 class SharedHead(nn.Module):
-    """Feature extractor on SAM's image embedding: 3×3 convolutions, each with group norm and GELU.
+    """Feature extractor on SAM's frozen features: they are standardised, then 3×3 convolutions with GELU.
+
+    Nothing between the convolutions normalises over positions: that would tell every position what the whole slice
+    shows, and the activation map would light up away from the organ.
 
     Args:
-        in_channels: of the embedding.
+        in_channels: of the features (LiteMedSAM's third stage gives 320), whose scales differ by two orders of magnitude.
         widths: channels after each convolution.
         strides: of each convolution; (2, 1) takes a 64×64 embedding to a 32×32 map.
     """
 
     def __init__(
-        self, in_channels: int = 256, widths: Sequence[int] = (256, 256), strides: Sequence[int] = (2, 1)
+        self, in_channels: int = 320, widths: Sequence[int] = (128, 128), strides: Sequence[int] = (2, 1)
     ) -> None:
         super().__init__()
-        layers: list[nn.Module] = []
+        layers: list[nn.Module] = [nn.BatchNorm2d(in_channels)]
         for before, after, stride in zip((in_channels, *widths), widths, strides, strict=False):
-            layers += [
-                nn.Conv2d(before, after, 3, stride, padding=1, bias=False),
-                nn.GroupNorm(math.gcd(after, 8), after),
-                nn.GELU(),
-            ]
+            layers += [nn.Conv2d(before, after, 3, stride, padding=1), nn.GELU()]
         self.layers = nn.Sequential(*layers)
         self.out_channels = widths[-1]
 
-    def forward(self, embedding: Tensor) -> Tensor:
+    def forward(self, features: Tensor) -> Tensor:
         """(B, in_channels, h, w) → (B, out_channels, h', w')."""
-        features: Tensor = self.layers(embedding)
-        return features
+        maps: Tensor = self.layers(features)
+        return maps

@@ -30,7 +30,7 @@ def parameter_counts() -> list[PartCount]:
         *_sam_counts("LiteMedSAM", lite),
         *_sam_counts("SAM ViT-B", vit_b),
         PartCount("ResNet-38", "classifier with two-class head", _millions(resnet)),
-        PartCount("shared", "classifier on the SAM embedding", _millions(shared)),
+        PartCount("shared", "classifier on frozen features", _millions(shared)),
     ]
 
 

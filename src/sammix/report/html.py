@@ -113,7 +113,13 @@ def _variants(metrics: Metrics, slices: Sequence[SliceRow]) -> list[Variant]:
     wanted = [
         ("Automatic", "prompts from the network's own activation map", True, "automatic", metrics.paper),
         ("Automatic, gated", "and empty where the classifier says no", True, "gated", metrics.gated),
-        ("No prompt", "the mask network alone", True, "no_prompt", metrics.no_prompt),
+        (
+            "No prompt",
+            "the mask network without what it was trained to be prompted with",
+            True,
+            "no_prompt",
+            metrics.no_prompt,
+        ),
         ("True box", "oracle: the box is taken from the truth", False, "oracle_box", metrics.oracle_box),
     ]
     if metrics.prompts is None:
