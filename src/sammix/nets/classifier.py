@@ -39,7 +39,7 @@ class SharedHead(nn.Module):
     shows, and the activation map would light up away from the organ.
 
     Args:
-        in_channels: of the features (LiteMedSAM's third stage gives 320), whose scales differ by two orders of magnitude.
+        in_channels: of the features (320 after LiteMedSAM's third stage), whose scales differ a hundredfold.
         widths: channels after each convolution.
         strides: of each convolution; (2, 1) takes a 64×64 embedding to a 32×32 map.
     """
