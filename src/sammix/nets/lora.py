@@ -35,13 +35,6 @@ class LoRAQueryValue(nn.Module):
         v = v + F.linear(F.linear(x, self.a_v), self.b_v)
         return torch.cat((q, k, v), dim=-1)
 
-    @torch.no_grad()
-    def merged(self) -> nn.Linear:
-        """One plain projection that computes the same."""
-        q, k, v = self.qkv.weight.chunk(3)
-        self.qkv.weight.copy_(torch.cat((q + self.b_q @ self.a_q, k, v + self.b_v @ self.a_v)))
-        return self.qkv
-
 
 def add_lora(module: nn.Module, rank: int) -> list[LoRAQueryValue]:
     """Put adapters of ``rank`` on every ``qkv`` projection inside ``module`` (0: none); returns them in order.
@@ -58,11 +51,3 @@ def add_lora(module: nn.Module, rank: int) -> list[LoRAQueryValue]:
             parent.qkv = adapter
             adapters.append(adapter)
     return adapters
-
-
-def merge_lora(module: nn.Module) -> None:
-    """Replace every adapter inside ``module`` by one plain projection: the same function, at full speed."""
-    for parent in list(module.modules()):
-        adapter = getattr(parent, "qkv", None)
-        if isinstance(adapter, LoRAQueryValue):
-            parent.qkv = adapter.merged()
