@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ import torch
 from sammix.build import build_model
 from sammix.config import load_preset
 from sammix.data import load_table
+from sammix.errors import OutputError
 from sammix.features import CachedSource, LiveSource
 from sammix.model import SAMMix
 from sammix.slices.table import SliceTable
@@ -73,3 +75,11 @@ def test_a_whole_cache_is_used_again_and_another_one_is_not(
     (tmp_path / "views.json").unlink()  # as after a kill while it was being made
     cached(tmp_path, model, table, seed=1)
     assert len(filled) == 2
+
+
+def test_a_disk_too_small_is_said_before_it_is_full(
+    model: SAMMix, table: SliceTable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shutil.disk_usage", lambda folder: SimpleNamespace(free=1000))
+    with pytest.raises(OutputError, match=r"but 0\.0 GB are free; .*fit\.cache=false"):
+        cached(tmp_path, model, table)

@@ -16,6 +16,7 @@ from sammix.config import load_preset
 from sammix.data import prepare
 from sammix.errors import InputError, OutputError, SammixError
 from sammix.fit import fit
+from sammix.run import RunFolder
 
 
 def log(run: Path) -> list[dict[str, object]]:
@@ -84,6 +85,42 @@ def test_a_killed_run_resumes_to_the_same_end(hospital_a: Path, tiny_run: Path, 
     fit(hospital_a, load_preset("tiny"), run, resume=True, device="cpu")
     assert log(run) == log(tiny_run)
     assert same_weights(run, tiny_run)
+
+
+def test_resuming_a_finished_run_changes_nothing(
+    hospital_a: Path, tiny_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copy = shutil.copytree(tiny_run, tmp_path / "copy")
+    fit(hospital_a, load_preset("tiny"), copy, resume=True, device="cpu")
+    assert "finished already" in capsys.readouterr().err
+    assert log(copy) == log(tiny_run)
+    assert same_weights(copy, tiny_run)
+
+
+def test_dropout_too_is_the_same_after_resuming(
+    hospital_a: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = load_preset("tiny", ["model.classifier=resnet38", "model.classifier_width=0.02"])
+    whole = fit(hospital_a, config, tmp_path / "whole", labels=4, device="cpu").parent
+    with monkeypatch.context() as patch:
+        patch.setattr(RunFolder, "log", lambda self, **values: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            fit(hospital_a, config, tmp_path / "cut", labels=4, device="cpu")
+    fit(hospital_a, config, tmp_path / "cut", resume=True, device="cpu")
+    assert log(tmp_path / "cut") == log(whole)
+    save = RunFolder.save_checkpoint
+
+    def cut_after_one(self: RunFolder, state: dict[str, object]) -> None:
+        save(self, state)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RunFolder, "save_checkpoint", cut_after_one)
+        with pytest.raises(KeyboardInterrupt):
+            fit(hospital_a, config, tmp_path / "cut-later", labels=4, device="cpu")
+    fit(hospital_a, config, tmp_path / "cut-later", resume=True, device="cpu")
+    assert log(tmp_path / "cut-later") == log(whole)
+    assert same_weights(tmp_path / "cut-later", whole)
 
 
 @pytest.mark.parametrize("setting", ["fit.cache=false", "fit.views=2", "model.classifier=resnet38", "model.box=each"])

@@ -264,6 +264,9 @@ def main() -> None:
     except SammixError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
+    except OSError as error:  # a disk that is full, a folder without permission
+        print(f"error: {error.filename or 'a file'}: {error.strerror or error}", file=sys.stderr)
+        sys.exit(2)
     except KeyboardInterrupt:
         print("interrupted; what was finished is whole", file=sys.stderr)
         sys.exit(130)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -140,25 +141,18 @@ class CachedSource:
         probe = model.features(torch.zeros(1, 1, size, size, device=_device(model)))
         done = marker.exists() and json.loads(marker.read_text()) == key
         mode: Literal["r", "w+"] = "r" if done else "w+"
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            if not done:
-                marker.unlink(missing_ok=True)
-            self.features = np.memmap(folder / "features.f16", np.float16, mode, shape=(total, *probe.shape[1:]))
-            self.images = np.memmap(folder / "images.f16", np.float16, mode, shape=(total, size, size))
-            self.masks = np.memmap(folder / "masks.u8", np.uint8, mode, shape=(total, size, size))
-            if not done:
-                self._fill(model)
-                for array in (self.features, self.images, self.masks):
-                    array.flush()
-                write_json(marker, key)
-        except OSError as error:
-            gigabytes = total * (probe[0].numel() + 1.5 * size * size) * 2 / 1e9
-            raise OutputError(
-                folder,
-                f"the cache of {gigabytes:.1f} GB cannot be written ({error.strerror})",
-                "free space, or go without it (--set fit.cache=false)",
-            ) from error
+        folder.mkdir(parents=True, exist_ok=True)
+        if not done:
+            marker.unlink(missing_ok=True)
+            _check_space(folder, total * (2 * probe[0].numel() + 3 * size * size))
+        self.features = np.memmap(folder / "features.f16", np.float16, mode, shape=(total, *probe.shape[1:]))
+        self.images = np.memmap(folder / "images.f16", np.float16, mode, shape=(total, size, size))
+        self.masks = np.memmap(folder / "masks.u8", np.uint8, mode, shape=(total, size, size))
+        if not done:
+            self._fill(model)
+            for array in (self.features, self.images, self.masks):
+                array.flush()
+            write_json(marker, key)
 
     def _fill(self, model: SAMMix) -> None:
         plan = [(row, view) for row, count in self.count.items() for view in range(count)]
@@ -194,3 +188,14 @@ def _generator(rng: np.random.Generator) -> torch.Generator:
 
 def _device(model: SAMMix) -> torch.device:
     return next(model.parameters()).device
+
+
+def _check_space(folder: Path, size: int) -> None:
+    """A full disk under a memory map would end the process without a word, so it is looked at before."""
+    free = shutil.disk_usage(folder).free
+    if size > free:
+        raise OutputError(
+            folder,
+            f"the cache of the frozen stages takes {size / 1e9:.1f} GB, but {free / 1e9:.1f} GB are free",
+            "free space, or go without it (--set fit.cache=false)",
+        )

@@ -108,16 +108,20 @@ class Trainer:
     def train(self, config: Config) -> Path:
         """Run all epochs that are still to be done; returns the best model's folder."""
         prepare_for_training(self.model, self.fabric.device)
-        with self.fabric.rank_zero_first():  # the first process fills the cache, the others read it
-            source = self._source()
         self.optimizer = optimiser(self.model, self.fit)
         wrapped, optimizer = self.fabric.setup(self.model, self.optimizer)
         steps = len(list(self._batches(epoch=0)))
         self.scheduler = schedule(self.optimizer, self.fit.warmup_steps, self.fit.epochs * steps)
         alpha = positive_weight(torch.from_numpy(self.table.label[self.train_rows]), self.fit.focal_alpha)
         first, best = self._restore()
+        if first > self.fit.epochs:
+            say("the run is finished already")
+            return self.run.model_folder
+        with self.fabric.rank_zero_first():  # the first process fills the cache, the others read it
+            source = self._source()
         for epoch in range(first, self.fit.epochs + 1):
             self.model.train()
+            torch.manual_seed(int(np.random.SeedSequence([self.seed, epoch]).generate_state(1)[0]))  # dropout
             totals: dict[str, list[float]] = {}
             for rows, rng in track(list(self._batches(epoch)), f"epoch {epoch}/{self.fit.epochs}"):
                 batch = source.batch(rows, rng).to(self.fabric.device)
@@ -132,7 +136,8 @@ class Trainer:
                 raise SammixError(
                     f"{self.run.path}: the loss is no longer a number in epoch {epoch}; lower fit.learning_rate"
                 )
-            metrics = validate(self.model, self._validation(source))
+            with self.fabric.autocast():
+                metrics = validate(self.model, self._validation(source))
             best = self._keep(epoch, metrics, {name: float(np.mean(v)) for name, v in totals.items()}, best)
         if self.fabric.is_global_zero:
             shutil.rmtree(self.run.cache_folder, ignore_errors=True)
@@ -174,11 +179,11 @@ class Trainer:
         self, epoch: int, metrics: dict[str, float | None], losses: dict[str, float], best: float | None
     ) -> float:
         """Save the model if it is the best so far, then log, then the checkpoint; returns the best score."""
-        score = selection_score(metrics)
+        score, chosen_by = selection_score(metrics)
         is_best = best is None or score >= best
         if self.fabric.is_global_zero:
             if is_best:
-                chosen = {"epoch": epoch, **metrics, "chosen_by": "validation Dice of automatic masks"}
+                chosen = {"epoch": epoch, **metrics, "chosen_by": chosen_by}
                 save_model(self.run.model_folder, self.model, self.card.model_copy(update={"metrics": chosen}))
             self.run.log(epoch=epoch, **losses, **metrics, best=is_best, learning_rate=self.scheduler.get_last_lr()[0])
             self.run.save_checkpoint(self._state(epoch, max(score, best or score)))

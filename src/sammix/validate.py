@@ -42,10 +42,10 @@ def validate(model: SAMMix, batches: Iterable[Batch]) -> dict[str, float | None]
     }
 
 
-def selection_score(metrics: dict[str, float | None]) -> float:
-    """What the best epoch is chosen by: Dice, else AUC, else nothing (then the last epoch is kept)."""
+def selection_score(metrics: dict[str, float | None]) -> tuple[float, str]:
+    """What the best epoch is chosen by, and its name: Dice, else AUC, else nothing, and then the last epoch is kept."""
     for name in ("val_dice", "val_auc"):
         value = metrics[name]
         if value is not None:
-            return value
-    return 0.0
+            return value, name
+    return 0.0, "last epoch"
