@@ -21,7 +21,7 @@ from sammix.errors import InputError, SammixError
 from sammix.features import Batch, BatchSource, CachedSource, LiveSource
 from sammix.model import SAMMix
 from sammix.objective import joint_loss, positive_weight
-from sammix.progress import say, track
+from sammix.progress import be_quiet, say, track
 from sammix.run import RunFolder
 from sammix.saved_model import ModelCard, load_trained_state, save_model, trained_state
 from sammix.slices.sampling import Rows, shuffled_batches, two_stream_batches
@@ -76,6 +76,8 @@ def fit(
         precision=fabric_precision(config.fit.precision, device),
     )
     fabric.launch()
+    if not fabric.is_global_zero:
+        be_quiet()
     fabric.seed_everything(seed, verbose=False)
     model, base = build_model(config, table.preprocess)
     card = _card(table, config, drawn, labels, seed, base)
