@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from torch import Tensor, nn
@@ -33,13 +34,11 @@ class CAMClassifier(nn.Module):
 
 
 class SharedHead(nn.Module):
-    """Feature extractor on SAM's frozen features: they are standardised, then 3×3 convolutions with GELU.
-
-    Nothing between the convolutions normalises over positions: that would tell every position what the whole slice
-    shows, and the activation map would light up away from the organ.
+    """Feature extractor on SAM's frozen features: standardised channels, then 3×3 convolutions, group norm, GELU.
 
     Args:
-        in_channels: of the features (320 after LiteMedSAM's third stage), whose scales differ a hundredfold.
+        in_channels: of the features (LiteMedSAM's third stage gives 320), whose scales differ by two orders of
+            magnitude.
         widths: channels after each convolution.
         strides: of each convolution; (2, 1) takes a 64×64 embedding to a 32×32 map.
     """
@@ -50,7 +49,11 @@ class SharedHead(nn.Module):
         super().__init__()
         layers: list[nn.Module] = [nn.BatchNorm2d(in_channels)]
         for before, after, stride in zip((in_channels, *widths), widths, strides, strict=False):
-            layers += [nn.Conv2d(before, after, 3, stride, padding=1), nn.GELU()]
+            layers += [
+                nn.Conv2d(before, after, 3, stride, padding=1, bias=False),
+                nn.GroupNorm(math.gcd(after, 8), after),
+                nn.GELU(),
+            ]
         self.layers = nn.Sequential(*layers)
         self.out_channels = widths[-1]
 
