@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import ndimage
 
-from sammix.prompts import activation_map, boxes_from_map, boxes_from_masks, jitter, mask_prompt
+from sammix.prompts import activation_map, boxes_from_map, boxes_from_masks, jitter, mask_prompt, mislead
 
 
 def two_blobs() -> torch.Tensor:
@@ -87,3 +87,15 @@ def test_a_soft_prompt_lets_the_gradient_through_and_a_hard_one_does_not() -> No
     assert not hard.requires_grad
     assert set(hard.flatten().tolist()) == {-5.0, 5.0}
     assert torch.equal(hard[:, 0] > 0, cam >= 0.5)
+
+
+def test_misled_maps_are_moved_whole_and_carry_no_gradient() -> None:
+    cam = torch.rand(40, 16, 16, requires_grad=True)
+    moved = mislead(cam, 0.5, torch.Generator().manual_seed(0))
+    stayed = torch.tensor([torch.equal(a, b) for a, b in zip(moved, cam, strict=True)])
+    assert 8 < stayed.sum() < 32
+    torch.testing.assert_close(moved.flatten(1).sort().values, cam.flatten(1).sort().values)
+    moved.sum().backward()
+    assert cam.grad is not None
+    torch.testing.assert_close(cam.grad.amax(dim=(1, 2)) > 0, stayed)
+    assert torch.equal(mislead(cam, 0.0, torch.Generator()), cam)

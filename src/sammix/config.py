@@ -58,7 +58,8 @@ class FitConfig(_Section):
     dice_weight: float = Field(default=0.5, ge=0, description="λ of L = focal + λ·segmentation")
     focal_alpha: float | None = Field(default=None, description="weight of positives; null: by class frequency")
     focal_gamma: float = Field(default=2.0, ge=0)
-    true_box_share: float = Field(default=0.5, ge=0, le=1, description="jittered true boxes among training prompts")
+    true_box_share: float = Field(default=0.25, ge=0, le=1, description="jittered true boxes among training prompts")
+    misled_share: float = Field(default=0.5, ge=0, le=1, description="training maps moved to a wrong place")
     views: int = Field(default=0, ge=0, description="cached augmented views a slice; 0: augment nothing")
     cache: bool = Field(default=True, description="compute the frozen stages once")
     precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = "auto"

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from sammix.config import ModelConfig
 from sammix.nets.classifier import CAMClassifier
 from sammix.nets.sam import SAM
-from sammix.prompts import Boxes, activation_map, boxes_from_map, mask_prompt
+from sammix.prompts import Boxes, activation_map, boxes_from_map, mask_prompt, mislead
 from sammix.segmenter import PromptSource, SlicePrediction
 from sammix.slices.preprocess import Preprocess
 
@@ -91,7 +91,7 @@ class SAMMix(nn.Module):
         return logits[torch.arange(len(logits), device=logits.device), best]
 
     def forward(
-        self, images: Tensor, features: Tensor, chosen: Tensor, boxes: Tensor
+        self, images: Tensor, features: Tensor, chosen: Tensor, boxes: Tensor, misled_share: float, seed: int
     ) -> tuple[Tensor, Tensor | None, Tensor | None]:
         """The whole figure, for training.
 
@@ -99,6 +99,7 @@ class SAMMix(nn.Module):
             images: (B, 1, S, S). features: (B, C, h, w), from :meth:`features`, perhaps cached.
             chosen: (M,) indices of the slices to segment.
             boxes: (M, 4) px to prompt them with; NaN rows take the map's own box.
+            misled_share: of the chosen slices, whose map and box point elsewhere; ``seed`` decides which.
 
         Returns:
             Class logits (B, 2), mask logits (M, K, S, S) and scores (M, K); the latter two None where M is 0.
@@ -106,7 +107,7 @@ class SAMMix(nn.Module):
         class_logits, cam = self.classify(images, features)
         if not len(chosen):
             return class_logits, None, None
-        cam = cam[chosen]
+        cam = mislead(cam[chosen], misled_share, torch.Generator().manual_seed(seed))
         own = boxes_from_map(cam, self.config.omega, "hull" if self.config.box == "each" else self.config.box)
         boxes = torch.where(boxes.isnan(), own.xyxy, boxes)
         embedding = self.sam.image_encoder.embedding(features[chosen])

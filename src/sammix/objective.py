@@ -30,7 +30,9 @@ def joint_loss(
     chosen = torch.nonzero(batch.has_mask & (batch.labels == 1))[:, 0]
     masks = batch.masks[chosen]
     boxes = stand_in_boxes(masks, config.fit.true_box_share, rng)
-    class_logits, mask_logits, scores = model(batch.images, batch.features, chosen, boxes)
+    class_logits, mask_logits, scores = model(
+        batch.images, batch.features, chosen, boxes, config.fit.misled_share, int(rng.integers(2**31))
+    )
     focal = focal_loss(class_logits, batch.labels, alpha, config.fit.focal_gamma)
     if mask_logits is None or scores is None:
         return {"loss": focal, "focal": focal}

@@ -97,6 +97,22 @@ def jitter(boxes: Tensor, size: int, share: float, generator: torch.Generator) -
     return torch.cat([torch.minimum(moved[:, :2], moved[:, 2:]), torch.maximum(moved[:, :2], moved[:, 2:])], dim=1)
 
 
+def mislead(cam: Tensor, share: float, generator: torch.Generator) -> Tensor:
+    """Move a random ``share`` of the maps (B, S, S) elsewhere, cyclically, so that they point at the wrong organ.
+
+    In training the map soon fits the drawn slices, and a decoder that never met a wrong map follows it blindly
+    where it is wrong. Moved maps carry no gradient: the classifier is not to blame for them.
+    """
+    size = cam.shape[-1]
+    moved = [
+        one.detach().roll(tuple(torch.randint(size, (2,), generator=generator).tolist()), dims=(0, 1))
+        if torch.rand(1, generator=generator) < share
+        else one
+        for one in cam
+    ]
+    return torch.stack(moved) if moved else cam
+
+
 def _boxes_of_one(cam: NDArray[np.float32], omega: float, mode: BoxMode) -> NDArray[np.float32]:
     active = (cam >= omega) & (cam > FLAT)
     if not active.any():
