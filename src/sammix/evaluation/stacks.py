@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sammix.errors import SammixError
 from sammix.evaluation.schema import GRID
 from sammix.readers.dataset import Case
-from sammix.slices.extract import UNKNOWN, in_plane, middle
+from sammix.slices.extract import image_labels, in_plane, middle
 from sammix.slices.preprocess import Preprocess
 from sammix.slices.table import SliceTable
 from sammix.volume import Volume
@@ -87,7 +87,7 @@ def read_stack(case: Case, preprocess: Preprocess, middle_fraction: float = 1.0)
         images=preprocess.images(hu, spacing),
         masks=_on_protocol_grid(drawn, spacing, len(hu)),
         has_mask=np.full(len(hu), drawn is not None),
-        labels=_labels(case.label, drawn, len(hu)),
+        labels=image_labels(case.label, drawn, len(hu)),
         index=np.arange(len(axial.array), dtype=np.int32)[shown],
         counted=counted,
         scan=scan,
@@ -126,15 +126,6 @@ def _on_protocol_grid(drawn: NDArray[np.uint8] | None, spacing: tuple[float, flo
     if drawn is None:
         return np.zeros((count, GRID, GRID), np.uint8)
     return Preprocess(size=GRID).masks(drawn, spacing)
-
-
-def _labels(label: int | None, drawn: NDArray[np.uint8] | None, count: int) -> NDArray[np.int8]:
-    """The label that was given, else c = max(y), else unknown."""
-    if label is not None:
-        return np.full(count, label, np.int8)
-    if drawn is None:
-        return np.full(count, UNKNOWN, np.int8)
-    return np.asarray(drawn.any(axis=(1, 2)), np.int8)
 
 
 def choose_split(found: set[str | None], split: str | None, name: str) -> str:

@@ -63,17 +63,20 @@ def extract(case: Case, preprocess: Preprocess, middle_fraction: float = 1.0) ->
     kept = middle(len(axial.array), middle_fraction)
     spacing = in_plane(axial)
     masks = None if mask is None else mask.axial().array[kept]
-    if case.label is not None:
-        labels = np.full(len(axial.array[kept]), case.label, np.int8)
-    elif masks is not None:
-        labels = masks.reshape(len(masks), -1).max(axis=1).astype(np.int8)
-    else:
-        labels = np.full(len(axial.array[kept]), UNKNOWN, np.int8)
     return SliceStack(
         case=case,
         images=preprocess.images(axial.array[kept], spacing),
         masks=None if masks is None else preprocess.masks(masks, spacing),
-        labels=labels,
+        labels=image_labels(case.label, masks, len(axial.array[kept])),
         index=np.arange(len(axial.array), dtype=np.int32)[kept],
         warnings=volume.warnings + (() if mask is None else mask.warnings),
     )
+
+
+def image_labels(label: int | None, drawn: NDArray[np.uint8] | None, count: int) -> NDArray[np.int8]:
+    """(count,) yes/no labels: the one that was given, else c = max(y) of the masks (count, H, W), else unknown."""
+    if label is not None:
+        return np.full(count, label, np.int8)
+    if drawn is None:
+        return np.full(count, UNKNOWN, np.int8)
+    return np.asarray(drawn.any(axis=(1, 2)), np.int8)
