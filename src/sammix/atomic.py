@@ -44,3 +44,15 @@ def write_text(path: str | Path, text: str) -> None:
 def write_json(path: str | Path, value: Any) -> None:
     """Write ``value`` as indented JSON, whole or not at all. NaN is refused: it is not JSON."""
     write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
+
+
+def check_output(out: Path, overwrite: bool, remedy: str = "name another folder, or say --overwrite") -> None:
+    """Refuse, before any work, a folder that holds something.
+
+    Raises:
+        OutputError: it is a file, or not empty and not to be overwritten.
+    """
+    if out.exists() and not out.is_dir():
+        raise OutputError(out, "is a file, not a folder", "name another folder")
+    if out.is_dir() and any(out.iterdir()) and not overwrite:
+        raise OutputError(out, "exists already and is not empty", remedy)

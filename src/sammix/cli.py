@@ -161,10 +161,10 @@ def evaluate(
     quiet: Quiet = False,
 ) -> None:
     """Measure a model on data with masks: metrics.json, a row a slice, pictures, report.html."""
+    from sammix.atomic import check_output
     from sammix.data import open_for_evaluation
     from sammix.devices import pick_device
     from sammix.evaluate import evaluate as evaluate_model
-    from sammix.evaluation.output import check_output
     from sammix.progress import be_quiet
     from sammix.saved_model import load_model, read_card
 

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from sammix import weights
+from sammix.atomic import check_output
 from sammix.config import load_preset
 from sammix.data import open_for_evaluation
 from sammix.devices import pick_device
-from sammix.errors import OutputError, WeightsError
+from sammix.errors import WeightsError
 from sammix.evaluate import evaluate
 from sammix.fit import fit
 from sammix.phantoms import NATIVE, PORTAL, write_lits, write_totalsegmentator
@@ -30,8 +31,7 @@ def run_demo(out: Path, seed: int = 0) -> Path:
     Raises:
         OutputError: ``out`` holds something already.
     """
-    if out.exists() and any(out.iterdir()):
-        raise OutputError(out, "exists already and is not empty", "remove it, or name another with --out")
+    check_output(out, overwrite=False, remedy="remove it, or name another with --out")
     _ensure_weights()
     here, there, run = out / "hospital-a", out / "hospital-b", out / "run"
 

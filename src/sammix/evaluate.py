@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from sammix import __version__
+from sammix.atomic import check_output
 from sammix.errors import SammixError
 from sammix.evaluation.core import Notes, evaluate_stacks
-from sammix.evaluation.output import check_output, write_evaluation
+from sammix.evaluation.output import write_evaluation
 from sammix.evaluation.schema import Failure, Protocol, Window
 from sammix.evaluation.stacks import EvaluationStack, choose_split, read_stack, rows_by_case, table_stack
 from sammix.progress import track, warn

@@ -12,8 +12,8 @@ import torch
 from numpy.typing import NDArray
 
 from sammix import __version__
-from sammix.atomic import atomic_path, write_json
-from sammix.errors import InputError, OutputError, SammixError
+from sammix.atomic import atomic_path, check_output, write_json
+from sammix.errors import InputError, SammixError
 from sammix.progress import say, track, warn
 from sammix.readers import Case, find_inputs
 from sammix.report.overlays import preview_strip
@@ -110,8 +110,7 @@ def predict(
         SammixError: every scan failed.
     """
     scans = find_scans(inputs)
-    if out.exists() and (not out.is_dir() or any(out.iterdir())) and not overwrite:
-        raise OutputError(out, "exists already and is not empty", "name another folder, or allow it with --overwrite")
+    check_output(out, overwrite)
     segmenter = load()
     entries: list[dict[str, Any]] = []
     for done, (name, case) in enumerate(scans.items(), start=1):

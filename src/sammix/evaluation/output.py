@@ -20,18 +20,6 @@ from sammix.report.html import Picture, render_report
 from sammix.report.overlays import overlay
 
 
-def check_output(out: Path, overwrite: bool) -> None:
-    """Refuse, before any work, a folder that holds something.
-
-    Raises:
-        OutputError: it is a file, or not empty and not to be overwritten.
-    """
-    if out.exists() and not out.is_dir():
-        raise OutputError(out, "is a file, not a folder", "name another folder")
-    if out.is_dir() and any(out.iterdir()) and not overwrite:
-        raise OutputError(out, "exists already and is not empty", "name another folder, or say --overwrite")
-
-
 def write_evaluation(out: Path, found: Evaluation) -> None:
     """Write everything beside ``out`` and move it in when it is whole. Other files in ``out`` stay.
 
