@@ -73,6 +73,13 @@ def print_table(run: Path, names: tuple[str, ...]) -> None:
         shown = ["–" if cell is None else f"{cell:.3f}" if isinstance(cell, float) else str(cell) for cell in cells]
         print(f"| {name} | {paper['dice']['n']} | {' | '.join(shown)} |")
 
+    print("| px of true liver, test split | slices | Dice | < 0.7 |")
+    print("|---|---|---|---|")
+    for size in json.loads((run / names[0] / "metrics.json").read_text())["by_size"]:
+        dice = size["dice"]
+        if dice["n"]:
+            print(f"| from {size['from_px']} | {dice['n']} | {dice['mean']:.3f} | {dice['below_0_7']:.3f} |")
+
 
 if __name__ == "__main__":
     main()
