@@ -27,10 +27,18 @@ def model(table: SliceTable) -> SAMMix:
     return build_model(load_preset("tiny"), table.preprocess)[0].eval()
 
 
-def cached(folder: Path, model: SAMMix, table: SliceTable, seed: int = 0) -> CachedSource:
+def cached(folder: Path, model: SAMMix, table: SliceTable, seed: int = 0, augmented: bool = False) -> CachedSource:
     positives = np.flatnonzero(table.drawable)
     return CachedSource(
-        folder, model, table, np.arange(20), mask_rows=positives[:3], viewed=positives[:2], views=2, key={"seed": seed}
+        folder,
+        model,
+        table,
+        np.arange(20),
+        mask_rows=positives[:3],
+        viewed=positives[:2],
+        views=2,
+        augmented=augmented,
+        key={"seed": seed},
     )
 
 
@@ -59,6 +67,16 @@ def test_drawn_slices_have_views_and_the_others_do_not(model: SAMMix, table: Sli
     viewed, plain = np.flatnonzero(table.drawable)[:1], np.array([0])
     assert len({source.batch(viewed, rng).images.sum().item() for _ in range(30)}) == 3
     assert len({source.batch(plain, rng).images.sum().item() for _ in range(10)}) == 1
+
+
+def test_augmented_batches_move_but_plain_ones_do_not(model: SAMMix, table: SliceTable, tmp_path: Path) -> None:
+    source, row = cached(tmp_path, model, table, augmented=True), np.flatnonzero(table.drawable)[2:3]
+    plain = source.plain(row)
+    first, second = (source.batch(row, np.random.default_rng(7)) for _ in range(2))
+    assert torch.equal(first.features, second.features)
+    for name in ("images", "features", "masks"):
+        assert not torch.equal(getattr(first, name), getattr(plain, name))
+        assert getattr(first, name).shape == getattr(plain, name).shape
 
 
 def test_a_whole_cache_is_used_again_and_another_one_is_not(

@@ -4,7 +4,7 @@ import monai.losses
 import pytest
 import torch
 
-from sammix.losses import dice_loss, focal_loss, mask_loss
+from sammix.losses import dice_loss, focal_loss, map_loss, mask_loss
 
 
 def test_focal_loss_by_hand() -> None:
@@ -53,3 +53,18 @@ def test_last_is_dice_on_the_last_mask_only() -> None:
     loss.backward()
     assert logits.grad is not None
     assert not logits.grad[:, :2].any()
+
+
+def test_map_loss_by_hand() -> None:
+    """A drawn slice and one without the organ: cross-entropy on both, Dice on the first."""
+    cam, target = torch.full((2, 4, 4), 0.25), torch.zeros(2, 4, 4)
+    target[0, :2] = 1
+    entropy = -(8 * torch.tensor(0.25).log() + 24 * torch.tensor(0.75).log()) / 32
+    torch.testing.assert_close(map_loss(cam, target), entropy + 1 - (2 * 2 + 1) / (4 + 8 + 1))
+
+
+def test_map_loss_of_saturated_and_of_no_maps_is_finite() -> None:
+    wrong = map_loss(torch.ones(1, 4, 4), torch.zeros(1, 4, 4))
+    assert wrong.isfinite()
+    assert wrong > 5
+    assert map_loss(torch.ones(0, 4, 4), torch.zeros(0, 4, 4)) == 0

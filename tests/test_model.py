@@ -41,7 +41,7 @@ def test_the_soft_mask_prompt_carries_the_segmentation_loss_to_the_classifier() 
     images, chosen, boxes = torch.rand(2, 1, 64, 64), torch.tensor([0, 1]), torch.full((2, 4), torch.nan)
     for mode, reached in (("soft", True), ("hard", False)):
         model = tiny(f"model.mask_prompt={mode}")
-        _, mask_logits, _ = model(images, model.features(images), chosen, boxes, misled_share=0.0, seed=0)
+        _, _, mask_logits, _ = model(images, model.features(images), chosen, boxes, misled_share=0.0, seed=0)
         mask_logits.square().mean().backward()
         gradients = [p.grad for p in model.classifier.parameters()]
         assert any(g is not None and bool(g.any()) for g in gradients) == reached

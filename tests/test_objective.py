@@ -52,5 +52,22 @@ def test_masks_enter_the_loss_where_they_were_drawn(with_masks: bool) -> None:
     assert any(g is not None and bool(g.any()) for g in decoder) == with_masks
     assert any(p.grad is not None for p in model.classifier.parameters())
     if with_masks:
-        total = losses["focal"] + config.fit.dice_weight * losses["mask"]
+        total = losses["focal"] + config.fit.dice_weight * losses["mask"] + config.fit.map_weight * losses["map"]
         torch.testing.assert_close(losses["loss"], total)
+
+
+def test_masks_that_were_not_drawn_do_not_teach_the_map() -> None:
+    """Only slices labelled as free of the organ, whose mask is empty for certain, and drawn ones do."""
+    config = load_preset("tiny", ["fit.misled_share=0"])
+    torch.manual_seed(0)
+    model = build_model(config, Preprocess(size=64))[0].eval()
+    images = torch.rand(3, 1, 64, 64)
+    features = model.features(images)
+
+    def loss(labels: list[int]) -> float:
+        batch = Batch(images, features, torch.tensor(labels), torch.zeros(3, 64, 64), torch.zeros(3, dtype=torch.bool))
+        return joint_loss(model, batch, config, 0.5, np.random.default_rng(0))["map"].item()
+
+    assert loss([1, 1, 1]) == 0
+    cam = model.classify(images, features)[1]
+    torch.testing.assert_close(loss([1, 0, 1]), -(1 - cam[1]).log().mean().item())

@@ -8,7 +8,15 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import ndimage
 
-from sammix.prompts import activation_map, boxes_from_map, boxes_from_masks, jitter, mask_prompt, mislead
+from sammix.prompts import (
+    activation_map,
+    boxes_from_map,
+    boxes_from_masks,
+    jitter,
+    mask_prompt,
+    mislead,
+    probability_map,
+)
 
 
 def two_blobs() -> torch.Tensor:
@@ -24,6 +32,12 @@ def test_the_map_is_eq_4_scaled_to_its_peak() -> None:
     expected = torch.einsum("c,bchw->bhw", weight, features).relu()
     cam = activation_map(torch.einsum("c,bchw->bhw", weight, features), size=8)
     torch.testing.assert_close(cam, expected / expected.amax((1, 2), keepdim=True))
+
+
+def test_map_logits_become_probabilities_of_their_own() -> None:
+    """Not scaled to the peak: a map that sees nothing stays below ω."""
+    cam = probability_map(torch.full((1, 4, 4), -2.0), size=16)
+    torch.testing.assert_close(cam, torch.full((1, 16, 16), -2.0).sigmoid())
 
 
 def test_a_negative_map_is_flat_and_boxes_the_whole_frame() -> None:
@@ -48,6 +62,15 @@ def test_boxes_by_hand(mode: str, expected: list[list[int]]) -> None:
 
 def test_omega_decides_what_is_active() -> None:
     assert boxes_from_map(two_blobs(), 0.7, "peak").xyxy.tolist() == [[4, 3, 4, 3]]
+
+
+@pytest.mark.parametrize("factor", [0.1, 0.6, 1.0])
+def test_the_threshold_is_a_share_of_the_peak(factor: float) -> None:
+    """eq. 6: a hesitant map is boxed like a certain one, and its mask prompt has the same sign."""
+    assert boxes_from_map(two_blobs() * factor, 0.5, "hull").xyxy.tolist() == [[3, 2, 13, 14]]
+    for mode in ("soft", "hard"):
+        prompt = mask_prompt(two_blobs() * factor, 16, 0.5, 10.0, mode)  # type: ignore[arg-type]
+        assert torch.equal(prompt[:, 0] >= 0, two_blobs() >= 0.5)
 
 
 @given(arrays(np.bool_, (3, 12, 12)))

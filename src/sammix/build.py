@@ -9,14 +9,14 @@ from sammix import weights
 from sammix.config import Config, ModelConfig
 from sammix.errors import ConfigError
 from sammix.model import SAMMix
-from sammix.nets.classifier import CAMClassifier, SharedHead
+from sammix.nets.classifier import CAMClassifier, SharedClassifier
 from sammix.nets.resnet38 import ResNet38
 from sammix.nets.sam import SAM, build_lite_medsam, build_sam_vit_b, build_tiny
 from sammix.nets.tiny_vit import TinyViT
 from sammix.slices.preprocess import Preprocess
 
 LITE_SIZE = 256  # px
-SHARED_WIDTH = 128  # channels
+SHARED_WIDTH = 64  # channels
 
 
 def build_model(config: Config, preprocess: Preprocess, name: str = "sammix") -> tuple[SAMMix, str | None]:
@@ -50,13 +50,11 @@ def _sam(model: ModelConfig, size: int, state: dict[str, Tensor] | None) -> SAM:
     return build_sam_vit_b(state, image_size=size, **split)
 
 
-def _classifier(model: ModelConfig, sam: SAM) -> CAMClassifier:
+def _classifier(model: ModelConfig, sam: SAM) -> CAMClassifier | SharedClassifier:
     if model.classifier == "resnet38":
         backbone = ResNet38(width=model.classifier_width)
         return CAMClassifier(backbone, backbone.out_channels)
     if not isinstance(sam.image_encoder, TinyViT):
         raise ConfigError(f"a shared classifier reads LiteMedSAM's frozen stages; with {model.encoder} use resnet38")
     channels = sam.image_encoder.frozen_features(torch.zeros(1, 1, 64, 64)).shape[1]
-    width = round(SHARED_WIDTH * model.classifier_width)
-    head = SharedHead(channels, widths=(width, width))
-    return CAMClassifier(head, head.out_channels)
+    return SharedClassifier(channels, round(SHARED_WIDTH * model.classifier_width))

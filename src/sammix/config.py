@@ -48,19 +48,22 @@ class FitConfig(_Section):
     """Training."""
 
     epochs: int = Field(default=10, ge=1)
-    batch_size: int = Field(default=30, ge=1, description="slices a step")
+    batch_size: int = Field(default=24, ge=1, description="slices a step")
     sampling: Literal["two_stream", "shuffled"] = "two_stream"
-    mask_batch_size: int = Field(default=4, ge=1, description="slices with a mask in each two-stream batch")
+    mask_batch_size: int = Field(default=8, ge=1, description="slices with a mask in each two-stream batch")
+    decoded: int = Field(default=4, ge=1, description="of a batch's masks, how many SAM is trained on: the costly part")
     learning_rate: float = Field(default=1e-4, gt=0, description="of SAM's decoders and LoRA")
     classifier_learning_rate: float = Field(default=1e-3, gt=0)
     weight_decay: float = Field(default=0.01, ge=0)
     warmup_steps: int = Field(default=20, ge=0)
-    dice_weight: float = Field(default=0.5, ge=0, description="λ of L = focal + λ·segmentation")
+    dice_weight: float = Field(default=0.5, ge=0, description="λ of L = focal + λ·segmentation + μ·map")
+    map_weight: float = Field(default=0.5, ge=0, description="μ: known masks teach the map as well; 0: they do not")
     focal_alpha: float | None = Field(default=None, description="weight of positives; null: by class frequency")
     focal_gamma: float = Field(default=2.0, ge=0)
     true_box_share: float = Field(default=0.25, ge=0, le=1, description="jittered true boxes among training prompts")
-    misled_share: float = Field(default=0.5, ge=0, le=1, description="training maps moved to a wrong place")
-    views: int = Field(default=0, ge=0, description="cached augmented views a slice; 0: augment nothing")
+    misled_share: float = Field(default=0.25, ge=0, le=1, description="training maps moved to a wrong place")
+    augment: bool = Field(default=False, description="move training slices about; vary the drawn ones' intensities")
+    views: int = Field(default=4, ge=0, description="of each drawn slice, intensities varied, in the cache")
     cache: bool = Field(default=True, description="compute the frozen stages once")
     precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = "auto"
 

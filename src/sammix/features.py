@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -16,7 +16,7 @@ from sammix.atomic import write_json
 from sammix.errors import OutputError
 from sammix.model import SAMMix
 from sammix.progress import track
-from sammix.slices.augment import augment
+from sammix.slices.augment import augment, move, vary_intensity
 from sammix.slices.sampling import Rows
 from sammix.slices.table import SliceTable
 
@@ -47,7 +47,7 @@ class BatchSource(Protocol):
     """Makes batches of rows of a table."""
 
     def batch(self, rows: Rows, rng: np.random.Generator) -> Batch:
-        """The slices of ``rows``, in that order, in a view that ``rng`` chooses."""
+        """The slices of ``rows``, in that order, seen anew as ``rng`` decides."""
 
     def plain(self, rows: Rows) -> Batch:
         """The slices of ``rows`` as they are."""
@@ -95,7 +95,8 @@ class CachedSource:
             it the cache is made anew.
         rows: rows of the table to cache. Each has its plain view, number 0.
         mask_rows: rows whose mask may be used.
-        viewed: rows that have ``views`` augmented views as well.
+        viewed: rows that have ``views`` views of other intensities as well.
+        augmented: whether training batches are moved about (see :func:`~sammix.slices.augment.move`).
         key: names all else that the cache depends on.
     """
 
@@ -109,9 +110,10 @@ class CachedSource:
         mask_rows: Rows,
         viewed: Rows,
         views: int,
+        augmented: bool,
         key: dict[str, Any],
     ) -> None:
-        self.table, self.mask_rows = table, mask_rows
+        self.table, self.mask_rows, self.augmented = table, mask_rows, augmented
         self.count = {int(row): 1 + views * int(row in viewed) for row in rows}
         starts = np.cumsum([0, *self.count.values()])
         self.start = dict(zip(self.count, starts[:-1].tolist(), strict=True))
@@ -119,9 +121,13 @@ class CachedSource:
         self._open(folder, model, int(starts[-1]), key)
 
     def batch(self, rows: Rows, rng: np.random.Generator) -> Batch:
-        """The slices of ``rows``, each in one of its views."""
+        """The slices of ``rows``, each in one of its views, moved about."""
         entries = [self.start[int(row)] + int(rng.integers(self.count[int(row)])) for row in rows]
-        return self._read(entries, rows)
+        batch = self._read(entries, rows)
+        if not self.augmented:
+            return batch
+        images, features, masks = move(batch.images, batch.features, batch.masks, _generator(rng))
+        return replace(batch, images=images, features=features, masks=masks)
 
     def plain(self, rows: Rows) -> Batch:
         """The slices of ``rows`` as they are."""
@@ -168,7 +174,7 @@ class CachedSource:
         images, masks = read_rows(self.table, np.array([row]), self.mask_rows)
         if view == 0:
             return images, masks
-        return augment(images, masks, _generator(np.random.default_rng([row, view])))
+        return vary_intensity(images, _generator(np.random.default_rng([row, view]))), masks
 
 
 def read_rows(table: SliceTable, rows: Rows, mask_rows: Rows) -> tuple[Tensor, Tensor]:

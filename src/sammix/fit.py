@@ -148,7 +148,7 @@ class Trainer:
     def _source(self) -> BatchSource:
         may_use = np.union1d(self.drawn, self.val_rows[self.table.drawable[self.val_rows]])
         if not self.fit.cache:
-            return LiveSource(self.model, self.table, mask_rows=may_use, augmented=self.fit.views > 0)
+            return LiveSource(self.model, self.table, mask_rows=may_use, augmented=self.fit.augment)
         return CachedSource(
             self.run.cache_folder,
             self.model,
@@ -156,7 +156,8 @@ class Trainer:
             np.union1d(self.train_rows, self.val_rows),
             mask_rows=may_use,
             viewed=self.drawn,
-            views=self.fit.views,
+            views=self.fit.views if self.fit.augment else 0,
+            augmented=self.fit.augment,
             key={"data": self.table.fingerprint, "base": self.card.base_sha256, "seed": self.seed},
         )
 

@@ -1,4 +1,4 @@
-"""The two losses of the joint training: focal for the class (eq. 3), Dice for the mask (eq. 9)."""
+"""The losses of the joint training: focal for the class (eq. 3), Dice for the mask (eq. 9), and one for the map."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+PROBABILITY_FLOOR = 1e-4  # keeps the cross-entropy of a map finite
 EPSILON = 1.0  # px: keeps the Dice loss of an empty mask finite, and 0 where the prediction is empty too
 
 
@@ -36,7 +37,29 @@ def dice_loss(logits: Tensor, target: Tensor) -> Tensor:
     Returns:
         (...) in [0, 1].
     """
-    probability = logits.float().sigmoid()
+    return _soft_dice(logits.float().sigmoid(), target)
+
+
+def map_loss(cam: Tensor, target: Tensor) -> Tensor:
+    """How far activation maps are from known masks: cross-entropy everywhere, Dice where there is something to find.
+
+    A slice without the organ has an empty mask that nobody needs to draw.
+
+    Args:
+        cam: (B, H, W) in [0, 1]. target: the same shape, 0/1.
+
+    Returns:
+        A scalar; 0 for an empty batch.
+    """
+    if not len(cam):
+        return cam.sum()
+    target = target.float()
+    entropy = F.binary_cross_entropy(cam.float().clamp(PROBABILITY_FLOOR, 1 - PROBABILITY_FLOOR), target)
+    found = target.flatten(1).any(dim=1)
+    return entropy + _soft_dice(cam.float(), target)[found].sum() / found.sum().clamp_min(1)
+
+
+def _soft_dice(probability: Tensor, target: Tensor) -> Tensor:
     overlap = (probability * target).sum(dim=(-2, -1))
     total = probability.sum(dim=(-2, -1)) + target.sum(dim=(-2, -1))
     return 1 - (2 * overlap + EPSILON) / (total + EPSILON)

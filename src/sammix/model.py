@@ -9,9 +9,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sammix.config import ModelConfig
-from sammix.nets.classifier import CAMClassifier
+from sammix.nets.classifier import CAMClassifier, SharedClassifier
 from sammix.nets.sam import SAM
-from sammix.prompts import Boxes, activation_map, boxes_from_map, mask_prompt, mislead
+from sammix.prompts import Boxes, activation_map, boxes_from_map, mask_prompt, mislead, probability_map
 from sammix.segmenter import PromptSource, SlicePrediction
 from sammix.slices.preprocess import Preprocess
 
@@ -44,7 +44,7 @@ class SAMMix(nn.Module):
     def __init__(
         self,
         sam: SAM,
-        classifier: CAMClassifier,
+        classifier: CAMClassifier | SharedClassifier,
         preprocess: Preprocess,
         config: ModelConfig,
         name: str = "sammix",
@@ -63,9 +63,11 @@ class SAMMix(nn.Module):
 
     def classify(self, images: Tensor, features: Tensor) -> tuple[Tensor, Tensor]:
         """Class logits (B, 2) and activation map (B, S, S) in [0, 1] (eq. 1 to 4)."""
-        seen = images if self.config.classifier == "resnet38" else features
-        class_logits, class_map = self.classifier(seen.float())
-        return class_logits, activation_map(class_map, self.preprocess.size)
+        if self.config.classifier == "resnet38":
+            class_logits, class_map = self.classifier(images)
+            return class_logits, activation_map(class_map, self.preprocess.size)
+        class_logits, map_logits = self.classifier(features.float())
+        return class_logits, probability_map(map_logits, self.preprocess.size)
 
     def prompt_boxes(self, cam: Tensor) -> Boxes:
         """The map's boxes under this model's ω and box mode."""
@@ -92,7 +94,7 @@ class SAMMix(nn.Module):
 
     def forward(
         self, images: Tensor, features: Tensor, chosen: Tensor, boxes: Tensor, misled_share: float, seed: int
-    ) -> tuple[Tensor, Tensor | None, Tensor | None]:
+    ) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]:
         """The whole figure, for training.
 
         Args:
@@ -102,17 +104,18 @@ class SAMMix(nn.Module):
             misled_share: of the chosen slices, whose map and box point elsewhere; ``seed`` decides which.
 
         Returns:
-            Class logits (B, 2), mask logits (M, K, S, S) and scores (M, K); the latter two None where M is 0.
+            Class logits (B, 2), maps (B, S, S), mask logits (M, K, S, S) and scores (M, K); the latter two None where
+            M is 0.
         """
         class_logits, cam = self.classify(images, features)
         if not len(chosen):
-            return class_logits, None, None
-        cam = mislead(cam[chosen], misled_share, torch.Generator().manual_seed(seed))
-        own = boxes_from_map(cam, self.config.omega, "hull" if self.config.box == "each" else self.config.box)
+            return class_logits, cam, None, None
+        prompting = mislead(cam[chosen], misled_share, torch.Generator().manual_seed(seed))
+        own = boxes_from_map(prompting, self.config.omega, "hull" if self.config.box == "each" else self.config.box)
         boxes = torch.where(boxes.isnan(), own.xyxy, boxes)
         embedding = self.sam.image_encoder.embedding(features[chosen])
-        mask_logits, scores = self.decode(embedding, cam, boxes)
-        return class_logits, mask_logits, scores
+        mask_logits, scores = self.decode(embedding, prompting, boxes)
+        return class_logits, cam, mask_logits, scores
 
     @torch.inference_mode()
     def encode(self, images: Tensor) -> Encoding:

@@ -1,4 +1,4 @@
-"""What training minimises: L = focal + λ·segmentation, on one batch."""
+"""What training minimises: L = focal + λ·segmentation + μ·map, on one batch."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from sammix.config import Config
 from sammix.features import Batch
-from sammix.losses import focal_loss, mask_loss
+from sammix.losses import focal_loss, map_loss, mask_loss
 from sammix.prompts import boxes_from_masks, jitter
 
 BOX_JITTER = 0.15  # of a true box's extent, each side, when it stands in for the map's box in training
@@ -17,7 +17,10 @@ BOX_JITTER = 0.15  # of a true box's extent, each side, when it stands in for th
 def joint_loss(
     model: nn.Module, batch: Batch, config: Config, alpha: float, rng: np.random.Generator
 ) -> dict[str, Tensor]:
-    """The joint loss of the classifier, on all slices, and of the masks, on the slices that kept theirs.
+    """The joint loss of class, map and masks.
+
+    The class is known of every slice; the map is compared with the masks that were drawn and, where a slice is
+    labelled as free of the organ, with an empty one; SAM's masks with those that were drawn.
 
     Args:
         model: a :class:`~sammix.model.SAMMix`, perhaps wrapped for several devices.
@@ -25,19 +28,26 @@ def joint_loss(
         rng: decides which slices are prompted with their jittered true box instead of the map's.
 
     Returns:
-        ``loss`` and its parts ``focal`` and, where a slice has a mask, ``mask``: scalars.
+        ``loss`` and its parts, scalars: ``focal``, ``map`` where it has a weight, ``mask`` where a slice has one.
     """
-    chosen = torch.nonzero(batch.has_mask & (batch.labels == 1))[:, 0]
+    fit = config.fit
+    drawn = batch.has_mask & (batch.masks.flatten(1) > 0).any(dim=1)
+    chosen = torch.nonzero(drawn)[: fit.decoded, 0]
     masks = batch.masks[chosen]
-    boxes = stand_in_boxes(masks, config.fit.true_box_share, rng)
-    class_logits, mask_logits, scores = model(
-        batch.images, batch.features, chosen, boxes, config.fit.misled_share, int(rng.integers(2**31))
+    boxes = stand_in_boxes(masks, fit.true_box_share, rng)
+    class_logits, cam, mask_logits, scores = model(
+        batch.images, batch.features, chosen, boxes, fit.misled_share, int(rng.integers(2**31))
     )
-    focal = focal_loss(class_logits, batch.labels, alpha, config.fit.focal_gamma)
-    if mask_logits is None or scores is None:
-        return {"loss": focal, "focal": focal}
-    segmentation = mask_loss(mask_logits, scores, masks, config.model.mask_choice)
-    return {"loss": focal + config.fit.dice_weight * segmentation, "focal": focal, "mask": segmentation}
+    losses = {"focal": focal_loss(class_logits, batch.labels, alpha, fit.focal_gamma)}
+    loss = losses["focal"]
+    if fit.map_weight:
+        known = drawn | (batch.labels == 0)
+        losses["map"] = map_loss(cam[known], batch.masks[known])
+        loss = loss + fit.map_weight * losses["map"]
+    if mask_logits is not None and scores is not None:
+        losses["mask"] = mask_loss(mask_logits, scores, masks, config.model.mask_choice)
+        loss = loss + fit.dice_weight * losses["mask"]
+    return {"loss": loss, **losses}
 
 
 def stand_in_boxes(masks: Tensor, share: float, rng: np.random.Generator) -> Tensor:

@@ -30,7 +30,7 @@ class Boxes:
 
 
 def activation_map(class_map: Tensor, size: int) -> Tensor:
-    """g of eq. 4, rectified, enlarged and scaled to a maximum of 1, so that τ = ω·max(g) = ω (eq. 6).
+    """g of eq. 4, rectified, enlarged and scaled to a maximum of 1.
 
     Args:
         class_map: (B, h, w), Σ w_i F_i for the class "present".
@@ -45,6 +45,20 @@ def activation_map(class_map: Tensor, size: int) -> Tensor:
     return torch.where(peak > FLAT, enlarged / peak.clamp_min(FLAT), torch.zeros_like(enlarged))
 
 
+def probability_map(map_logits: Tensor, size: int) -> Tensor:
+    """The shared classifier's map as probabilities, enlarged.
+
+    Args:
+        map_logits: (B, h, w).
+        size: side of the slices in px.
+
+    Returns:
+        (B, size, size) in [0, 1].
+    """
+    enlarged = F.interpolate(map_logits.float()[:, None], size=(size, size), mode="bilinear", align_corners=False)
+    return enlarged[:, 0].sigmoid()
+
+
 def mask_prompt(cam: Tensor, size: int, omega: float, sharpness: float, mode: Literal["soft", "hard"]) -> Tensor:
     """The map as SAM's mask prompt: low-resolution logits, positive inside.
 
@@ -54,16 +68,17 @@ def mask_prompt(cam: Tensor, size: int, omega: float, sharpness: float, mode: Li
     Args:
         cam: (B, S, S) in [0, 1].
         size: side of SAM's mask input in px, four times the embedding's.
-        omega: ω of eq. 6.
+        omega: ω of eq. 6: the threshold τ is this share of each map's maximum.
         sharpness: k.
 
     Returns:
         (B, 1, size, size) logits.
     """
+    threshold = omega * cam.detach().amax(dim=(1, 2))[:, None, None, None]
     small = F.interpolate(cam[:, None], size=(size, size), mode="bilinear", align_corners=False, antialias=True)
     if mode == "hard":
-        return sharpness * ((small.detach() >= omega).float() - 0.5)
-    return sharpness * (small - omega)
+        return sharpness * ((small.detach() >= threshold).float() - 0.5)
+    return sharpness * (small - threshold)
 
 
 def boxes_from_map(cam: Tensor, omega: float, mode: BoxMode) -> Boxes:
@@ -74,6 +89,7 @@ def boxes_from_map(cam: Tensor, omega: float, mode: BoxMode) -> Boxes:
 
     Args:
         cam: (B, S, S) in [0, 1].
+        omega: ω of eq. 6.
     """
     per_slice = [_boxes_of_one(one, omega, mode) for one in cam.detach().cpu().numpy()]
     index = np.repeat(np.arange(len(per_slice)), [len(boxes) for boxes in per_slice]).astype(np.int64)
@@ -114,7 +130,7 @@ def mislead(cam: Tensor, share: float, generator: torch.Generator) -> Tensor:
 
 
 def _boxes_of_one(cam: NDArray[np.float32], omega: float, mode: BoxMode) -> NDArray[np.float32]:
-    active = (cam >= omega) & (cam > FLAT)
+    active = (cam >= omega * cam.max()) & (cam > FLAT)
     if not active.any():
         return np.array([[0, 0, cam.shape[1] - 1, cam.shape[0] - 1]], np.float32)
     if mode == "hull":

@@ -1,15 +1,16 @@
 from __future__ import annotations
 
+import pytest
 import torch
 from torch import nn
 
-from sammix.nets.classifier import PRESENT, CAMClassifier, SharedHead
+from sammix.nets.classifier import PRESENT, CAMClassifier, SharedClassifier
 
 
 def test_pooling_and_head_commute() -> None:
     """The paper's eq. 2 (pool, then classify) and eq. 4 (the map) from the same weights."""
     torch.manual_seed(0)
-    classifier, features = CAMClassifier(None, 6), torch.randn(3, 6, 5, 4)
+    classifier, features = CAMClassifier(nn.Identity(), 6), torch.randn(3, 6, 5, 4)
     logits, cam = classifier(features)
     weight = classifier.head.weight
     torch.testing.assert_close(logits, features.mean((2, 3)) @ weight.T)
@@ -27,28 +28,39 @@ def test_it_runs_its_extractor() -> None:
 
 
 def _headed(head: nn.Linear) -> CAMClassifier:
-    plain = CAMClassifier(None, head.in_features)
+    plain = CAMClassifier(nn.Identity(), head.in_features)
     plain.head = head
     return plain
 
 
-def test_the_shared_head_makes_maps_of_the_embedding() -> None:
-    head = SharedHead(in_channels=16, widths=(24, 10), strides=(2, 1))
-    features = head(torch.randn(2, 16, 64, 64))
-    assert features.shape == (2, head.out_channels, 32, 32)
-    assert head.out_channels == 10
+@pytest.mark.parametrize("side", [16, 30, 64])
+def test_the_shared_classifier_maps_every_position(side: int) -> None:
+    classifier = SharedClassifier(in_channels=16, width=8)
+    logits, class_map = classifier(torch.randn(2, 16, side, side))
+    assert (logits.shape, class_map.shape) == ((2, 2), (2, side, side))
+    assert not logits[:, 0].any()
 
 
-def test_the_shared_head_learns_to_see_a_small_bright_region() -> None:
+def test_the_strongest_positions_decide_the_class() -> None:
+    classifier = SharedClassifier(in_channels=4, width=8, strongest=4 / 256).eval()
+    logits, class_map = classifier(torch.randn(3, 4, 16, 16))
+    strongest = class_map.flatten(1).sort(dim=1, descending=True).values[:, :4]
+    torch.testing.assert_close(logits[:, PRESENT], strongest.mean(dim=1))
+
+
+def test_yes_and_no_alone_teach_the_shared_classifier_where_a_small_region_is() -> None:
     torch.manual_seed(0)
-    x, present = torch.randn(64, 4, 16, 16) * 0.5, torch.arange(64) % 2
-    x[present == 1, 1, 4:8, 6:10] += 2
-    classifier = CAMClassifier(SharedHead(4, (8, 8), (2, 1)), 8)
+    x, present = torch.randn(64, 4, 32, 32) * 0.5, torch.arange(64) % 2
+    x[present == 1, 1, 8:14, 12:18] += 2
+    classifier = SharedClassifier(4, width=8)
     optimiser = torch.optim.Adam(classifier.parameters(), 0.01)
-    for _ in range(60):
-        logits, _ = classifier(x)
+    for _ in range(40):
+        logits, class_map = classifier(x)
         loss = nn.functional.cross_entropy(logits, present)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
     assert (logits.argmax(1) == present).float().mean() > 0.95
+    peaks = class_map[present == 1].flatten(1).argmax(dim=1)
+    inside = (peaks // 32 >= 6) & (peaks // 32 < 16) & (peaks % 32 >= 10) & (peaks % 32 < 20)
+    assert inside.float().mean() > 0.8

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from scipy import ndimage
 
-from sammix.slices.augment import augment
+from sammix.slices.augment import augment, move, vary_intensity
 
 
 def disc(size: int = 96) -> tuple[torch.Tensor, torch.Tensor]:
@@ -41,3 +41,23 @@ def test_images_stay_in_range_and_in_type() -> None:
     assert masks.dtype == torch.uint8
     assert images.min() >= 0
     assert images.max() <= 1
+
+
+def test_slices_features_and_masks_move_together() -> None:
+    """Features that are the slice itself at a quarter of the size go where the slice goes."""
+    images, masks = disc()
+    features = torch.nn.functional.avg_pool2d(images[:, None], 4)
+    moved, moved_features, moved_masks = move(images[:, None], features, masks, torch.Generator().manual_seed(3))
+    assert moved_masks.sum() != masks.sum()
+    for image, feature, mask in zip(moved[:, 0], moved_features[:, 0], moved_masks, strict=True):
+        small = torch.nn.functional.avg_pool2d(image[None], 4)[0]
+        core = torch.nn.functional.avg_pool2d(mask[None].float(), 4)[0] == 1
+        torch.testing.assert_close(feature[core], small[core], atol=0.2, rtol=0)
+
+
+def test_other_intensities_leave_the_anatomy_where_it_is() -> None:
+    images, masks = disc()
+    varied = vary_intensity(images, torch.Generator().manual_seed(4))
+    assert not torch.equal(varied, images)
+    for image, mask in zip(varied, masks.bool(), strict=True):
+        assert image[mask].mean() > image[~mask].mean() + 0.2

@@ -1,10 +1,11 @@
-"""The image-level classifier whose weights make the activation map (Zhou et al. 2016; the paper's eq. 2 to 4)."""
+"""The classifiers whose weights make the activation map (Zhou et al. 2016; the paper's eq. 2 to 4)."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
+import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 PRESENT = 1
@@ -18,13 +19,13 @@ class CAMClassifier(nn.Module):
     classifying the averaged features (eq. 2), and the map of class "present" is the activation map (eq. 4).
 
     Args:
-        extractor: (B, …) → feature maps (B, channels, h, w); None where the input is such maps already.
+        extractor: (B, …) → feature maps (B, channels, h, w).
         channels: of the feature maps.
     """
 
-    def __init__(self, extractor: nn.Module | None, channels: int) -> None:
+    def __init__(self, extractor: nn.Module, channels: int) -> None:
         super().__init__()
-        self.extractor = nn.Identity() if extractor is None else extractor
+        self.extractor = extractor
         self.head = nn.Linear(channels, 2, bias=False)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -33,31 +34,55 @@ class CAMClassifier(nn.Module):
         return maps.mean((1, 2)), maps[..., PRESENT]
 
 
-class SharedHead(nn.Module):
-    """Feature extractor on SAM's frozen features: standardised channels, then 3×3 convolutions, group norm, GELU.
+class SharedClassifier(nn.Module):
+    """The classifier on SAM's frozen features: a small U-Net, then one linear layer at every position.
+
+    The layer's answers are the map: at each position a logit, above 0 for "the organ is here". The class logit is the
+    mean of the strongest positions, since "somewhere in the slice" is what a yes/no label says; an average over all of
+    them would let the slice outvote a thin tip of the organ.
 
     Args:
         in_channels: of the features (LiteMedSAM's third stage gives 320), whose scales differ by two orders of
-            magnitude.
-        widths: channels after each convolution.
-        strides: of each convolution; (2, 1) takes a 64×64 embedding to a 32×32 map.
+            magnitude and are standardised first.
+        width: channels at half the features' resolution; twice as many further down.
+        strongest: the share of positions that decide the class.
     """
 
-    def __init__(
-        self, in_channels: int = 320, widths: Sequence[int] = (128, 128), strides: Sequence[int] = (2, 1)
-    ) -> None:
+    def __init__(self, in_channels: int = 320, width: int = 64, strongest: float = 1 / 256) -> None:
         super().__init__()
-        layers: list[nn.Module] = [nn.BatchNorm2d(in_channels)]
-        for before, after, stride in zip((in_channels, *widths), widths, strides, strict=False):
-            layers += [
-                nn.Conv2d(before, after, 3, stride, padding=1, bias=False),
-                nn.GroupNorm(math.gcd(after, 8), after),
-                nn.GELU(),
-            ]
-        self.layers = nn.Sequential(*layers)
-        self.out_channels = widths[-1]
+        self.strongest = strongest
+        self.standardise = nn.BatchNorm2d(in_channels)
+        self.reduce = _convolution(in_channels, width, kernel=1)
+        self.fine = _convolution(width, width)
+        self.middle = nn.Sequential(_convolution(width, 2 * width, stride=2), _convolution(2 * width, 2 * width))
+        self.coarse = nn.Sequential(
+            _convolution(2 * width, 2 * width, stride=2),
+            _convolution(2 * width, 2 * width),
+            _convolution(2 * width, 2 * width),
+        )
+        self.join_middle = _convolution(4 * width, 2 * width)
+        self.join_fine = _convolution(3 * width, width)
+        self.head = nn.Conv2d(width, 1, 1)
 
-    def forward(self, features: Tensor) -> Tensor:
-        """(B, in_channels, h, w) → (B, out_channels, h', w')."""
-        maps: Tensor = self.layers(features)
-        return maps
+    def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, in_channels, h, w) → class logits (B, 2), that of "absent" being 0, and the map's logits (B, h, w)."""
+        fine = self.fine(self.reduce(F.avg_pool2d(self.standardise(features), 2)))
+        middle = self.middle(fine)
+        middle = self.join_middle(torch.cat([_enlarge(self.coarse(middle), middle), middle], dim=1))
+        fine = self.join_fine(torch.cat([_enlarge(middle, fine), fine], dim=1))
+        logits = _enlarge(self.head(fine), features)[:, 0].float()
+        count = max(1, round(self.strongest * logits[0].numel()))
+        present = logits.flatten(1).topk(count, dim=1).values.mean(dim=1)
+        return torch.stack([torch.zeros_like(present), present], dim=1), logits
+
+
+def _convolution(before: int, after: int, kernel: int = 3, stride: int = 1) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(before, after, kernel, stride, padding=kernel // 2, bias=False),
+        nn.GroupNorm(math.gcd(after, 8), after),
+        nn.GELU(),
+    )
+
+
+def _enlarge(x: Tensor, like: Tensor) -> Tensor:
+    return F.interpolate(x, size=like.shape[-2:], mode="bilinear", align_corners=False)

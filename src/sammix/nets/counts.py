@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
-from sammix.nets.classifier import CAMClassifier, SharedHead
+from sammix.nets.classifier import CAMClassifier, SharedClassifier
 from sammix.nets.resnet38 import ResNet38
 from sammix.nets.sam import SAM, build_lite_medsam, build_sam_vit_b
 
@@ -24,7 +24,7 @@ def parameter_counts() -> list[PartCount]:
     """The parts of every network in the presets, with the numbers that the papers give to check against."""
     with torch.device("meta"):
         lite, vit_b = build_lite_medsam(None), build_sam_vit_b(None)
-        shared = CAMClassifier(SharedHead(), SharedHead().out_channels)
+        shared = SharedClassifier()
         resnet = CAMClassifier(ResNet38(), 4096)
     return [
         *_sam_counts("LiteMedSAM", lite),
