@@ -95,6 +95,30 @@ def test_a_whole_cache_is_used_again_and_another_one_is_not(
     assert len(filled) == 2
 
 
+def test_runs_with_other_masks_share_a_cache_but_see_no_other_mask(
+    model: SAMMix, table: SliceTable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    positives = np.flatnonzero(table.drawable)[:4]
+
+    def source(mask_rows: np.ndarray) -> CachedSource:
+        return CachedSource(
+            tmp_path,
+            model,
+            table,
+            np.arange(20),
+            mask_rows=mask_rows,
+            viewed=positives,
+            views=1,
+            augmented=False,
+            key={},
+        )
+
+    source(positives[:2])
+    monkeypatch.setattr(CachedSource, "_fill", lambda *_: pytest.fail("made anew"))
+    batch = source(positives[2:]).plain(positives)
+    assert batch.masks.flatten(1).any(dim=1).tolist() == [False, False, True, True]
+
+
 def test_a_disk_too_small_is_said_before_it_is_full(
     model: SAMMix, table: SliceTable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -123,11 +123,25 @@ def test_dropout_too_is_the_same_after_resuming(
     assert same_weights(tmp_path / "cut-later", whole)
 
 
-@pytest.mark.parametrize("setting", ["fit.cache=false", "fit.views=2", "model.classifier=resnet38", "model.box=each"])
+@pytest.mark.parametrize(
+    "setting", ["fit.cache=false", "fit.views=2", "model.classifier=resnet38", "model.box=each", "fit.map_weight=0"]
+)
 def test_other_ways_to_train_run_through(hospital_a: Path, tmp_path: Path, setting: str) -> None:
-    overrides = ["fit.epochs=1", "model.classifier_width=0.02", "fit.sampling=shuffled", setting]
+    narrow = ["fit.epochs=1", "fit.sampling=shuffled", "fit.augment=true"]
+    if "resnet38" in setting:
+        narrow.append("model.classifier_width=0.02")
+    overrides = [*narrow, setting]
     model = fit(hospital_a, load_preset("tiny", overrides), tmp_path / "run", labels=4, device="cpu")
     assert (model / "model.safetensors").stat().st_size > 0
+
+
+def test_a_shared_cache_changes_nothing_but_stays(hospital_a: Path, tmp_path: Path) -> None:
+    config = load_preset("tiny", ["fit.epochs=1", "fit.augment=true", "fit.views=1"])
+    fit(hospital_a, config, tmp_path / "alone", labels=4, device="cpu")
+    fit(hospital_a, config, tmp_path / "other", labels=6, cache=tmp_path / "cache", device="cpu")
+    fit(hospital_a, config, tmp_path / "shared", labels=4, cache=tmp_path / "cache", device="cpu")
+    assert (tmp_path / "cache" / "features.f16").exists()
+    assert same_weights(tmp_path / "alone", tmp_path / "shared")
 
 
 def test_all_labels_is_full_supervision(hospital_a: Path, tmp_path: Path) -> None:
@@ -148,10 +162,10 @@ def test_one_class_only(hospital_a: Path, tmp_path: Path) -> None:
         fit(hospital_a, config, tmp_path / "run", labels=2, device="cpu")
 
 
-def test_an_existing_folder_is_left_alone(hospital_a: Path, tmp_path: Path) -> None:
+def test_an_existing_folder_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("precious")
     with pytest.raises(OutputError, match="exists already"):
-        fit(hospital_a, load_preset("tiny"), tmp_path, labels=4, device="cpu")
+        fit(Path("data that is not looked at"), load_preset("tiny"), tmp_path, labels=4, device="cpu")
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
 
 

@@ -83,6 +83,9 @@ def fit(
     seed: Annotated[int, typer.Option(help="Decides the draw of slices and all chance.")] = 0,
     resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted run.")] = False,
     settings: Settings = None,
+    cache: Annotated[
+        Path | None, typer.Option(help="Keep the frozen stages' features here, for other runs on the same data.")
+    ] = None,
     device: DeviceName = "auto",
     devices: Annotated[int, typer.Option(min=1, help="How many GPUs.")] = 1,
     quiet: Quiet = False,
@@ -102,6 +105,7 @@ def fit(
         labels=_label_count(labels),
         seed=seed,
         resume=resume,
+        cache=cache,
         device=device,
         devices=devices,
     )

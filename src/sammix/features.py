@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import numpy as np
 import torch
+from filelock import FileLock
 from torch import Tensor
 
 from sammix.atomic import write_json
@@ -88,16 +90,16 @@ class LiveSource:
 
 
 class CachedSource:
-    """Views made once and pushed through the frozen stages once, kept on disk and mapped into memory.
+    """What the frozen stages make of every slice, and of some in other intensities, computed once and kept on disk.
 
     Args:
-        folder: holds ``features.f16``, ``images.f16``, ``masks.u8`` and ``views.json``, which is written last: without
-            it the cache is made anew.
+        folder: holds ``features.f16``, mapped into memory, and ``views.json``, which is written last: without it the
+            cache is made anew. Runs on the same data may share it, whatever masks they use.
         rows: rows of the table to cache. Each has its plain view, number 0.
         mask_rows: rows whose mask may be used.
-        viewed: rows that have ``views`` views of other intensities as well.
+        viewed: rows that have ``views`` views in other intensities as well.
         augmented: whether training batches are moved about (see :func:`~sammix.slices.augment.move`).
-        key: names all else that the cache depends on.
+        key: names all else that the features depend on.
     """
 
     def __init__(
@@ -114,16 +116,22 @@ class CachedSource:
         key: dict[str, Any],
     ) -> None:
         self.table, self.mask_rows, self.augmented = table, mask_rows, augmented
-        self.count = {int(row): 1 + views * int(row in viewed) for row in rows}
+        has_views = np.isin(rows, viewed)
+        self.count = {int(row): 1 + views * int(more) for row, more in zip(rows, has_views, strict=True)}
         starts = np.cumsum([0, *self.count.values()])
         self.start = dict(zip(self.count, starts[:-1].tolist(), strict=True))
         key = key | {"views": {str(row): count for row, count in self.count.items()}}
-        self._open(folder, model, int(starts[-1]), key)
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder / "lock"):  # the first of several runs fills it, the others wait and read
+            self._open(folder, model, int(starts[-1]), key)
 
     def batch(self, rows: Rows, rng: np.random.Generator) -> Batch:
-        """The slices of ``rows``, each in one of its views, moved about."""
-        entries = [self.start[int(row)] + int(rng.integers(self.count[int(row)])) for row in rows]
-        batch = self._read(entries, rows)
+        """The slices of ``rows``, those with a mask in one of their views, moved about."""
+        has_mask = np.isin(rows, self.mask_rows)
+        batch = self._read(
+            rows,
+            [int(rng.integers(self.count[int(row)] if has else 1)) for row, has in zip(rows, has_mask, strict=True)],
+        )
         if not self.augmented:
             return batch
         images, features, masks = move(batch.images, batch.features, batch.masks, _generator(rng))
@@ -131,14 +139,16 @@ class CachedSource:
 
     def plain(self, rows: Rows) -> Batch:
         """The slices of ``rows`` as they are."""
-        return self._read([self.start[int(row)] for row in rows], rows)
+        return self._read(rows, [0] * len(rows))
 
-    def _read(self, entries: list[int], rows: Rows) -> Batch:
+    def _read(self, rows: Rows, views: list[int]) -> Batch:
+        images, masks = read_rows(self.table, rows, self.mask_rows)
+        entries = [self.start[int(row)] + view for row, view in zip(rows, views, strict=True)]
         return Batch(
-            images=torch.from_numpy(self.images[entries].astype(np.float32))[:, None],
+            images=_views(images, rows, views),
             features=torch.from_numpy(self.features[entries].astype(np.float32)),
             labels=torch.from_numpy(self.table.label[rows].astype(np.int64)),
-            masks=torch.from_numpy(self.masks[entries]),
+            masks=masks,
             has_mask=torch.from_numpy(np.isin(rows, self.mask_rows)),
         )
 
@@ -147,34 +157,31 @@ class CachedSource:
         probe = model.features(torch.zeros(1, 1, size, size, device=_device(model)))
         done = marker.exists() and json.loads(marker.read_text()) == key
         mode: Literal["r", "w+"] = "r" if done else "w+"
-        folder.mkdir(parents=True, exist_ok=True)
         if not done:
             marker.unlink(missing_ok=True)
-            _check_space(folder, total * (2 * probe[0].numel() + 3 * size * size))
+            _check_space(folder, total * 2 * probe[0].numel())
         self.features = np.memmap(folder / "features.f16", np.float16, mode, shape=(total, *probe.shape[1:]))
-        self.images = np.memmap(folder / "images.f16", np.float16, mode, shape=(total, size, size))
-        self.masks = np.memmap(folder / "masks.u8", np.uint8, mode, shape=(total, size, size))
         if not done:
             self._fill(model)
-            for array in (self.features, self.images, self.masks):
-                array.flush()
+            self.features.flush()
             write_json(marker, key)
 
     def _fill(self, model: SAMMix) -> None:
         plan = [(row, view) for row, count in self.count.items() for view in range(count)]
         for first in track(range(0, len(plan), ENCODE_BATCH), "frozen stages"):
-            part = plan[first : first + ENCODE_BATCH]
-            images, masks = zip(*(self._view(row, view) for row, view in part), strict=True)
-            where = slice(first, first + len(part))
-            self.images[where], self.masks[where] = torch.cat(images).numpy(), torch.cat(masks).numpy()
-            batch = torch.from_numpy(self.images[where].astype(np.float32))[:, None].to(_device(model))
-            self.features[where] = model.features(batch).float().cpu().numpy()
+            rows, views = zip(*plan[first : first + ENCODE_BATCH], strict=True)
+            images, _ = read_rows(self.table, np.array(rows), self.mask_rows)
+            features = model.features(_views(images, rows, views).to(_device(model)))
+            self.features[first : first + len(rows)] = features.float().cpu().numpy()
 
-    def _view(self, row: int, view: int) -> tuple[Tensor, Tensor]:
-        images, masks = read_rows(self.table, np.array([row]), self.mask_rows)
-        if view == 0:
-            return images, masks
-        return vary_intensity(images, _generator(np.random.default_rng([row, view]))), masks
+
+def _views(images: Tensor, rows: Sequence[int] | Rows, views: Sequence[int]) -> Tensor:
+    """(B, S, S) → (B, 1, S, S), each in one of its views, which are the same whenever they are made."""
+    seen = [
+        vary_intensity(image[None], _generator(np.random.default_rng([row, view]))) if view else image[None]
+        for image, row, view in zip(images, rows, views, strict=True)
+    ]
+    return torch.stack(seen)
 
 
 def read_rows(table: SliceTable, rows: Rows, mask_rows: Rows) -> tuple[Tensor, Tensor]:

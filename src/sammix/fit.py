@@ -22,7 +22,7 @@ from sammix.features import Batch, BatchSource, CachedSource, LiveSource
 from sammix.model import SAMMix
 from sammix.objective import joint_loss, positive_weight
 from sammix.progress import be_quiet, say, track
-from sammix.run import RunFolder
+from sammix.run import RunFolder, check_new_run
 from sammix.saved_model import ModelCard, load_trained_state, save_model, trained_state
 from sammix.slices.sampling import Rows, shuffled_batches, two_stream_batches
 from sammix.slices.splits import TRAIN, VAL, check_both_classes, draw_labelled, with_splits
@@ -40,6 +40,7 @@ def fit(
     labels: int | None = 50,
     seed: int = 0,
     resume: bool = False,
+    cache: Path | None = None,
     device: str = "auto",
     devices: int = 1,
 ) -> Path:
@@ -49,6 +50,8 @@ def fit(
         data: a prepared store or any supported layout.
         labels: how many training slices keep their mask; None: all of them (full supervision).
         resume: continue an interrupted run; settings, seed and labels are then those it was begun with.
+        cache: a folder that keeps what the frozen stages compute, for other runs on the same data: other seeds,
+            numbers of labels or settings of training. None: kept in ``out`` until the fit ends.
         devices: how many GPUs; each takes its share of every batch.
 
     Returns:
@@ -58,6 +61,8 @@ def fit(
         SammixError: the data cannot be learned from, a folder cannot be used, weights are missing.
     """
     pick_device(device)  # before the data is read
+    if not resume:
+        check_new_run(out)
     run = RunFolder.resume(out) if resume else None
     begun = run.settings() if run else None
     if begun:
@@ -86,7 +91,7 @@ def fit(
         if fabric.is_global_zero:
             run.write_settings(config, seed=seed, labels=labels, data=card.data, base_sha256=base)
         fabric.barrier()
-    return Trainer(fabric, model, table, drawn, config.fit, run, card, seed).train(config)
+    return Trainer(fabric, model, table, drawn, config.fit, run, card, seed, cache).train(config)
 
 
 class Trainer:
@@ -102,9 +107,10 @@ class Trainer:
         run: RunFolder,
         card: ModelCard,
         seed: int,
+        cache: Path | None = None,
     ) -> None:
         self.fabric, self.model, self.table, self.drawn = fabric, model, table, drawn
-        self.fit, self.run, self.card, self.seed = fit, run, card, seed
+        self.fit, self.run, self.card, self.seed, self.cache = fit, run, card, seed, cache
         self.train_rows, self.val_rows = table.rows(TRAIN), table.rows(VAL)
 
     def train(self, config: Config) -> Path:
@@ -119,7 +125,7 @@ class Trainer:
         if first > self.fit.epochs:
             say("the run is finished already")
             return self.run.model_folder
-        with self.fabric.rank_zero_first():  # the first process fills the cache, the others read it
+        with self.fabric.rank_zero_first():
             source = self._source()
         for epoch in range(first, self.fit.epochs + 1):
             self.model.train()
@@ -149,16 +155,17 @@ class Trainer:
         may_use = np.union1d(self.drawn, self.val_rows[self.table.drawable[self.val_rows]])
         if not self.fit.cache:
             return LiveSource(self.model, self.table, mask_rows=may_use, augmented=self.fit.augment)
+        shared = self.train_rows[self.table.drawable[self.train_rows]]  # whichever of them another run draws
         return CachedSource(
-            self.run.cache_folder,
+            self.cache or self.run.cache_folder,
             self.model,
             self.table,
             np.union1d(self.train_rows, self.val_rows),
             mask_rows=may_use,
-            viewed=self.drawn,
+            viewed=shared if self.cache else self.drawn,
             views=self.fit.views if self.fit.augment else 0,
             augmented=self.fit.augment,
-            key={"data": self.table.fingerprint, "base": self.card.base_sha256, "seed": self.seed},
+            key={"data": self.table.fingerprint, "base": self.card.base_sha256, "encoder": _encoder(self.card.config)},
         )
 
     def _batches(self, epoch: int) -> Iterator[tuple[Rows, np.random.Generator]]:
@@ -215,6 +222,11 @@ class Trainer:
         self.run.rewind_log(state["epoch"])
         say(f"continuing after epoch {state['epoch']}")
         return state["epoch"] + 1, state["best"]
+
+
+def _encoder(config: Config) -> dict[str, Any]:
+    """What the frozen features depend on."""
+    return config.model.model_dump(include={"encoder", "trainable_from"})
 
 
 def optimiser(model: SAMMix, config: FitConfig) -> torch.optim.Optimizer:

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from sammix.atomic import atomic_path, write_json
+from sammix.atomic import atomic_path, check_output, write_json
 from sammix.config import Config, parse_config
 from sammix.errors import InputError, OutputError
 
@@ -43,8 +43,7 @@ class RunFolder:
         Raises:
             OutputError: the folder holds something already, or cannot be made.
         """
-        if path.exists() and (not path.is_dir() or any(path.iterdir())):
-            raise OutputError(path, "exists already", "name another folder, or continue it with --resume")
+        check_new_run(path)
         try:
             path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -132,6 +131,15 @@ class RunFolder:
             return state
         except Exception as error:
             raise InputError(path, "cannot be read as a checkpoint", "remove it to start over") from error
+
+
+def check_new_run(path: Path) -> None:
+    """Refuse, before any work, a folder that holds something.
+
+    Raises:
+        OutputError: it does.
+    """
+    check_output(path, overwrite=False, remedy="name another folder, or continue it with --resume")
 
 
 def _version(package: str) -> str:
