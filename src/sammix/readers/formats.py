@@ -42,7 +42,8 @@ def read_volume(path: str | Path, hu_range: tuple[float, float] | None = None) -
         from sammix.readers.itk import read_itk
 
         return read_itk(path)
-    from sammix.readers.dicom import has_magic, read_dicom
+    from sammix.readers.dicom import read_dicom
+    from sammix.readers.dicom_files import has_magic
 
     if path.is_dir() or has_magic(path):
         return read_dicom(path)
@@ -69,7 +70,7 @@ def read_labels(path: str | Path) -> Volume:
         from sammix.readers.itk import read_itk_labels
 
         return read_itk_labels(path)
-    raise InputError(path, "is of no format that sammix reads masks from", "give NIfTI, .mha, .nrrd or .png")
+    raise InputError(path, "is of no format that sammix reads masks from", "give NIfTI, .mha, .nrrd, .png or DICOM-SEG")
 
 
 def is_image_file(path: Path) -> bool:
