@@ -115,27 +115,33 @@ def predict(
         list[Path], typer.Argument(help="NIfTI files, DICOM folders, pictures, folders of those.", metavar="INPUT…")
     ],
     out: Out,
+    mask_format: Annotated[str, typer.Option("--format", help="nifti or dicom-seg; the latter needs DICOM.")] = "nifti",
     preview: Annotated[bool, typer.Option("--preview", help="A picture for each scan: CT, map, box, mask.")] = False,
+    skip_done: Annotated[bool, typer.Option("--skip-done", help="Do only what failed or is missing in --out.")] = False,
     overwrite: Overwrite = False,
     device: DeviceName = "auto",
     batch_size: BatchSize = 4,
     quiet: Quiet = False,
 ) -> None:
-    """Write a NIfTI mask for each scan, on the scan's own grid."""
+    """Write a mask for each scan, on the scan's own grid, and statistics of them all."""
     from sammix.devices import pick_device
+    from sammix.predict import Wanted
     from sammix.predict import predict as predict_scans
     from sammix.progress import be_quiet
     from sammix.saved_model import load_model, read_card
+    from sammix.writers.masks import check_format
 
     be_quiet(quiet)
+    if skip_done and overwrite:
+        raise typer.BadParameter("--skip-done keeps what --overwrite would replace; say one of them")
     card = read_card(model)
     failed = predict_scans(
         lambda: load_model(model, pick_device(device)),
         inputs,
         out,
-        organ=card.organ,
-        preview=preview,
+        Wanted(card.organ, check_format(mask_format), preview),
         overwrite=overwrite,
+        skip_done=skip_done,
         batch_size=batch_size,
     )
     print(out)
