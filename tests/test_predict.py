@@ -8,6 +8,7 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
+import pydicom
 import pytest
 import torch
 from PIL import Image
@@ -275,3 +276,23 @@ def test_a_scan_that_fails_while_it_is_written_leaves_nothing(
     with pytest.raises(SammixError, match="none of 1 scans"):
         predict(BrightRight, [hospital_a / "volume-0.nii"], tmp_path, Wanted("liver", preview=True))
     assert {path.suffix for path in tmp_path.iterdir()} == {".json", ".csv"}
+
+
+def test_scans_out_of_an_archive(write_series, tmp_path: Path) -> None:
+    for uid in ("1.7.1", "1.7.2"):
+        for file in write_series(tmp_path / uid, n=3, SeriesInstanceUID=uid, RescaleIntercept=-400).iterdir():
+            (tmp_path / "study/ct").mkdir(parents=True, exist_ok=True)
+            file.rename(tmp_path / "study/ct" / f"{uid}.{file.name}")
+    archive = Path(shutil.make_archive(str(tmp_path / "export"), "zip", tmp_path, "study"))
+    assert predict(BrightRight, [archive], tmp_path / "out", Wanted("liver", "dicom-seg")) == 0
+    scans = json.loads((tmp_path / "out/manifest.json").read_text())["scans"]
+    assert [(scan["name"], scan["input"], scan["series"]) for scan in scans] == [
+        ("ct_1", str(archive / "study/ct"), "1.7.1"),
+        ("ct_2", str(archive / "study/ct"), "1.7.2"),
+    ]
+    for scan in scans:
+        referred = pydicom.dcmread(tmp_path / "out" / scan["mask"]).ReferencedSeriesSequence[0]
+        assert referred.SeriesInstanceUID == scan["series"]
+    assert predict(BrightRight, [archive], tmp_path / "one", LIVER, series="1.7.2") == 0
+    assert (tmp_path / "one/ct_2_liver.nii.gz").is_file()
+    assert len(list((tmp_path / "one").glob("*.nii.gz"))) == 1

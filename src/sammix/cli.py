@@ -31,6 +31,9 @@ Preset = Annotated[str, typer.Option(help="lite, paper or tiny.")]
 DeviceName = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")]
 BatchSize = Annotated[int, typer.Option(min=1, help="Slices at a time.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show warnings and errors only.")]
+SeriesUid = Annotated[
+    str | None, typer.Option("--series", metavar="UID", help="The SeriesInstanceUID of a DICOM series to take alone.")
+]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Write into a folder that holds something already.")]
 
 
@@ -112,11 +115,13 @@ def fit(
 def predict(
     model: Model,
     inputs: Annotated[
-        list[Path], typer.Argument(help="NIfTI files, DICOM folders, pictures, folders of those.", metavar="INPUT…")
+        list[Path],
+        typer.Argument(help="NIfTI files, DICOM folders, pictures, zip archives, folders of those.", metavar="INPUT…"),
     ],
     out: Out,
     mask_format: Annotated[str, typer.Option("--format", help="nifti or dicom-seg; the latter needs DICOM.")] = "nifti",
     preview: Annotated[bool, typer.Option("--preview", help="A picture for each scan: CT, map, box, mask.")] = False,
+    series: SeriesUid = None,
     skip_done: Annotated[bool, typer.Option("--skip-done", help="Do only what failed or is missing in --out.")] = False,
     overwrite: Overwrite = False,
     device: DeviceName = "auto",
@@ -140,6 +145,7 @@ def predict(
         inputs,
         out,
         Wanted(card.organ, check_format(mask_format), preview),
+        series=series,
         overwrite=overwrite,
         skip_done=skip_done,
         batch_size=batch_size,

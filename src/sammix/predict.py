@@ -102,6 +102,7 @@ def predict(
     out: Path,
     wanted: Wanted,
     *,
+    series: str | None = None,
     overwrite: bool = False,
     skip_done: bool = False,
     batch_size: int = 4,
@@ -110,6 +111,7 @@ def predict(
 
     Args:
         load: brings the network, once, after inputs and ``out`` are known to be usable.
+        series: a SeriesInstanceUID, to do that series alone.
         skip_done: go on with a folder that an earlier run wrote, and leave what it did.
 
     Returns:
@@ -119,7 +121,7 @@ def predict(
         InputError: an input does not exist or holds no scan. OutputError: ``out`` holds something already.
         SammixError: every scan failed.
     """
-    scans = find_scans(inputs)
+    scans = find_scans(inputs, series)
     check_output(out, overwrite or skip_done)
     segmenter = load()
     settings = {"model": segmenter.name, "organ": wanted.organ, "format": wanted.mask_format}
@@ -132,7 +134,8 @@ def predict(
     for done, (name, case) in enumerate(todo.items(), start=1):
         say(f"[{done}/{len(todo)}] {name}")
         try:
-            entry, statistics = _predict_one(segmenter, name, case, out, wanted, batch_size)
+            with case.opened() as at_hand:
+                entry, statistics = _predict_one(segmenter, name, at_hand, out, wanted, batch_size)
         except (SammixError, MemoryError) as error:
             failed += 1
             warn(f"failed: {error}")
@@ -144,14 +147,14 @@ def predict(
     return failed
 
 
-def find_scans(inputs: Sequence[Path]) -> dict[str, Case]:
+def find_scans(inputs: Sequence[Path], series: str | None = None) -> dict[str, Case]:
     """Every scan in ``inputs`` under a name of its own: its case's, with its folder's where two would be the same.
 
     Raises:
-        InputError: an input does not exist or holds no scan, or two scans cannot be told apart.
+        InputError: an input does not exist or holds no scan (of that series), or two names cannot be told apart.
     """
     scans: dict[str, Case] = {}
-    for case in (case for given in inputs for case in find_inputs(given)):
+    for case in (case for given in inputs for case in find_inputs(given, series)):
         name = case.name if case.name not in scans else f"{case.image.resolve().parent.name}_{case.name}"
         if name in scans:
             other = scans[name].image
@@ -162,13 +165,18 @@ def find_scans(inputs: Sequence[Path]) -> dict[str, Case]:
 
 def _origin(case: Case) -> dict[str, Any]:
     """Which scan it is, for the manifest."""
-    return {"input": str(case.image)}
+    place = case.image if case.inside is None else case.image / case.inside
+    return {"input": str(place), **({"series": case.series} if case.series else {})}
 
 
 def _predict_one(
     segmenter: Segmenter, name: str, case: Case, out: Path, wanted: Wanted, batch_size: int
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """A scan's files, its manifest entry and its statistics. Where it fails, none of its files stays."""
+    """A scan's files, its manifest entry and its statistics. Where it fails, none of its files stays.
+
+    Args:
+        case: with its files at hand.
+    """
     check_source(case.image, wanted.mask_format)
     volume = case.read()
     for warning in volume.warnings:
@@ -180,7 +188,7 @@ def _predict_one(
     picture = out / f"{name}_preview.png"
     try:
         problems = write_scan_mask(
-            target, found.mask, volume, wanted.mask_format, series=None, organ=wanted.organ, model=segmenter.name
+            target, found.mask, volume, wanted.mask_format, series=case.series, organ=wanted.organ, model=segmenter.name
         )
         if wanted.preview:
             write_preview(picture, found.evidence, name, wanted.organ)

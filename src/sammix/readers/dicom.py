@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from sammix.errors import InputError
 from sammix.readers.dicom_files import dicom_files, guarded, read_headers
-from sammix.readers.dicom_series import SliceHeader, check_ct, choose_series, stack
+from sammix.readers.dicom_series import SliceHeader, check_ct, choose_series, group_series, left_out, stack
 from sammix.readers.hu import AIR, check_hu, rescale
 from sammix.readers.limits import check_size
 from sammix.volume import Affine, Volume
@@ -59,14 +59,25 @@ def source_images(path: str | Path, series: str | None = None) -> list[tuple[pyd
     return sources
 
 
-def _ordered(path: Path, series: str | None) -> tuple[list[SliceHeader], Affine, tuple[str, ...]]:
-    """The headers of one series in order along their normal, their affine, and warnings."""
+def series_in(path: Path) -> dict[str, list[SliceHeader]]:
+    """The headers of all DICOM objects that lie directly in a folder (or are in a file), by SeriesInstanceUID.
+
+    Raises:
+        InputError: no DICOM there, or a damaged file.
+    """
     files = dicom_files(path)
     if not files:
         raise InputError(path, "holds no DICOM file", "give the folder that holds the slices")
-    headers = choose_series([header for file in files for header in read_headers(file)], path, series)
+    return group_series([header for file in files for header in read_headers(file)])
+
+
+def _ordered(path: Path, series: str | None) -> tuple[list[SliceHeader], Affine, tuple[str, ...]]:
+    """The headers of one series in order along their normal, their affine, and warnings."""
+    groups = series_in(path)
+    headers = choose_series(groups, path, series)
     check_ct(headers, path)
-    return stack(headers, path)
+    ordered, affine, warnings = stack(headers, path)
+    return ordered, affine, left_out(groups, headers) + warnings
 
 
 def _hu(ordered: list[SliceHeader]) -> NDArray[Any]:

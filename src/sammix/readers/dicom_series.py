@@ -74,24 +74,39 @@ def group_series(headers: Sequence[SliceHeader]) -> dict[str, list[SliceHeader]]
     return groups
 
 
-def choose_series(headers: Sequence[SliceHeader], source: Path, series: str | None) -> Sequence[SliceHeader]:
+def scans_among(groups: dict[str, list[SliceHeader]]) -> list[str]:
+    """The series that may be CT scans, when a scout view, another modality or a report lies beside them."""
+    return [uid for uid, group in groups.items() if group[0].is_scan]
+
+
+def choose_series(groups: dict[str, list[SliceHeader]], source: Path, series: str | None) -> list[SliceHeader]:
     """The one series that is meant: the one named, else the only one, else the only one that is CT.
 
     Raises:
         InputError: none is called ``series``; several could be meant.
     """
-    groups = group_series(headers)
-    scans = [uid for uid, group in groups.items() if group[0].is_scan]
+    scans = scans_among(groups)
     if series is None and (len(groups) == 1 or len(scans) == 1):
         series = next(iter(scans or groups))
     if series is not None and series in groups:
         return groups[series]
-    listed = "; ".join(
-        f"{uid or 'without UID'} ({_kind(group[0])}, {len(group)} slices)" for uid, group in groups.items()
-    )
+    listed = "; ".join(f"{uid or 'without UID'} ({series_kind(group)})" for uid, group in groups.items())
     if series is not None:
         raise InputError(source, f"holds no series {series}", f"choose one of {listed}")
     raise InputError(source, f"holds {len(groups)} series: {listed}", "choose one with --series UID")
+
+
+def left_out(groups: dict[str, list[SliceHeader]], chosen: list[SliceHeader]) -> tuple[str, ...]:
+    """A warning that names the images beside a scan that are no scans. Reports and masks go without saying."""
+    scans = scans_among(groups)
+    beside = [group for uid, group in groups.items() if uid not in scans and group is not chosen]
+    images = [series_kind(group) for group in beside if group[0].modality not in NOT_IMAGES]
+    return (f"other images in its folder are left out: {'; '.join(images)}",) if images else ()
+
+
+def series_kind(group: Sequence[SliceHeader]) -> str:
+    """Modality and size, in words that name no patient: ``CT, 78 slices``."""
+    return f"{_kind(group[0])}, {len(group)} {'slice' if len(group) == 1 else 'slices'}"
 
 
 def _kind(header: SliceHeader) -> str:
