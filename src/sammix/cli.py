@@ -215,11 +215,12 @@ def info(
     what: Annotated[
         str, typer.Argument(help="A file or folder, or `models` for parameter counts.", metavar="PATH|models")
     ],
+    series: SeriesUid = None,
 ) -> None:
-    """Tell what a scan or a data set is, or how large the networks are."""
+    """Tell what a scan or a data set is and what would be done with it, or how large the networks are."""
     from sammix.info import describe_models, describe_path
 
-    print(describe_models() if what == "models" else describe_path(Path(what)))
+    print(describe_models() if what == "models" else describe_path(Path(what), series))
 
 
 @weights_app.command("list")

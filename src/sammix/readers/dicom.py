@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pydicom
 from numpy.typing import NDArray
+from pydicom.pixels.utils import pixel_array
 
 from sammix.errors import InputError
 from sammix.readers.dicom_files import dicom_files, guarded, read_headers
@@ -94,11 +95,20 @@ def _hu(ordered: list[SliceHeader]) -> NDArray[Any]:
             if frames.shape != (header.frames, *header.shape):
                 raise ValueError(f"the pixels decode to {pixels.shape}")
             for place in found:
-                slices[place] = _frame_hu(frames[ordered[place].frame], ordered[place])
+                slices[place] = _rescaled(frames[ordered[place].frame], ordered[place])
     return np.stack(slices)
 
 
-def _frame_hu(stored: NDArray[Any], header: SliceHeader) -> NDArray[Any]:
+def frame_hu(header: SliceHeader) -> NDArray[Any]:
+    """One slice in HU, (rows, columns), with no other frame of its file decoded."""
+    with guarded(header.path):
+        stored = pixel_array(header.path, index=header.frame)
+        if stored.shape != header.shape:
+            raise ValueError(f"the pixels decode to {stored.shape}")
+        return _rescaled(stored, header)
+
+
+def _rescaled(stored: NDArray[Any], header: SliceHeader) -> NDArray[Any]:
     hu = rescale(stored, header.slope, header.intercept)
     if header.padding:
         low, high = header.padding

@@ -59,6 +59,24 @@ def segments_called(path: Path, organ: str) -> tuple[int, ...]:
         return tuple(int(s.SegmentNumber) for s in segments if any(wanted <= _words(name) for name in _names(s)))
 
 
+def describe_segments(path: Path) -> str:
+    """Its segments and its size, a line each, for the user.
+
+    Raises:
+        InputError: damaged, or frames that are no even, parallel stack.
+    """
+    with guarded(path):
+        data = pydicom.dcmread(path, stop_before_pixels=True)
+        frames = _frames(path, data)
+        places, affine = _stack(path, frames)
+        spacing = " × ".join(f"{mm:.3g}" for mm in np.linalg.norm(affine[:3, :3], axis=0))
+        lines = [f"DICOM segmentation: {data.Columns} × {data.Rows} × {max(places) + 1} voxels, {spacing} mm"]
+        for segment in data.SegmentSequence:
+            label, kind = _names(segment)
+            lines.append(f"segment {segment.SegmentNumber}: “{label}” ({kind})")
+    return "\n".join([*lines, "a mask: lay it beside its series, as PATIENT/ORGAN.dcm or NAME_seg.dcm"])
+
+
 def read_segmentation(path: str | Path, segments: tuple[int, ...] | None = None) -> Volume:
     """The voxels of some segments as uint8 0/1: (column, row, slice), from the first frame's place to the last's.
 
