@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import csv
 import json
 import shutil
 from dataclasses import replace
@@ -7,18 +8,23 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
+import pydicom
 import pytest
 import torch
 from PIL import Image
 
+import sammix.predict
 from sammix.errors import InputError, OutputError, SammixError
 from sammix.model import SAMMix
-from sammix.predict import find_scans, predict, predict_volume
+from sammix.predict import Wanted, find_scans, predict, predict_volume
 from sammix.readers import read_volume
+from sammix.readers.mask import read_mask
 from sammix.saved_model import load_model
 from sammix.segmenter import PromptSource, SlicePrediction
 from sammix.slices.preprocess import Preprocess
 from sammix.volume import Volume
+
+LIVER = Wanted("liver")
 
 
 class BrightRight:
@@ -45,7 +51,7 @@ def model(tiny_run: Path) -> SAMMix:
 
 def test_masks_lie_on_the_scans_own_grid(model: SAMMix, hospital_a: Path, hospital_b: Path, tmp_path: Path) -> None:
     scans = [hospital_a / "volume-0.nii", hospital_b]
-    assert predict(lambda: model, scans, tmp_path / "out", organ="liver", preview=True) == 0
+    assert predict(lambda: model, scans, tmp_path / "out", Wanted("liver", preview=True)) == 0
     names = {"volume-0": scans[0], "s0000": hospital_b / "s0000" / "ct.nii.gz"}
     for name, path in names.items():
         image, mask = nib.load(path), nib.load(tmp_path / "out" / f"{name}_liver.nii.gz")
@@ -98,24 +104,29 @@ def test_a_broken_scan_is_named_and_the_others_are_done(model: SAMMix, hospital_
     shutil.copy(hospital_a / "volume-0.nii", folder / "good.nii")
     (folder / "empty.nii").write_bytes(b"")
     (folder / "cut.nii").write_bytes((hospital_a / "volume-0.nii").read_bytes()[:5000])
-    assert predict(lambda: model, [folder], tmp_path / "out", organ="liver") == 2
+    assert predict(lambda: model, [folder], tmp_path / "out", LIVER) == 2
     manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
     status = {scan["name"]: scan["status"] for scan in manifest["scans"]}
     assert status == {"good": "done", "empty": "failed", "cut": "failed"}
-    assert {path.name for path in (tmp_path / "out").iterdir()} == {"manifest.json", "good_liver.nii.gz"}
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        "manifest.json",
+        "statistics.json",
+        "statistics.csv",
+        "good_liver.nii.gz",
+    }
 
 
 def test_nothing_but_failures_is_an_error(model: SAMMix, tmp_path: Path) -> None:
     (tmp_path / "cut.nii").write_bytes(b"cut")
     with pytest.raises(SammixError, match="none of 1 scans"):
-        predict(lambda: model, [tmp_path / "cut.nii"], tmp_path / "out", organ="liver")
+        predict(lambda: model, [tmp_path / "cut.nii"], tmp_path / "out", LIVER)
 
 
 def test_an_existing_folder_is_left_alone_unless_allowed(model: SAMMix, hospital_a: Path, tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("precious")
     with pytest.raises(OutputError, match="--overwrite"):
-        predict(lambda: model, [hospital_a / "volume-0.nii"], tmp_path, organ="liver")
-    predict(lambda: model, [hospital_a / "volume-0.nii"], tmp_path, organ="liver", overwrite=True)
+        predict(lambda: model, [hospital_a / "volume-0.nii"], tmp_path, LIVER)
+    predict(lambda: model, [hospital_a / "volume-0.nii"], tmp_path, LIVER, overwrite=True)
     assert (tmp_path / "mine.txt").read_text() == "precious"
 
 
@@ -127,9 +138,9 @@ def test_the_model_is_loaded_once_and_only_for_usable_inputs(model: SAMMix, hosp
         return model
 
     with pytest.raises(InputError):
-        predict(load, [tmp_path / "nowhere.nii"], tmp_path / "out", organ="liver")
+        predict(load, [tmp_path / "nowhere.nii"], tmp_path / "out", LIVER)
     assert not loads
-    predict(load, [hospital_a / "volume-0.nii", hospital_a / "volume-1.nii"], tmp_path / "out", organ="liver")
+    predict(load, [hospital_a / "volume-0.nii", hospital_a / "volume-1.nii"], tmp_path / "out", LIVER)
     assert len(loads) == 1
 
 
@@ -144,7 +155,7 @@ def test_no_liver_is_an_empty_mask_and_a_warning(
     air = np.full((40, 40, 3), -1000, np.int16)
     air[0, 0, 0] = 40
     nib.save(nib.Nifti1Image(air, np.diag([2, 2, 5, 1])), tmp_path / "air.nii")
-    assert predict(BrightRight, [tmp_path / "air.nii"], tmp_path / "out", organ="liver", preview=True) == 0
+    assert predict(BrightRight, [tmp_path / "air.nii"], tmp_path / "out", Wanted("liver", preview=True)) == 0
     assert "no liver found" in capsys.readouterr().err
     scan = json.loads((tmp_path / "out" / "manifest.json").read_text())["scans"][0]
     assert (scan["organ_found"], scan["slices_with_organ"]) == (False, 0)
@@ -159,3 +170,129 @@ def test_the_gate_empties_a_slice(hospital_a: Path) -> None:
     volume = read_volume(hospital_a / "volume-0.nii")
     assert predict_volume(BrightRight(), volume).organ_found
     assert not predict_volume(Doubtful(), volume).organ_found
+
+
+def test_statistics_are_those_of_the_masks(hospital_a: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    predict(BrightRight, [hospital_a / "volume-0.nii", hospital_a / "volume-1.nii"], out, LIVER)
+    rows = json.loads((out / "statistics.json").read_text())["scans"]
+    with open(out / "statistics.csv", newline="") as file:
+        table = list(csv.DictReader(file))
+    assert [row["name"] for row in rows] == [row["name"] for row in table] == ["volume-0", "volume-1"]
+    for row, line in zip(rows, table, strict=True):
+        mask = nib.load(out / f"{row['name']}_liver.nii.gz")
+        marked = np.asarray(mask.dataobj) > 0
+        assert row["volume_ml"] == pytest.approx(marked.sum() * np.prod(mask.header.get_zooms()) / 1000, rel=1e-5)
+        assert float(line["volume_ml"]) == row["volume_ml"] > 0
+        assert row["confidence"] == 1.0  # this network knows 0 and 1 only
+
+
+def test_a_segmentation_in_dicom_needs_dicom(write_series, hospital_a: Path, tmp_path: Path) -> None:
+    folder = write_series(tmp_path / "in/ct", n=3, RescaleIntercept=-400)
+    shutil.copy(hospital_a / "volume-0.nii", tmp_path / "in/other.nii")
+    out = tmp_path / "out"
+    assert predict(BrightRight, [tmp_path / "in"], out, Wanted("liver", "dicom-seg")) == 1
+    failed, done = json.loads((out / "manifest.json").read_text())["scans"]
+    assert "is not DICOM, and dicom-seg refers to DICOM images; choose --format nifti" in failed["error"]
+    predict(BrightRight, [folder], tmp_path / "nifti", LIVER)
+    expected = nib.load(tmp_path / "nifti/ct_liver.nii.gz")
+    mask = read_mask(out / done["mask"], read_volume(folder))
+    np.testing.assert_array_equal(mask.array, np.asarray(expected.dataobj))
+    np.testing.assert_allclose(mask.affine, expected.affine, atol=1e-4)
+    assert mask.array.any()
+
+
+def break_in_ten_ways(folder: Path, good: Path, write_series, write_dicom) -> int:
+    """Ten scans that cannot be segmented, each for another reason."""
+    content = good.read_bytes()
+    (folder / "empty.nii").write_bytes(b"")
+    (folder / "cut.nii").write_bytes(content[:5000])
+    (folder / "text.nii.gz").write_text("no gzip")
+    (folder / "noise.nrrd").write_bytes(bytes(range(200)))
+    (folder / "page.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    nib.save(nib.Nifti1Image(np.zeros((3, 3, 3, 2), np.int16), np.diag([2, 2, 2, 1])), folder / "frames.nii")
+    nib.save(nib.Nifti1Image(np.full((3, 3, 3), np.nan), np.diag([2, 2, 2, 1])), folder / "nan.nii")
+    (write_series(folder / "gap", n=6) / "003.dcm").unlink()
+    shutil.copy(write_series(folder / "twice") / "004.dcm", folder / "twice/copy.dcm")
+    write_dicom(folder / "mr/a.dcm", np.arange(24, dtype=np.uint16).reshape(6, 4), Modality="MR")
+    return 10
+
+
+def test_a_rerun_does_only_what_failed_or_is_missing(
+    hospital_a: Path, tmp_path: Path, write_series, write_dicom, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, out = tmp_path / "in", tmp_path / "out"
+    folder.mkdir()
+    for k in range(3):
+        shutil.copy(hospital_a / f"volume-{k}.nii", folder / f"good{k}.nii")
+    broken = break_in_ten_ways(folder, hospital_a / "volume-0.nii", write_series, write_dicom)
+    assert predict(BrightRight, [folder], out, LIVER) == broken
+    masks = {f"good{k}_liver.nii.gz" for k in range(3)}
+    assert {path.name for path in out.iterdir()} == masks | {"manifest.json", "statistics.json", "statistics.csv"}
+    first = json.loads((out / "manifest.json").read_text())
+    failed = [scan for scan in first["scans"] if scan["status"] == "failed"]
+    assert len({scan["error"].split(": ", 1)[1] for scan in failed}) == broken, "each failure has its own words"
+
+    (out / "good1_liver.nii.gz").unlink()
+    shutil.copy(hospital_a / "volume-3.nii", folder / "cut.nii")
+    before = {path: path.stat().st_mtime_ns for path in out.glob("good[02]*")}
+    worked: list[str] = []
+    whole = sammix.predict._predict_one
+    monkeypatch.setattr("sammix.predict._predict_one", lambda *args: worked.append(args[1]) or whole(*args))
+    assert predict(BrightRight, [folder], out, LIVER, skip_done=True) == broken - 1
+    assert set(worked) == {scan["name"] for scan in failed} | {"good1"}
+    assert {path: path.stat().st_mtime_ns for path in out.glob("good[02]*")} == before
+    second = json.loads((out / "manifest.json").read_text())["scans"]
+    assert {scan["name"] for scan in second if scan["status"] == "done"} == {"good0", "good1", "good2", "cut"}
+    assert len(second) == len(first["scans"])
+    assert len(json.loads((out / "statistics.json").read_text())["scans"]) == 4
+
+    worked.clear()
+    assert predict(BrightRight, [folder / "good0.nii", folder / "good2.nii"], out, LIVER, skip_done=True) == 0
+    assert worked == []
+
+
+def test_skipping_never_mixes_runs(hospital_a: Path, tmp_path: Path) -> None:
+    out, scan = tmp_path / "out", hospital_a / "volume-0.nii"
+    predict(BrightRight, [scan], out, LIVER)
+    with pytest.raises(OutputError, match="was made with another organ liver"):
+        predict(BrightRight, [scan], out, Wanted("spleen"), skip_done=True)
+    (tmp_path / "other").mkdir()
+    shutil.copy(scan, tmp_path / "other")
+    with pytest.raises(InputError, match="under the same name as"):
+        predict(BrightRight, [tmp_path / "other/volume-0.nii"], out, LIVER, skip_done=True)
+    (out / "manifest.json").write_text("{")
+    with pytest.raises(OutputError, match="cannot be used by --skip-done"):
+        predict(BrightRight, [scan], out, LIVER, skip_done=True)
+
+
+def test_a_scan_that_fails_while_it_is_written_leaves_nothing(
+    hospital_a: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path, *args: object) -> None:
+        raise OutputError(path, "cannot be written (No space left on device)", "free space")
+
+    monkeypatch.setattr("sammix.predict.write_preview", full)
+    with pytest.raises(SammixError, match="none of 1 scans"):
+        predict(BrightRight, [hospital_a / "volume-0.nii"], tmp_path, Wanted("liver", preview=True))
+    assert {path.suffix for path in tmp_path.iterdir()} == {".json", ".csv"}
+
+
+def test_scans_out_of_an_archive(write_series, tmp_path: Path) -> None:
+    for uid in ("1.7.1", "1.7.2"):
+        for file in write_series(tmp_path / uid, n=3, SeriesInstanceUID=uid, RescaleIntercept=-400).iterdir():
+            (tmp_path / "study/ct").mkdir(parents=True, exist_ok=True)
+            file.rename(tmp_path / "study/ct" / f"{uid}.{file.name}")
+    archive = Path(shutil.make_archive(str(tmp_path / "export"), "zip", tmp_path, "study"))
+    assert predict(BrightRight, [archive], tmp_path / "out", Wanted("liver", "dicom-seg")) == 0
+    scans = json.loads((tmp_path / "out/manifest.json").read_text())["scans"]
+    assert [(scan["name"], scan["input"], scan["series"]) for scan in scans] == [
+        ("ct_1", str(archive / "study/ct"), "1.7.1"),
+        ("ct_2", str(archive / "study/ct"), "1.7.2"),
+    ]
+    for scan in scans:
+        referred = pydicom.dcmread(tmp_path / "out" / scan["mask"]).ReferencedSeriesSequence[0]
+        assert referred.SeriesInstanceUID == scan["series"]
+    assert predict(BrightRight, [archive], tmp_path / "one", LIVER, series="1.7.2") == 0
+    assert (tmp_path / "one/ct_2_liver.nii.gz").is_file()
+    assert len(list((tmp_path / "one").glob("*.nii.gz"))) == 1

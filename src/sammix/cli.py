@@ -31,6 +31,9 @@ Preset = Annotated[str, typer.Option(help="lite, paper or tiny.")]
 DeviceName = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")]
 BatchSize = Annotated[int, typer.Option(min=1, help="Slices at a time.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show warnings and errors only.")]
+SeriesUid = Annotated[
+    str | None, typer.Option("--series", metavar="UID", help="The SeriesInstanceUID of a DICOM series to take alone.")
+]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Write into a folder that holds something already.")]
 
 
@@ -116,30 +119,39 @@ def fit(
 def predict(
     model: Model,
     inputs: Annotated[
-        list[Path], typer.Argument(help="NIfTI files, DICOM folders, pictures, folders of those.", metavar="INPUT…")
+        list[Path],
+        typer.Argument(help="NIfTI files, DICOM folders, pictures, zip archives, folders of those.", metavar="INPUT…"),
     ],
     out: Out,
+    mask_format: Annotated[str, typer.Option("--format", help="nifti or dicom-seg; the latter needs DICOM.")] = "nifti",
     preview: Annotated[bool, typer.Option("--preview", help="A picture for each scan: CT, map, box, mask.")] = False,
+    series: SeriesUid = None,
+    skip_done: Annotated[bool, typer.Option("--skip-done", help="Do only what failed or is missing in --out.")] = False,
     overwrite: Overwrite = False,
     device: DeviceName = "auto",
     batch_size: BatchSize = 4,
     quiet: Quiet = False,
 ) -> None:
-    """Write a NIfTI mask for each scan, on the scan's own grid."""
+    """Write a mask for each scan, on the scan's own grid, and statistics of them all."""
     from sammix.devices import pick_device
+    from sammix.predict import Wanted
     from sammix.predict import predict as predict_scans
     from sammix.progress import be_quiet
     from sammix.saved_model import load_model, read_card
+    from sammix.writers.masks import check_format
 
     be_quiet(quiet)
+    if skip_done and overwrite:
+        raise typer.BadParameter("--skip-done keeps what --overwrite would replace; say one of them")
     card = read_card(model)
     failed = predict_scans(
         lambda: load_model(model, pick_device(device)),
         inputs,
         out,
-        organ=card.organ,
-        preview=preview,
+        Wanted(card.organ, check_format(mask_format), preview),
+        series=series,
         overwrite=overwrite,
+        skip_done=skip_done,
         batch_size=batch_size,
     )
     print(out)
@@ -207,11 +219,12 @@ def info(
     what: Annotated[
         str, typer.Argument(help="A file or folder, or `models` for parameter counts.", metavar="PATH|models")
     ],
+    series: SeriesUid = None,
 ) -> None:
-    """Tell what a scan or a data set is, or how large the networks are."""
+    """Tell what a scan or a data set is and what would be done with it, or how large the networks are."""
     from sammix.info import describe_models, describe_path
 
-    print(describe_models() if what == "models" else describe_path(Path(what)))
+    print(describe_models() if what == "models" else describe_path(Path(what), series))
 
 
 @weights_app.command("list")

@@ -15,7 +15,7 @@ from sammix.errors import WeightsError
 from sammix.evaluate import evaluate
 from sammix.fit import fit
 from sammix.phantoms import NATIVE, PORTAL, write_lits, write_totalsegmentator
-from sammix.predict import predict
+from sammix.predict import Wanted, predict
 from sammix.progress import say
 from sammix.readers import open_dataset
 from sammix.saved_model import load_model, read_card
@@ -47,7 +47,7 @@ def run_demo(out: Path, seed: int = 0) -> Path:
     unseen = [case for case, split in card.data["splits"].items() if split == "test"]
     scans = [case.image for case in open_dataset(here).cases if case.name in unseen[:1]]
     say("3/5 predicting an unseen patient of each hospital")
-    predict(lambda: model, [*scans, open_dataset(there).cases[0].image], out / "masks", organ="liver", preview=True)
+    predict(lambda: model, [*scans, open_dataset(there).cases[0].image], out / "masks", Wanted("liver", preview=True))
 
     say("4/5 evaluating on unseen patients of hospital A")
     evaluate(model, open_for_evaluation(here, card), out / "report-a", split="test")

@@ -12,30 +12,19 @@ import torch
 from numpy.typing import NDArray
 
 from sammix import __version__
-from sammix.atomic import atomic_path, check_output, write_json
+from sammix.atomic import check_output
 from sammix.errors import InputError, SammixError
 from sammix.progress import say, track, warn
 from sammix.readers import Case, find_inputs
-from sammix.report.overlays import preview_strip
+from sammix.records import Records
 from sammix.segmenter import MASK_THRESHOLD, PRESENCE_THRESHOLD, Segmenter, SlicePrediction
 from sammix.slices.extract import in_plane
+from sammix.statistics import organ_statistics
 from sammix.volume import Volume
-from sammix.writers.nifti import write_mask
+from sammix.writers.masks import SUFFIX, MaskFormat, check_source, write_scan_mask
+from sammix.writers.preview import SliceEvidence, write_preview
 
-PREVIEW_SLICES = 5
 EVIDENCE_SLICES = 24  # kept of each scan for its preview
-
-
-@dataclass(frozen=True, eq=False)
-class SliceEvidence:
-    """Why a slice got its mask: what the preview shows. All on the S × S grid."""
-
-    index: int
-    image: NDArray[np.float32]
-    cam: NDArray[np.float32] | None
-    box: NDArray[np.float32] | None
-    mask: NDArray[np.bool_]
-    presence: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,11 +34,13 @@ class VolumePrediction:
     Attributes:
         mask: uint8 0/1, the scan's own shape and axis order.
         presence: (slices,) the classifier's probability for each axial slice, from inferior to superior.
+        confidence: the mean probability of the marked pixels, on the network's grid, in [0.5, 1]; None without any.
         evidence: of some slices with the organ, for the preview.
     """
 
     mask: NDArray[np.uint8]
     presence: NDArray[np.float32]
+    confidence: float | None
     evidence: list[SliceEvidence]
 
     @property
@@ -73,6 +64,7 @@ def predict_volume(segmenter: Segmenter, volume: Volume, batch_size: int = 4, na
     presence = np.zeros(len(mask), np.float32)
     shown = set(np.linspace(0, len(mask) - 1, num=min(len(mask), EVIDENCE_SLICES)).round().astype(int).tolist())
     evidence: list[SliceEvidence] = []
+    total, pixels = 0.0, 0
     for start in track(range(0, len(mask), batch_size), name):
         where = slice(start, start + batch_size)
         images = segmenter.preprocess.images(axial.array[where], spacing)
@@ -80,27 +72,47 @@ def predict_volume(segmenter: Segmenter, volume: Volume, batch_size: int = 4, na
         presence[where] = found.presence.float().cpu().numpy()
         probability = found.probability.float().cpu().numpy()
         probability[presence[where] < PRESENCE_THRESHOLD] = 0
+        sure = probability[probability >= MASK_THRESHOLD]
+        total, pixels = total + float(sure.sum(dtype=np.float64)), pixels + sure.size
         mask[where] = segmenter.preprocess.restore(probability, (height, width), spacing) >= MASK_THRESHOLD
         rows = [row for row in range(len(images)) if start + row in shown]
         evidence += [_evidence(start + row, images[row], probability[row], found, row) for row in rows]
-    return VolumePrediction(volume.from_axial(mask).array, presence, evidence)
+    confidence = total / pixels if pixels else None
+    return VolumePrediction(volume.from_axial(mask).array, presence, confidence, evidence)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is to be written of each scan.
+
+    Attributes:
+        organ: what the masks are called.
+        mask_format: of the masks.
+        preview: whether to draw a picture too.
+    """
+
+    organ: str
+    mask_format: MaskFormat = "nifti"
+    preview: bool = False
 
 
 def predict(
     load: Callable[[], Segmenter],
     inputs: Sequence[Path],
     out: Path,
+    wanted: Wanted,
     *,
-    organ: str,
-    preview: bool = False,
+    series: str | None = None,
     overwrite: bool = False,
+    skip_done: bool = False,
     batch_size: int = 4,
 ) -> int:
-    """Segment every scan found in ``inputs`` and write ``NAME_ORGAN.nii.gz``, a preview and ``manifest.json``.
+    """Segment every scan found in ``inputs`` and write its mask, a preview, and the run's records.
 
     Args:
         load: brings the network, once, after inputs and ``out`` are known to be usable.
-        organ: what the masks are called.
+        series: a SeriesInstanceUID, to do that series alone.
+        skip_done: go on with a folder that an earlier run wrote, and leave what it did.
 
     Returns:
         How many scans failed; each is named in the manifest, and the others are done.
@@ -109,35 +121,40 @@ def predict(
         InputError: an input does not exist or holds no scan. OutputError: ``out`` holds something already.
         SammixError: every scan failed.
     """
-    scans = find_scans(inputs)
-    check_output(out, overwrite)
+    scans = find_scans(inputs, series)
+    check_output(out, overwrite or skip_done)
     segmenter = load()
-    entries: list[dict[str, Any]] = []
-    for done, (name, case) in enumerate(scans.items(), start=1):
-        say(f"[{done}/{len(scans)}] {name}")
+    settings = {"model": segmenter.name, "organ": wanted.organ, "format": wanted.mask_format}
+    records = Records(out, {"sammix": __version__, **settings}, keep=skip_done)
+    files = ("mask", "preview") if wanted.preview else ("mask",)
+    todo = {name: case for name, case in scans.items() if not records.is_done(name, _origin(case), files)}
+    if len(todo) < len(scans):
+        say(f"{len(scans) - len(todo)} of {len(scans)} scans are done already")
+    failed = 0
+    for done, (name, case) in enumerate(todo.items(), start=1):
+        say(f"[{done}/{len(todo)}] {name}")
         try:
-            entry = _predict_one(segmenter, name, case, out, organ, preview, batch_size)
+            with case.opened() as at_hand:
+                entry, statistics = _predict_one(segmenter, name, at_hand, out, wanted, batch_size)
         except (SammixError, MemoryError) as error:
+            failed += 1
             warn(f"failed: {error}")
             entry = {"status": "failed", "error": str(error) or "not enough memory for this scan"}
-        entries.append({"name": name, "input": str(case.image), **entry})
-        write_json(
-            out / "manifest.json", {"sammix": __version__, "model": segmenter.name, "organ": organ, "scans": entries}
-        )
-    failed: int = sum(entry["status"] == "failed" for entry in entries)
-    if failed == len(entries):
+            statistics = None
+        records.add(name, _origin(case) | entry, statistics)
+    if failed == len(scans):
         raise SammixError(f"none of {failed} scans could be segmented; see {out / 'manifest.json'}")
     return failed
 
 
-def find_scans(inputs: Sequence[Path]) -> dict[str, Case]:
+def find_scans(inputs: Sequence[Path], series: str | None = None) -> dict[str, Case]:
     """Every scan in ``inputs`` under a name of its own: its case's, with its folder's where two would be the same.
 
     Raises:
-        InputError: an input does not exist or holds no scan, or two scans cannot be told apart.
+        InputError: an input does not exist or holds no scan (of that series), or two names cannot be told apart.
     """
     scans: dict[str, Case] = {}
-    for case in (case for given in inputs for case in find_inputs(given)):
+    for case in (case for given in inputs for case in find_inputs(given, series)):
         name = case.name if case.name not in scans else f"{case.image.resolve().parent.name}_{case.name}"
         if name in scans:
             other = scans[name].image
@@ -146,31 +163,51 @@ def find_scans(inputs: Sequence[Path]) -> dict[str, Case]:
     return scans
 
 
+def _origin(case: Case) -> dict[str, Any]:
+    """Which scan it is, for the manifest."""
+    place = case.image if case.inside is None else case.image / case.inside
+    return {"input": str(place), **({"series": case.series} if case.series else {})}
+
+
 def _predict_one(
-    segmenter: Segmenter, name: str, case: Case, out: Path, organ: str, preview: bool, batch_size: int
-) -> dict[str, Any]:
+    segmenter: Segmenter, name: str, case: Case, out: Path, wanted: Wanted, batch_size: int
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """A scan's files, its manifest entry and its statistics. Where it fails, none of its files stays.
+
+    Args:
+        case: with its files at hand.
+    """
+    check_source(case.image, wanted.mask_format)
     volume = case.read()
     for warning in volume.warnings:
         warn(f"{name}: {warning}")
     found = predict_volume(segmenter, volume, batch_size, name)
     if not found.organ_found:
-        warn(f"{name}: no {organ} found; the mask is empty")
-    target = out / f"{name}_{organ}.nii.gz"
-    write_mask(target, found.mask, volume)
-    entry: dict[str, Any] = {
+        warn(f"{name}: no {wanted.organ} found; the mask is empty")
+    target = out / f"{name}_{wanted.organ}{SUFFIX[wanted.mask_format]}"
+    picture = out / f"{name}_preview.png"
+    try:
+        problems = write_scan_mask(
+            target, found.mask, volume, wanted.mask_format, series=case.series, organ=wanted.organ, model=segmenter.name
+        )
+        if wanted.preview:
+            write_preview(picture, found.evidence, name, wanted.organ)
+    except (SammixError, MemoryError):
+        target.unlink(missing_ok=True)
+        raise
+    for problem in problems:
+        warn(f"{name}: {problem}")
+    entry = {
         "status": "done",
         "mask": target.name,
+        **({"preview": picture.name} if wanted.preview else {}),
         "prompt": "cam",
         "organ_found": found.organ_found,
         "slices": len(found.presence),
         "slices_with_organ": int((found.presence >= PRESENCE_THRESHOLD).sum()),
-        "warnings": list(volume.warnings),
+        "warnings": [*volume.warnings, *problems],
     }
-    if preview:
-        picture = out / f"{name}_preview.png"
-        _write_preview(picture, found.evidence, name, organ)
-        entry["preview"] = picture.name
-    return entry
+    return entry, organ_statistics(volume, found.mask, found.confidence)
 
 
 def _evidence(
@@ -184,21 +221,3 @@ def _evidence(
         mask=probability >= MASK_THRESHOLD,
         presence=float(found.presence[row]),
     )
-
-
-def _write_preview(path: Path, evidence: Sequence[SliceEvidence], name: str, organ: str) -> None:
-    """A few slices spread over those with a mask, or over all where there is none; superior slices on top."""
-    marked = [one for one in evidence if one.mask.any()] or list(evidence)
-    chosen = np.unique(np.linspace(0, len(marked) - 1, num=min(len(marked), PREVIEW_SLICES)).round().astype(int))[::-1]
-    shown = [marked[i] for i in chosen]
-    has_map = all(one.cam is not None for one in shown)
-    has_box = all(one.box is not None for one in shown)
-    picture = preview_strip(
-        np.stack([one.image for one in shown]),
-        mask=np.stack([one.mask for one in shown]),
-        cam=np.stack([one.cam for one in shown if one.cam is not None]) if has_map else None,
-        box=np.stack([one.box for one in shown if one.box is not None]) if has_box else None,
-        captions=[f"{name}, slice {one.index}: {organ} {one.presence:.0%}" for one in shown],
-    )
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(picture)

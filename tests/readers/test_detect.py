@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 import time
 from pathlib import Path
 
@@ -75,6 +76,59 @@ def test_no_voxel_is_read(tmp_path, write_nifti):
     start = time.perf_counter()
     assert len(open_dataset(tmp_path).cases) == 300
     assert time.perf_counter() - start < 2
+
+
+@pytest.fixture
+def study(tmp_path, write_series, write_dicom) -> Path:
+    """A folder into which a viewer exported two CT series, a scout view and a report."""
+    folder = tmp_path / "study"
+    for n, (uid, number) in enumerate([("1.3.9", 2), ("1.3.4", 3)]):
+        write_series(tmp_path / "one", n=3 + n, SeriesInstanceUID=uid, SeriesNumber=number)
+        folder.mkdir(exist_ok=True)
+        for file in (tmp_path / "one").iterdir():
+            file.rename(folder / f"{uid} {file.name}")
+    scout = {"SeriesInstanceUID": "1.3.1", "ImageType": ["ORIGINAL", "PRIMARY", "LOCALIZER"]}
+    write_dicom(folder / "scout", np.zeros((6, 4), np.uint16), **scout)
+    write_dicom(folder / "report", np.zeros((6, 4), np.uint16), SeriesInstanceUID="1.3.2", Modality="SR")
+    (tmp_path / "one").rmdir()
+    return folder
+
+
+def test_each_ct_series_of_a_folder_is_a_scan(study):
+    cases = find_inputs(study)
+    assert [(case.name, case.series, case.image) for case in cases] == [
+        ("study_1", "1.3.9", study),
+        ("study_2", "1.3.4", study),
+    ]
+    assert [case.read().array.shape[2] for case in cases] == [3, 4]
+    assert [case.name for case in find_inputs(study, "1.3.4")] == ["study_2"]
+    with pytest.raises(InputError, match=r"holds no scan of series 1\.7; choose one of: 1\.3\.9, 1\.3\.4"):
+        find_inputs(study, "1.7")
+
+
+def test_a_series_is_chosen_out_of_many_folders(tmp_path, write_series):
+    for n in range(3):
+        write_series(tmp_path / f"p{n}", SeriesInstanceUID=f"1.4.{n}")
+    (case,) = find_inputs(tmp_path, "1.4.2")
+    assert (case.name, case.series) == ("p2", None)
+
+
+def test_scans_in_an_archive(tmp_path, study, hu, write_nifti):
+    write_nifti(tmp_path / "study/deeper/ct.nii.gz", hu)
+    archive = Path(shutil.make_archive(str(tmp_path / "export"), "zip", tmp_path, "study"))
+    cases = find_inputs(archive)
+    assert [(case.name, case.inside, case.series) for case in cases] == [
+        ("study_1", "study", "1.3.9"),
+        ("study_2", "study", "1.3.4"),
+        ("ct", "study/deeper/ct.nii.gz", None),
+    ]
+    assert [case.read().array.shape for case in cases] == [(4, 6, 3), (4, 6, 4), (6, 7, 8)]
+    assert [case.name for case in find_inputs(archive, "1.3.4")] == ["study_2"]
+    shutil.rmtree(study)
+    (tmp_path / "broken.zip").write_bytes(archive.read_bytes()[:700])
+    assert [case.name for case in find_inputs(tmp_path)] == ["broken", "study_1", "study_2", "ct"]
+    with pytest.raises(InputError, match=r"broken\.zip: cannot be unpacked"):
+        find_inputs(tmp_path)[0].read()
 
 
 def test_real_data(real_data):

@@ -4,15 +4,25 @@ import contextlib
 import shutil
 import traceback
 
+import highdicom as hd
 import numpy as np
 import pydicom
 import pytest
 import SimpleITK as sitk
-from pydicom.pixels.decoders.base import get_decoder
-from pydicom.uid import UID, EnhancedCTImageStorage, SecondaryCaptureImageStorage, SegmentationStorage
+from pydicom.uid import (
+    UID,
+    DeflatedExplicitVRLittleEndian,
+    EnhancedCTImageStorage,
+    JPEG2000Lossless,
+    JPEGLSLossless,
+    RLELossless,
+    SecondaryCaptureImageStorage,
+    SegmentationStorage,
+)
 
 from sammix.errors import InputError
-from sammix.readers.dicom import is_dicom_series, read_dicom
+from sammix.readers.dicom import read_dicom
+from sammix.readers.dicom_files import is_dicom_series
 
 AXIAL = (1, 0, 0, 0, 1, 0)
 FLIPPED = (-1, 0, 0, 0, 1, 0)
@@ -116,7 +126,7 @@ def test_a_file_that_may_not_be_read(tmp_path, write_series, monkeypatch):
     def locked(file):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("sammix.readers.dicom.is_dicom", locked)
+    monkeypatch.setattr("sammix.readers.dicom_files.is_dicom", locked)
     with pytest.raises(InputError, match=r"001\.dcm: cannot be opened \(Permission denied\)"):
         read_dicom(write_series(tmp_path / "ct"))
 
@@ -133,7 +143,10 @@ def test_several_series_are_listed(tmp_path, write_series):
     for file in tmp_path.iterdir():
         file.rename(tmp_path / f"first {file.name}")
     write_series(tmp_path, n=4, SeriesInstanceUID="1.9", SeriesDescription="arterial")
-    assert refused(tmp_path) == "holds 2 series: “arterial” (CT, 4 files); “portal venous” (CT, 3 files)"
+    assert refused(tmp_path) == "holds 2 series: 1.2.3 (CT, 3 slices); 1.9 (CT, 4 slices)"
+    assert read_dicom(tmp_path, "1.9").array.shape == (4, 6, 4)
+    with pytest.raises(InputError, match=r"holds no series 1\.7; choose one of 1\.2\.3 \(CT, 3 slices\)"):
+        read_dicom(tmp_path, "1.7")
 
 
 def test_a_missing_slice_is_named_in_mm(tmp_path, write_series):
@@ -169,7 +182,7 @@ def test_gantry_tilt(tmp_path, write_dicom):
         ({"Modality": None}, "of no stated modality"),
         ({"Modality": "SEG", "SOPClassUID": SegmentationStorage, "NumberOfFrames": 3}, "is not CT but SEG"),
         ({"SOPClassUID": SecondaryCaptureImageStorage}, "is not a CT image"),
-        ({"SOPClassUID": EnhancedCTImageStorage}, "multi-frame"),
+        ({"SOPClassUID": EnhancedCTImageStorage}, "does not describe each of its frames"),
         ({"NumberOfFrames": 20}, "multi-frame DICOM object .20 frames"),
         ({"SamplesPerPixel": 3}, "colour"),
         ({"ImagePositionPatient": None}, "no valid ImagePositionPatient"),
@@ -241,7 +254,7 @@ def test_random_damage_gives_a_volume_or_an_input_error(tmp_path, write_series):
 
 
 def test_lossless_jpeg_is_decoded(tmp_path):
-    """A transfer syntax that pydicom has no decoder for: GDCM's, through SimpleITK."""
+    """Written by another program: ITK's own GDCM."""
     stored = np.random.default_rng(0).integers(0, 2000, (64, 48)).astype(np.uint16)
     image = sitk.GetImageFromArray(stored)
     image.SetMetaData("0008|0060", "CT")
@@ -253,12 +266,86 @@ def test_lossless_jpeg_is_decoded(tmp_path):
     writer.Execute(image)
     data = pydicom.dcmread(tmp_path / "jpeg.dcm")
     assert data.file_meta.TransferSyntaxUID == UID("1.2.840.10008.1.2.4.70")
-    assert not get_decoder(data.file_meta.TransferSyntaxUID).is_available
     data.RescaleIntercept = -1000
     data.add_new("PixelPaddingValue", "US", int(stored[3, 4]))
     data.save_as(tmp_path / "jpeg.dcm")
     hu = read_dicom(tmp_path / "jpeg.dcm").array[..., 0].T
     np.testing.assert_array_equal(hu, np.where(stored == stored[3, 4], -1024, stored.astype(int) - 1000))
+
+
+@pytest.mark.parametrize("syntax", [RLELossless, JPEG2000Lossless, JPEGLSLossless, DeflatedExplicitVRLittleEndian])
+@pytest.mark.parametrize("signed", [False, True])
+def test_compressed_pixels_are_the_same_pixels(tmp_path, write_dicom, syntax, signed):
+    stored = np.random.default_rng(0).integers(-1000 if signed else 0, 2000, (64, 48))
+    path = write_dicom(tmp_path / "a.dcm", stored.astype(np.int16 if signed else np.uint16), RescaleIntercept=-1024)
+    data = pydicom.dcmread(path)
+    if syntax.is_encapsulated:
+        data.compress(syntax)
+    data.file_meta.TransferSyntaxUID = syntax
+    data.save_as(path)
+    np.testing.assert_array_equal(read_dicom(path).array[..., 0].T, stored - 1024)
+
+
+def enhanced(folder, path):
+    """The series in ``folder`` as one enhanced CT, written by highdicom."""
+    images = [pydicom.dcmread(file) for file in sorted(folder.iterdir())]
+    for image in images:
+        image.PatientBirthDate = image.PatientSex = image.AccessionNumber = image.StudyID = None
+        image.StudyDate = image.StudyTime = image.Manufacturer = None
+        image.ImageType = ["ORIGINAL", "PRIMARY", "AXIAL"]
+        image.InstanceNumber = 1
+    new = [hd.UID(), 5, hd.UID(), 1]
+    hd.legacy.LegacyConvertedEnhancedCTImage(images, *new).save_as(path)
+    return path
+
+
+def test_an_enhanced_ct_is_the_same_scan(tmp_path, write_series):
+    folder = write_series(tmp_path / "ct")
+    one, many = read_dicom(folder), read_dicom(enhanced(folder, tmp_path / "enhanced.dcm"))
+    np.testing.assert_array_equal(many.array, one.array)
+    np.testing.assert_allclose(many.affine, one.affine)
+    assert many.warnings == ()
+
+
+def test_each_frame_has_its_own_slope_and_position(tmp_path, write_series):
+    path = enhanced(write_series(tmp_path / "ct"), tmp_path / "enhanced.dcm")
+    data = pydicom.dcmread(path)
+    stored = data.pixel_array.astype(float)
+    for k, group in enumerate(data.PerFrameFunctionalGroupsSequence):
+        values = pydicom.Dataset()
+        values.RescaleSlope, values.RescaleIntercept, values.RescaleType = k + 1, -100 * k, "HU"
+        group.PixelValueTransformationSequence = [values]
+    data.save_as(path)
+    order = np.argsort(
+        [g.PlanePositionSequence[0].ImagePositionPatient[2] for g in data.PerFrameFunctionalGroupsSequence]
+    )
+    expected = np.stack([stored[k] * (k + 1) - 100 * k for k in order])
+    np.testing.assert_allclose(read_dicom(path).array.transpose(2, 1, 0), expected)
+    del data.PerFrameFunctionalGroupsSequence[2]
+    data.save_as(path)
+    assert refused(path) == "does not describe each of its frames"
+
+
+def test_the_only_ct_is_taken_and_the_rest_is_named(tmp_path, write_series, write_dicom):
+    folder = write_series(tmp_path / "ct")
+    one = np.zeros((6, 4), np.uint16)
+    write_dicom(folder / "scout.dcm", one, SeriesInstanceUID="1.5", ImageType=["ORIGINAL", "PRIMARY", "LOCALIZER"])
+    write_dicom(folder / "mr.dcm", one, SeriesInstanceUID="1.6", Modality="MR")
+    write_dicom(folder / "report.dcm", one, SeriesInstanceUID="1.7", Modality="SR")
+    volume = read_dicom(folder)
+    assert volume.array.shape == (4, 6, 5)
+    assert volume.warnings == ("other images in its folder are left out: scout view, 1 slice; MR, 1 slice",)
+    assert "is not CT but MR" in refused(folder / "mr.dcm")
+
+
+def test_padding_that_is_written_unsigned(tmp_path, write_dicom):
+    stored = np.full((6, 4), 1000, np.int16)
+    stored[0] = -2000
+    path = write_dicom(tmp_path / "a.dcm", stored)
+    data = pydicom.dcmread(path)
+    data.add_new("PixelPaddingValue", "US", 2**16 - 2000)
+    data.save_as(path)
+    assert read_dicom(path).array[0, :2, 0].tolist() == [-1024, -24]
 
 
 def test_series_are_told_from_other_objects(tmp_path, write_series, write_dicom):

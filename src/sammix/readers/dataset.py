@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from os import SEEK_END
 from pathlib import Path
 
 from sammix.errors import InputError
+from sammix.readers.archive import unpacked
 from sammix.readers.formats import read_volume, stem
 from sammix.readers.mask import read_mask
 from sammix.volume import Volume
@@ -32,6 +34,8 @@ class Case:
         label: 0 or 1, whether a one-slice case shows the organ, where the data says so.
         hu_range: HU of black and white, for pictures.
         labels: the mask values that count as the organ; None counts all above 0.
+        series: its SeriesInstanceUID, where its folder holds several.
+        inside: where it is in ``image``, if that is a zip archive.
     """
 
     name: str
@@ -43,10 +47,22 @@ class Case:
     label: int | None = None
     hu_range: tuple[float, float] | None = None
     labels: tuple[int, ...] | None = None
+    series: str | None = None
+    inside: str | None = None
+
+    @contextmanager
+    def opened(self) -> Iterator[Case]:
+        """The case with its files at hand: out of an archive they are unpacked for as long as this is open."""
+        if self.inside is None:
+            yield self
+        else:
+            with unpacked(self.image, self.inside) as root:
+                yield replace(self, image=root / self.inside, inside=None)
 
     def read(self) -> Volume:
         """The scan in HU. Raises InputError naming what is wrong with it."""
-        return read_volume(self.image, self.hu_range)
+        with self.opened() as case:
+            return read_volume(case.image, self.hu_range, self.series)
 
     def read_mask(self, volume: Volume) -> Volume | None:
         """Its mask as uint8 0/1 on ``volume``'s own grid, or None; by the rules of ``readers.mask``."""

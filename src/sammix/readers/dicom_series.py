@@ -1,4 +1,4 @@
-"""Are these DICOM headers one CT series: parallel, equal, evenly spaced slices? And where do they lie?"""
+"""Which of these DICOM headers are one CT series: parallel, equal, evenly spaced slices? And where do they lie?"""
 
 from __future__ import annotations
 
@@ -18,6 +18,13 @@ Points = NDArray[np.float64]
 
 CT_IMAGE = "1.2.840.10008.5.1.4.1.1.2"
 ENHANCED_CT = {"1.2.840.10008.5.1.4.1.1.2.1", "1.2.840.10008.5.1.4.1.1.2.2"}
+"""Enhanced CT, and legacy CT that was converted to it: many frames a file."""
+
+NOT_IMAGES = {"SEG", "RTSTRUCT", "RTPLAN", "RTDOSE", "SR", "PR", "KO", "REG", "DOC"}
+"""Modalities of DICOM objects that lie beside a scan without being one."""
+
+MODALITIES = NOT_IMAGES | {"CT", "MR", "PT", "NM", "CR", "DX", "US", "XA", "RF", "MG", "OT"}
+"""What is shown of a Modality: anything else could be a name."""
 
 UNEVEN = 0.1
 """Share of the usual step by which one step may differ (headers round positions)."""
@@ -25,16 +32,22 @@ UNEVEN = 0.1
 
 @dataclass(frozen=True)
 class SliceHeader:
-    """What of a DICOM header is needed to place a slice. Nothing in it names a patient.
+    """What of a DICOM header is needed to place a slice.
 
-    ``orientation`` is ImageOrientationPatient (row direction, column direction) and ``position``
-    ImagePositionPatient (mm, LPS); ``spacing`` is PixelSpacing (between rows, between columns; mm).
+    ``frame`` counts from 0 in a multi-frame file. ``orientation`` is ImageOrientationPatient (row direction, column
+    direction) and ``position`` ImagePositionPatient (mm, LPS); ``spacing`` is PixelSpacing (between rows, between
+    columns; mm). HU = ``slope`` × stored + ``intercept``, but for the stored values in ``padding`` (from, to).
+    ``description`` is free text in which a patient may be named: it is for ``sammix info`` alone.
     """
 
     path: Path
+    frame: int
+    study: str
     series: str
+    number: int
     description: str
     modality: str
+    localizer: bool
     sop_class: str
     frames: int
     samples: int
@@ -43,16 +56,70 @@ class SliceHeader:
     position: tuple[float, ...]
     spacing: tuple[float, ...]
     thickness: float | None
+    slope: float
+    intercept: float
+    padding: tuple[int, int] | None
+
+    @property
+    def is_scan(self) -> bool:
+        """Whether it can be a slice of a CT at all: not a scout view, a report or another modality."""
+        return self.modality == "CT" and self.sop_class in (CT_IMAGE, *ENHANCED_CT, "") and not self.localizer
+
+
+def group_series(headers: Sequence[SliceHeader]) -> dict[str, list[SliceHeader]]:
+    """Headers by SeriesInstanceUID, ordered by study, series number and UID, whatever the files' names."""
+    groups: dict[str, list[SliceHeader]] = {}
+    for header in sorted(headers, key=lambda h: (h.study, h.number, h.series)):
+        groups.setdefault(header.series, []).append(header)
+    return groups
+
+
+def scans_among(groups: dict[str, list[SliceHeader]]) -> list[str]:
+    """The series that may be CT scans, when a scout view, another modality or a report lies beside them."""
+    return [uid for uid, group in groups.items() if group[0].is_scan]
+
+
+def choose_series(groups: dict[str, list[SliceHeader]], source: Path, series: str | None) -> list[SliceHeader]:
+    """The one series that is meant: the one named, else the only one, else the only one that is CT.
+
+    Raises:
+        InputError: none is called ``series``; several could be meant.
+    """
+    scans = scans_among(groups)
+    if series is None and (len(groups) == 1 or len(scans) == 1):
+        series = next(iter(scans or groups))
+    if series is not None and series in groups:
+        return groups[series]
+    listed = "; ".join(f"{uid or 'without UID'} ({series_kind(group)})" for uid, group in groups.items())
+    if series is not None:
+        raise InputError(source, f"holds no series {series}", f"choose one of {listed}")
+    raise InputError(source, f"holds {len(groups)} series: {listed}", "choose one with --series UID")
+
+
+def left_out(groups: dict[str, list[SliceHeader]], chosen: list[SliceHeader]) -> tuple[str, ...]:
+    """A warning that names the images beside a scan that are no scans. Reports and masks go without saying."""
+    scans = scans_among(groups)
+    beside = [group for uid, group in groups.items() if uid not in scans and group is not chosen]
+    images = [series_kind(group) for group in beside if group[0].modality not in NOT_IMAGES]
+    return (f"other images in its folder are left out: {'; '.join(images)}",) if images else ()
+
+
+def series_kind(group: Sequence[SliceHeader]) -> str:
+    """Modality and size, in words that name no patient: ``CT, 78 slices``."""
+    return f"{_kind(group[0])}, {len(group)} {'slice' if len(group) == 1 else 'slices'}"
+
+
+def _kind(header: SliceHeader) -> str:
+    return "scout view" if header.localizer else header.modality if header.modality in MODALITIES else "other"
 
 
 def check_ct(headers: Sequence[SliceHeader], source: Path) -> None:
-    """Refuse whatever is not one series of single-frame CT slices, naming the cause.
+    """Refuse whatever is not the CT slices of one scan, naming the cause.
 
     Raises:
-        InputError: several series; another modality or object than CT; many frames in a file; colours; a
-            header without size, position or orientation; sizes, orientations or spacings that differ.
+        InputError: another modality or object than CT; colours; a header without size, position or
+            orientation; sizes, orientations or spacings that differ.
     """
-    _check_one_series(headers, source)
     for header in headers:
         _check_slice(header)
     _check_same(headers, source, "sizes", lambda h: f"{h.shape[0]} × {h.shape[1]}")
@@ -68,8 +135,7 @@ def stack(headers: Sequence[SliceHeader], source: Path) -> tuple[list[SliceHeade
     Raises:
         InputError: two slices at one position, missing slices, or a tilted gantry.
     """
-    row_direction, column_direction = np.array(headers[0].orientation).reshape(2, 3)
-    normal = np.cross(row_direction, column_direction)
+    normal = np.cross(*np.array(headers[0].orientation).reshape(2, 3))
     ordered = sorted(headers, key=lambda h: float(normal @ np.array(h.position)))
     positions = np.array([h.position for h in ordered])
     if len(ordered) == 1:
@@ -79,39 +145,43 @@ def stack(headers: Sequence[SliceHeader], source: Path) -> tuple[list[SliceHeade
         _check_steps(ordered, positions @ normal, source)
         _check_tilt(positions, normal, min(headers[0].spacing), source)
         step, warnings = float((positions[-1] - positions[0]) @ normal) / (len(ordered) - 1), ()
-    between_rows, between_columns = headers[0].spacing
+    return ordered, lps_to_ras(headers[0].orientation, headers[0].spacing, normal * step, positions[0]), warnings
+
+
+def lps_to_ras(orientation: tuple[float, ...], spacing: tuple[float, ...], step: Points, position: Points) -> Affine:
+    """DICOM's geometry as the affine of (column, row, slice) → RAS mm.
+
+    Args:
+        orientation, spacing: ImageOrientationPatient, PixelSpacing.
+        step: (3,) from one slice to the next, mm in LPS.
+        position: (3,) ImagePositionPatient of the first slice.
+    """
+    row_direction, column_direction = np.array(orientation).reshape(2, 3)
+    between_rows, between_columns = spacing
     lps = np.eye(4)
     lps[:3, 0] = row_direction * between_columns
     lps[:3, 1] = column_direction * between_rows
-    lps[:3, 2] = normal * step
-    lps[:3, 3] = positions[0]
-    return ordered, np.diag([-1.0, -1.0, 1.0, 1.0]) @ lps, warnings
-
-
-def _check_one_series(headers: Sequence[SliceHeader], source: Path) -> None:
-    series = Counter((h.series, h.description, h.modality) for h in headers)
-    if len({uid for uid, _, _ in series}) > 1:
-        listed = "; ".join(f"“{text}” ({modality}, {n} files)" for (_, text, modality), n in series.items())
-        problem = f"holds {len(series)} series: {listed}"
-        raise InputError(source, problem, "put each series in a folder of its own and give one of them")
+    lps[:3, 2] = step
+    lps[:3, 3] = position
+    return np.diag([-1.0, -1.0, 1.0, 1.0]) @ lps
 
 
 def _check_slice(header: SliceHeader) -> None:
     """One header by itself."""
     path = header.path
     if header.modality != "CT":
-        problem = f"is not CT but {header.modality or 'of no stated modality'}"
+        problem = f"is not CT but {_kind(header) if header.modality else 'of no stated modality'}"
         raise InputError(path, problem, "give a CT series")
-    if header.sop_class in ENHANCED_CT or header.frames > 1:
-        problem = f"is a multi-frame DICOM object ({header.frames} frames)"
+    if header.frames > 1 and header.sop_class not in ENHANCED_CT:
+        problem = f"is a multi-frame DICOM object ({header.frames} frames), but no enhanced CT"
         raise InputError(path, problem, "convert it to NIfTI or to one file a slice")
-    if header.sop_class not in (CT_IMAGE, ""):
+    if header.sop_class not in (CT_IMAGE, *ENHANCED_CT, ""):
         raise InputError(path, f"is not a CT image (SOP class {header.sop_class})", "give a CT series")
     if header.samples != 1:
         raise InputError(path, "is a colour picture, not CT values", "remove it from the folder")
     complete = {
         "Rows and Columns": min(header.shape) > 0,
-        "ImageOrientationPatient": len(header.orientation) == 6 and _perpendicular(header.orientation),
+        "ImageOrientationPatient": len(header.orientation) == 6 and perpendicular(header.orientation),
         "ImagePositionPatient": len(header.position) == 3 and all(map(isfinite, header.position)),
         "PixelSpacing": len(header.spacing) == 2 and all(0 < s < 100 for s in header.spacing),
     }
@@ -120,7 +190,8 @@ def _check_slice(header: SliceHeader) -> None:
         raise InputError(path, f"has no valid {', '.join(missing)}", "export the original series again")
 
 
-def _perpendicular(orientation: tuple[float, ...]) -> bool:
+def perpendicular(orientation: tuple[float, ...]) -> bool:
+    """Whether an ImageOrientationPatient is two unit vectors at a right angle."""
     row, column = np.array(orientation).reshape(2, 3)
     return bool(np.allclose([row @ row, column @ column, row @ column], [1, 1, 0], atol=1e-2))
 

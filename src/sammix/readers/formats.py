@@ -15,12 +15,13 @@ PICTURE = (".png", ".jpg", ".jpeg")
 SUPPORTED = "NIfTI (.nii, .nii.gz), .mha, .mhd, .nrrd, .png, .jpg, a DICOM file or a DICOM folder"
 
 
-def read_volume(path: str | Path, hu_range: tuple[float, float] | None = None) -> Volume:
+def read_volume(path: str | Path, hu_range: tuple[float, float] | None = None, series: str | None = None) -> Volume:
     """A CT in HU from a file or a DICOM folder; what it is, its name or its first bytes tell.
 
     Args:
-        path: NIfTI, MetaImage, NRRD, PNG, JPEG or DICOM file, or a folder that holds one DICOM series.
+        path: NIfTI, MetaImage, NRRD, PNG, JPEG or DICOM file, or a folder that holds a DICOM series.
         hu_range: for pictures, HU of black and white; None takes the paper's window, with a warning.
+        series: for DICOM folders, the SeriesInstanceUID where they hold several.
 
     Raises:
         InputError: nothing there, an unknown format, or whatever that format's reader refuses.
@@ -42,10 +43,11 @@ def read_volume(path: str | Path, hu_range: tuple[float, float] | None = None) -
         from sammix.readers.itk import read_itk
 
         return read_itk(path)
-    from sammix.readers.dicom import has_magic, read_dicom
+    from sammix.readers.dicom import read_dicom
+    from sammix.readers.dicom_files import has_magic
 
     if path.is_dir() or has_magic(path):
-        return read_dicom(path)
+        return read_dicom(path, series)
     raise InputError(path, "is of no format that sammix reads", f"give {SUPPORTED}")
 
 
@@ -69,7 +71,7 @@ def read_labels(path: str | Path) -> Volume:
         from sammix.readers.itk import read_itk_labels
 
         return read_itk_labels(path)
-    raise InputError(path, "is of no format that sammix reads masks from", "give NIfTI, .mha, .nrrd or .png")
+    raise InputError(path, "is of no format that sammix reads masks from", "give NIfTI, .mha, .nrrd, .png or DICOM-SEG")
 
 
 def is_image_file(path: Path) -> bool:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sammix.errors import InputError
+from sammix.readers.dicom_seg import is_segmentation, read_segmentation
 from sammix.readers.formats import read_labels
 from sammix.volume import Volume, disagreement
 
@@ -27,14 +28,18 @@ def read_mask(path: str | Path, volume: Volume, labels: tuple[int, ...] | None =
     3. Same shape, but the affines disagree (LiTS): taken voxel by voxel, with a warning naming the distance.
     4. Anything else is refused. A mask is never interpolated.
 
+    A DICOM-SEG leaves empty slices out and says where each frame lies: it is placed by that alone.
+
     Args:
-        path: NIfTI, MetaImage, NRRD or picture.
+        path: NIfTI, MetaImage, NRRD, picture or DICOM-SEG.
         volume: the scan it was drawn on.
-        labels: the values that count; None counts all above 0.
+        labels: the values (in a DICOM-SEG: the segments) that count; None counts all above 0.
 
     Raises:
         InputError: the shape does not fit, or the values are not labels (negative, or with fractions).
     """
+    if is_segmentation(Path(path)):
+        return _placed(read_segmentation(path, labels), volume, Path(path))
     stored = read_labels(path)
     array = _binary(Path(path), stored.array, labels)
     mask = Volume(array, stored.affine, stored.path, (), stored.trusted_geometry)
@@ -53,6 +58,23 @@ def read_mask(path: str | Path, volume: Volume, labels: tuple[int, ...] | None =
             problem = f"the mask has {sizes[0]} voxels, its scan {sizes[1]}"
             raise InputError(path, problem, "give the mask that was drawn on this scan")
     return Volume(array, volume.affine, Path(path), warnings, volume.trusted_geometry)
+
+
+def _placed(part: Volume, volume: Volume, path: Path) -> Volume:
+    """A DICOM-SEG's frames where they lie in the scan; every other slice is empty."""
+    small, whole = part.axial(), volume.axial()
+    to_whole = np.linalg.inv(whole.affine) @ small.affine  # voxels → voxels
+    start = np.rint(to_whole[:3, 3]).astype(int)
+    shifted = np.eye(4)
+    shifted[:3, 3] = start
+    stop = start + small.array.shape
+    same_lattice = disagreement(small.array.shape, to_whole, shifted) < SAME_VOXEL
+    if not (volume.trusted_geometry and same_lattice and min(start) >= 0 and all(stop <= whole.array.shape)):
+        remedy = "give the segmentation that was made of this scan"
+        raise InputError(path, "its frames do not lie on the scan's slices", remedy)
+    array = np.zeros(whole.array.shape, np.uint8)
+    array[tuple(slice(a, b) for a, b in zip(start, stop, strict=True))] = small.array
+    return Volume(volume.from_axial(array).array, volume.affine, path)
 
 
 def _binary(path: Path, stored: NDArray[Any], labels: tuple[int, ...] | None) -> NDArray[np.uint8]:

@@ -59,6 +59,17 @@ def read_nifti_labels(path: str | Path) -> Volume:
     return Volume(labels, affine, path, warnings, trusted)
 
 
+def open_nifti(path: Path) -> tuple[Any, Affine, tuple[str, ...]]:
+    """nibabel's image, checked, with no voxel read yet; its affine in mm, and what is suspicious about that.
+
+    Raises:
+        InputError: as ``read_nifti``, as far as the header tells.
+    """
+    image = _open(path)
+    affine, warnings, _ = _geometry(path, image)
+    return image, affine, warnings
+
+
 def _open(path: Path) -> Any:
     """The header, checked against the file's size; no voxel is read yet."""
     if path.stat().st_size == 0:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -45,14 +43,13 @@ class Preprocess(BaseModel):
     ) -> NDArray[np.float32]:
         """Probabilities on the grid (N, size, size) → float32 (N, H, W) on the slice's own pixels."""
         top, left, height, width = self._frame(shape, spacing)
-        inner = torch.from_numpy(np.ascontiguousarray(probability, dtype=np.float32))
-        inner = inner[:, None, top : top + height, left : left + width]
+        inner = np.asarray(probability, np.float32)[:, top : top + height, left : left + width]
         return _resize(inner, shape)
 
     def _to_grid(self, values: NDArray[np.float32], spacing: Spacing) -> NDArray[np.float32]:
         top, left, height, width = self._frame(values.shape[-2:], spacing)
         grid = np.zeros((len(values), self.size, self.size), np.float32)
-        resized = _resize(torch.from_numpy(np.ascontiguousarray(values))[:, None], (height, width))
+        resized = _resize(values, (height, width))
         grid[:, top : top + height, left : left + width] = resized.clip(0, 1)
         return grid
 
@@ -63,9 +60,14 @@ class Preprocess(BaseModel):
         return (self.size - height) // 2, (self.size - width) // 2, height, width
 
 
-def _resize(values: torch.Tensor, shape: tuple[int, int]) -> NDArray[np.float32]:
-    """(N, 1, h, w) → (N, H, W), bilinear, with anti-aliasing where it shrinks."""
-    if tuple(values.shape[-2:]) != tuple(shape):
-        values = F.interpolate(values, size=shape, mode="bilinear", align_corners=False, antialias=True)
-    resized: NDArray[np.float32] = values[:, 0].numpy()
+def _resize(values: NDArray[np.float32], shape: tuple[int, int]) -> NDArray[np.float32]:
+    """(N, h, w) → (N, H, W), bilinear, with anti-aliasing where it shrinks."""
+    if values.shape[-2:] == tuple(shape):
+        return values
+    import torch  # not above: `sammix info` knows windows and stores, and does without
+    from torch.nn.functional import interpolate
+
+    planes = torch.from_numpy(np.ascontiguousarray(values))[:, None]
+    planes = interpolate(planes, size=shape, mode="bilinear", align_corners=False, antialias=True)
+    resized: NDArray[np.float32] = planes[:, 0].numpy()
     return resized

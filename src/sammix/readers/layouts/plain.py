@@ -8,7 +8,8 @@ from pathlib import Path
 
 from sammix.errors import InputError
 from sammix.readers.dataset import Case, Dataset, case_names, unpaired
-from sammix.readers.dicom import is_dicom_series
+from sammix.readers.dicom_files import is_dicom_series
+from sammix.readers.dicom_seg import is_segmentation
 from sammix.readers.formats import is_image_file, stem
 
 LOOKED_FOR = "a plain folder (images/ and masks/, or NAME beside NAME_mask or NAME_seg, or scans alone)"
@@ -19,7 +20,7 @@ MASK_SUFFIXES = ("_mask", "_seg")
 def open_layout(root: Path, organ: str | None) -> Dataset | None:
     """Every scan under ``root``, with the mask of its name (side by side: plus ``_mask`` or ``_seg``).
 
-    A folder in which DICOM slices lie is one scan. Folders within folders are searched.
+    A folder in which DICOM slices lie is one scan, a DICOM-SEG a mask. Folders within folders are searched.
 
     Raises:
         InputError: an image has two masks.
@@ -50,11 +51,14 @@ def _scans(root: Path) -> Iterator[tuple[str, Path, bool]]:
     for folder, folders, files in os.walk(root):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         here = Path(folder)
-        if is_dicom_series(here):
+        is_series = is_dicom_series(here)
+        if is_series:
             yield root.name if here == root else here.relative_to(root).as_posix(), here, False
         for path in (here / name for name in sorted(files)):
-            if is_image_file(path):
-                name = stem(path)
-                suffix = next((s for s in MASK_SUFFIXES if name.lower().endswith(s)), "")
+            is_dicom = path.suffix.lower() == ".dcm"
+            name = path.stem if is_dicom else stem(path)
+            suffix = next((s for s in MASK_SUFFIXES if name.lower().endswith(s)), "")
+            is_dicom_mask = is_dicom and (bool(suffix) or not is_series) and is_segmentation(path)
+            if is_image_file(path) or is_dicom_mask:
                 key = (here / name[: len(name) - len(suffix)]).relative_to(root).as_posix()
-                yield key, path, bool(suffix)
+                yield key, path, is_dicom_mask or bool(suffix)

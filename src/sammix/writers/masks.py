@@ -1,0 +1,69 @@
+"""A scan's mask in the format that the user asked for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from numpy.typing import NDArray
+
+from sammix.errors import ConfigError, InputError
+from sammix.readers.dicom_files import dicom_files
+from sammix.volume import Volume
+from sammix.writers.nifti import write_mask
+
+MaskFormat = Literal["nifti", "dicom-seg"]
+
+SUFFIX: dict[MaskFormat, str] = {"nifti": ".nii.gz", "dicom-seg": ".seg.dcm"}
+
+
+def check_format(name: str) -> MaskFormat:
+    """A format by its name.
+
+    Raises:
+        ConfigError: there is none of that name.
+    """
+    for known in SUFFIX:
+        if name == known:
+            return known
+    raise ConfigError(f"no format is called '{name}'; known are {', '.join(SUFFIX)}")
+
+
+def check_source(path: Path, mask_format: MaskFormat) -> None:
+    """Refuse, before any work, a scan that an output in DICOM cannot refer to.
+
+    Raises:
+        InputError: it is not DICOM.
+    """
+    if mask_format != "nifti" and not dicom_files(path):
+        raise InputError(path, f"is not DICOM, and {mask_format} refers to DICOM images", "choose --format nifti")
+
+
+def write_scan_mask(
+    path: Path,
+    mask: NDArray[Any],
+    scan: Volume,
+    mask_format: MaskFormat,
+    *,
+    series: str | None,
+    organ: str,
+    model: str,
+) -> tuple[str, ...]:
+    """Write ``mask``, which is on ``scan``'s own grid, and tell what is suspicious.
+
+    Args:
+        path: ends in ``SUFFIX[mask_format]``.
+        series: which of the folder's series the scan is; None where it holds one.
+        model: the algorithm's name, for DICOM.
+
+    Raises:
+        InputError: the scan's DICOM objects cannot be referred to. OutputError: the file cannot be written.
+    """
+    if mask_format == "nifti":
+        write_mask(path, mask, scan)
+        return ()
+    from sammix.readers.dicom import source_images
+    from sammix.writers.dicom_seg import write_dicom_seg
+
+    assert scan.path is not None, "check_source has seen it"
+    return write_dicom_seg(path, mask, source_images(scan.path, series), organ, model)
