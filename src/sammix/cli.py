@@ -27,7 +27,7 @@ Out = Annotated[Path, typer.Option("--out", help="Where to write; must not exist
 Settings = Annotated[
     list[str] | None, typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Change a setting; may be repeated.")
 ]
-Preset = Annotated[str, typer.Option(help="lite, paper or tiny.")]
+Preset = Annotated[str, typer.Option(help="lite, paper, tiny, or a baseline's: `sammix info models` lists them.")]
 DeviceName = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")]
 BatchSize = Annotated[int, typer.Option(min=1, help="Slices at a time.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show warnings and errors only.")]
@@ -275,6 +275,6 @@ def main() -> None:
 def _label_count(text: str) -> int | None:
     if text == "all":
         return None
-    if not text.isdigit() or int(text) == 0:
-        raise typer.BadParameter(f"--labels takes a number above 0 or 'all', not '{text}'")
+    if not text.isdigit():
+        raise typer.BadParameter(f"--labels takes a number or 'all', not '{text}'")
     return int(text)
