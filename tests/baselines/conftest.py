@@ -18,7 +18,7 @@ from sammix.slices.preprocess import Preprocess
 from sammix.volume import Volume
 
 PREPROCESS = Preprocess(size=32)
-NARROW = {"unet": 0.5, "nnunet-style": 0.25, "transunet": 0.125, "multimix": 0.5}
+NARROW = {"unet": 0.5, "nnunet-style": 0.25, "transunet": 0.25, "multimix": 0.5}
 
 
 @pytest.fixture(params=sorted(NARROW))
