@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from sammix.atomic import write_json
+from sammix.atomic import write_text
 from sammix.baselines.nnunet_v2 import Recorded, Workspace, export, find_programs, run
 from sammix.config import Config
 from sammix.devices import pick_device
@@ -73,7 +73,7 @@ def run_job(job: Job, stores: Stores, folder: Path, device: str) -> Result:
         device=str(pick_device(device)),
         domains=domains,
     )
-    write_json(folder / "result.json", result.model_dump(mode="json"))
+    write_text(folder / "result.json", result.model_dump_json() + "\n")
     (folder / "run" / CHECKPOINT).unlink(missing_ok=True)  # of no use any more, and the largest file
     return result
 

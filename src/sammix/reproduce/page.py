@@ -117,9 +117,11 @@ def _reference(summaries: Sequence[Summary]) -> Summary:
 
 def _notes(grid: Grid, groups: list[list[Result]], domain: Domain) -> list[str]:
     scores = groups[0][0].domains[domain]
-    parts = [f"{s.dataset} ({len(s.dice)} slices of {len(set(s.patient))} patients)" for s in scores]
+    parts = [f"{s.dataset} ({len(s.dice)} slices, patients: {len(set(s.patient))})" for s in scores]
     notes = [f"Data: {', '.join(parts)}.", *HONESTY]
     cuts = list(dict.fromkeys(job.cut for job in grid.jobs if job.cut))
+    if any(group[0].method == "multimix" for group in groups):
+        notes.append("The paper does not say with how many drawn slices its MultiMix was trained.")
     if any(job.config().model.encoder == "tiny" for job in grid.jobs):
         notes.append("Toy networks: these figures mean nothing.")
     return notes + ([f"Training was cut: {'; '.join(cuts)}."] if cuts else [])

@@ -8,13 +8,15 @@ from dataclasses import dataclass, field
 from sammix.config import Config, load_preset
 from sammix.reproduce.methods import METHODS, Method
 
+PAPER_MIDDLE = "data.middle_fraction=0.3"  # of each scan's slices (section 3.2); all sizes but the toy one
+
 
 @dataclass(frozen=True)
 class Size:
     """How large the grid's trainings are.
 
     Attributes:
-        settings: by method, laid over its preset; those under ``""`` over every preset.
+        settings: by method, laid over its preset; before them, those under ``""`` over every preset.
         labels, seeds: where none are asked for.
     """
 
@@ -25,7 +27,7 @@ class Size:
 
     def settings_of(self, method: Method) -> tuple[str, ...]:
         """Of one method, in the order they are laid over its preset."""
-        return self.settings.get("", ()) + self.settings.get(method.key, ())
+        return (PAPER_MIDDLE, *self.settings.get("", ()), *self.settings.get(method.key, ()))
 
 
 FULL = Size("full", labels=(5, 50, 100), seeds=5)
@@ -48,7 +50,7 @@ SMOKE = Size(
     labels=(4,),
     seeds=1,
     settings={
-        "": ("data.size=64", "fit.epochs=2", "fit.batch_size=12", "fit.precision=32-true"),
+        "": ("data.size=64", "data.middle_fraction=1.0", "fit.epochs=2", "fit.batch_size=12", "fit.precision=32-true"),
         "unet": ("model.width=0.25",),
         "unet-standard": ("model.width=0.5",),
         "nnunet-style": ("model.width=0.0625",),

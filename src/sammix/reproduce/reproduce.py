@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from sammix.config import DataConfig
 from sammix.errors import ConfigError
 from sammix.progress import say
 from sammix.reproduce.estimate import estimate, plan_table, training_slices
@@ -15,6 +14,8 @@ from sammix.reproduce.page import write_page
 from sammix.reproduce.plan import SMOKE, Size, plan_jobs
 from sammix.reproduce.split import load_split
 from sammix.reproduce.stores import make_phantoms, prepare_stores
+from sammix.slices.splits import check_both_classes
+from sammix.slices.store import open_store
 
 
 def reproduce(
@@ -28,7 +29,6 @@ def reproduce(
     size: Size,
     settings: Sequence[str] = (),
     split: str | None = None,
-    middle_fraction: float = 0.3,
     workers: int = 1,
     device: str = "auto",
     dry_run: bool = False,
@@ -39,7 +39,7 @@ def reproduce(
         data, across: a prepared store or any layout each; without ``data``, synthetic patients are made.
         methods, labels, seeds: None or empty: the usual ones of the grid's size.
         settings: ``SECTION.KEY=VALUE``, laid over every method's.
-        split: a named split, such as ``paper-v1``; it sets the middle fraction too.
+        split: a named split, such as ``paper-v1``; it decides the share of each scan's slices too.
         dry_run: only say what would be done, and what it would take.
 
     Returns:
@@ -48,22 +48,16 @@ def reproduce(
     Raises:
         SammixError: the data, a name or a setting cannot be used, or no job could be done.
     """
-    jobs = plan_jobs(choose_methods(methods), labels or size.labels, seeds or size.seeds, size, settings)
     named = load_split(split) if split else None
+    settings = [*settings, *([f"data.middle_fraction={named.middle_fraction}"] if named else [])]
     if data is None:
         if across or named:
             raise ConfigError("without data in-domain there is nothing to go across from; name DATA")
         data, across = make_phantoms(out, smoke=size is SMOKE)
-        middle_fraction = 1.0  # phantoms are as high as the organ
-    config = jobs[0].config().data
-    config = DataConfig(
-        organ=config.organ,
-        window_level=config.window_level,
-        window_width=config.window_width,
-        size=config.size,
-        middle_fraction=named.middle_fraction if named else middle_fraction,
-    )
-    grid = Grid(out, jobs, prepare_stores(data, across, out, config, named))
+        settings = ["data.middle_fraction=1.0", *settings]  # phantoms are little higher than the organ
+    jobs = plan_jobs(choose_methods(methods), labels or size.labels, seeds or size.seeds, size, settings)
+    grid = Grid(out, jobs, prepare_stores(data, across, out, jobs[0].config().data, named))
+    check_both_classes(open_store(grid.stores.in_domain))
     say(plan_table(estimate(grid, toy=size is SMOKE), workers, training_slices(grid)))
     if dry_run:
         return 0

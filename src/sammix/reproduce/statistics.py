@@ -24,7 +24,7 @@ class Summary:
     Attributes:
         method, labels: whose.
         dice, hausdorff: over seeds, of each seed's mean over slices.
-        interval: of the mean Dice, were other patients drawn (95 %); None without slices.
+        interval: of the mean Dice, were other patients drawn (95 %); None of fewer than two.
         by_patient: mean Dice of each patient over slices and seeds.
         slice_dice: every slice's Dice, of all seeds.
         auc: mean over seeds and data sets; None where nothing tells it.
@@ -56,7 +56,7 @@ def summarise(results: Sequence[Result], domain: Domain) -> Summary:
         labels=results[0].labels,
         dice=Stat.of([_mean_of([s.dice for s in scores]) for scores in runs]),
         hausdorff=Stat.of([_mean_of([s.hausdorff_px for s in scores]) for scores in runs]),
-        interval=bootstrap(patients) if patients else None,
+        interval=bootstrap(patients) if len(patients) > 1 else None,
         by_patient={name: float(np.mean(values)) for name, values in patients.items()},
         slice_dice=[value for s in each for value in s.dice],
         missed=float(np.mean([sum(s.missed for s in scores) for scores in runs])) if runs else 0.0,

@@ -103,7 +103,7 @@ def to_latex(table: Table) -> str:
     def cell(value: str) -> str:
         return _escape(value).replace("±", r"$\pm$").replace("–", "--")
 
-    lines = [r"\begin{table}", r"\centering", rf"\caption{{{_escape(' '.join([table.title, *table.notes]))}}}"]
+    lines = [r"\begin{table}", r"\centering", rf"\caption{{{_escape(' '.join([table.title + '.', *table.notes]))}}}"]
     lines += [r"\begin{tabular}{llrrrr}", r"\toprule"]
     lines += [r"Method & Supervision & Dice & Dice (paper) & HD (px) & HD (paper) \\", r"\midrule"]
     for row in _all_rows(table):
