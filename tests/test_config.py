@@ -42,5 +42,5 @@ def test_a_wrong_setting_says_what_to_do(override: str, hint: str) -> None:
 
 
 def test_an_unknown_preset_lists_the_known() -> None:
-    with pytest.raises(ConfigError, match="lite, paper, tiny"):
+    with pytest.raises(ConfigError, match="lite, multimix, nnunet-style, paper"):
         load_preset("huge")

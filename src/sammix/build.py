@@ -1,4 +1,4 @@
-"""Settings → the network: SAM with its pretrained weights and LoRA, and a fresh classifier."""
+"""Settings → the network: SAM with its pretrained weights and LoRA, and a fresh classifier; or a baseline."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 
 from sammix import weights
+from sammix.baselines.build import build_baseline
+from sammix.baselines.sam_pp import SAMPP
 from sammix.config import Config, ModelConfig
 from sammix.errors import ConfigError
 from sammix.model import SAMMix
@@ -13,13 +15,14 @@ from sammix.nets.classifier import CAMClassifier, SharedClassifier
 from sammix.nets.resnet38 import ResNet38
 from sammix.nets.sam import SAM, build_lite_medsam, build_sam_vit_b, build_tiny
 from sammix.nets.tiny_vit import TinyViT
+from sammix.network import Network
 from sammix.slices.preprocess import Preprocess
 
 LITE_SIZE = 256  # px
 SHARED_WIDTH = 64  # channels
 
 
-def build_model(config: Config, preprocess: Preprocess, name: str = "sammix") -> tuple[SAMMix, str | None]:
+def build_model(config: Config, preprocess: Preprocess, name: str = "sammix") -> tuple[Network, str | None]:
     """The network of a configuration, and the SHA-256 of its pretrained base (None for random weights).
 
     What chance decides (LoRA's A, the classifier) follows torch's global seed.
@@ -28,9 +31,12 @@ def build_model(config: Config, preprocess: Preprocess, name: str = "sammix") ->
         WeightsError: the base is not installed or damaged. ConfigError: settings that do not go together.
     """
     model = config.model
+    if model.kind not in ("sam-mix", "sam-pp"):
+        return build_baseline(model, preprocess, name), None
     state, digest = _base(model.encoder)
     sam = _sam(model, preprocess.size, state)
-    return SAMMix(sam, _classifier(model, sam), preprocess, model, name=name), digest
+    network = SAMPP if model.kind == "sam-pp" else SAMMix
+    return network(sam, _classifier(model, sam), preprocess, model, name=name), digest
 
 
 def _base(encoder: str) -> tuple[dict[str, Tensor] | None, str | None]:

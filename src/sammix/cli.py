@@ -27,7 +27,7 @@ Out = Annotated[Path, typer.Option("--out", help="Where to write; must not exist
 Settings = Annotated[
     list[str] | None, typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Change a setting; may be repeated.")
 ]
-Preset = Annotated[str, typer.Option(help="lite, paper or tiny.")]
+Preset = Annotated[str, typer.Option(help="lite, paper, tiny, or a baseline's: `sammix info models` lists them.")]
 DeviceName = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")]
 BatchSize = Annotated[int, typer.Option(min=1, help="Slices at a time.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show warnings and errors only.")]
@@ -203,6 +203,55 @@ def evaluate(
 
 
 @app.command()
+def reproduce(
+    out: Annotated[Path, typer.Option("--out", help="The grid's folder; an earlier grid in it is continued.")],
+    data: Annotated[
+        Path | None, typer.Argument(help="In-domain data, as for fit; without it, synthetic patients.", metavar="DATA")
+    ] = None,
+    across: Annotated[
+        list[Path] | None, typer.Option("--cross", help="Data of other hospitals; may be repeated.")
+    ] = None,
+    methods: Annotated[str, typer.Option(help="Separated by commas; all the usual ones by default.")] = "",
+    labels: Annotated[str, typer.Option(help="Numbers of drawn slices, separated by commas [5,50,100].")] = "",
+    seeds: Annotated[int | None, typer.Option(min=1, help="How many seeds, from 0 on [5; with --small 1].")] = None,
+    small: Annotated[bool, typer.Option("--small", help="Fewer epochs: for a night on two CPU cores.")] = False,
+    smoke: Annotated[bool, typer.Option("--smoke", help="Toy networks, a minute in all: shows that it runs.")] = False,
+    split: Annotated[str | None, typer.Option(help="A named split of a public data set: paper-v1.")] = None,
+    settings: Settings = None,
+    jobs: Annotated[int, typer.Option("--jobs", min=1, help="How many jobs at a time.")] = 1,
+    device: DeviceName = "auto",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Prepare data and list the jobs; train nothing.")] = False,
+    quiet: Quiet = False,
+) -> None:
+    """Train and compare the paper's methods: its two tables and its figures, from one resumable grid."""
+    from sammix.devices import pick_device
+    from sammix.progress import be_quiet
+    from sammix.reproduce.plan import FULL, SMALL, SMOKE
+    from sammix.reproduce.reproduce import reproduce as run_reproduction
+
+    be_quiet(quiet)
+    pick_device(device)
+    if small and smoke:
+        raise typer.BadParameter("--small and --smoke do not go together")
+    failed = run_reproduction(
+        data,
+        out,
+        across=across or [],
+        methods=[name.strip() for name in methods.split(",") if name.strip()],
+        labels=[_label_number(text) for text in labels.split(",") if text.strip()],
+        seeds=seeds,
+        size=SMOKE if smoke else SMALL if small else FULL,
+        settings=settings or [],
+        split=split,
+        workers=jobs,
+        device=device,
+        dry_run=dry_run,
+    )
+    if failed:
+        raise typer.Exit(1)
+
+
+@app.command()
 def report(
     runs: Annotated[list[Path], typer.Argument(help="Folders that `sammix evaluate` wrote.", metavar="RUN…")],
     out: Annotated[Path, typer.Option("--out", help="The page to write (.html).")],
@@ -289,9 +338,15 @@ def main() -> None:
         sys.exit(130)
 
 
+def _label_number(text: str) -> int:
+    if not text.strip().isdigit() or int(text) == 0:
+        raise typer.BadParameter(f"--labels takes numbers above 0, separated by commas, not '{text}'")
+    return int(text)
+
+
 def _label_count(text: str) -> int | None:
     if text == "all":
         return None
-    if not text.isdigit() or int(text) == 0:
-        raise typer.BadParameter(f"--labels takes a number above 0 or 'all', not '{text}'")
+    if not text.isdigit():
+        raise typer.BadParameter(f"--labels takes a number or 'all', not '{text}'")
     return int(text)

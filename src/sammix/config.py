@@ -30,8 +30,10 @@ class DataConfig(_Section):
 
 
 class ModelConfig(_Section):
-    """The network: SAM's encoder, the classifier, and how its map becomes prompts."""
+    """The network: SAM's encoder, the classifier, and how its map becomes prompts; or a baseline."""
 
+    kind: Literal["sam-mix", "sam-pp", "unet", "nnunet-style", "transunet", "multimix"] = "sam-mix"
+    width: float = Field(default=1.0, gt=0, description="channel multiplier of a baseline")
     encoder: Literal["lite-medsam", "sam-vit-b", "medsam-vit-b", "tiny"] = "lite-medsam"
     lora_rank: int = Field(default=8, ge=0, description="of q and v; 0: no LoRA")
     trainable_from: int = Field(default=3, ge=0, description="first encoder stage with LoRA; all before is frozen")
@@ -62,6 +64,8 @@ class FitConfig(_Section):
     focal_gamma: float = Field(default=2.0, ge=0)
     true_box_share: float = Field(default=0.25, ge=0, le=1, description="jittered true boxes among training prompts")
     misled_share: float = Field(default=0.25, ge=0, le=1, description="training maps moved to a wrong place")
+    classifier_epochs: int = Field(default=0, ge=0, description="of SAM-PP's first stage, among epochs")
+    restart_epochs: int | None = Field(default=None, ge=1, description="between warm restarts; null: none")
     augment: bool = Field(default=False, description="move training slices about; vary the drawn ones' intensities")
     views: int = Field(default=4, ge=0, description="of each drawn slice, intensities varied, in the cache")
     cache: bool = Field(default=True, description="compute the frozen stages once")

@@ -9,6 +9,7 @@ from torch import nn
 
 from sammix.errors import ConfigError
 from sammix.model import SAMMix
+from sammix.network import Network
 
 
 def pick_device(name: str = "auto") -> torch.device:
@@ -41,18 +42,18 @@ def fabric_precision(setting: str, device: str) -> Any:
     return "bf16-mixed" if bfloat16_pays(pick_device(device)) else "32-true"
 
 
-def prepare_for_training(model: SAMMix, device: torch.device) -> SAMMix:
+def prepare_for_training(model: Network, device: torch.device) -> Network:
     """On a device, the frozen stages in bfloat16 where that pays; what is trained stays in float32."""
     model = model.to(device)
-    if bfloat16_pays(device):
+    if isinstance(model, SAMMix) and bfloat16_pays(device):
         model.sam.image_encoder.cast_frozen(torch.bfloat16)
     return model
 
 
-def prepare_for_inference(model: SAMMix, device: torch.device | None = None) -> SAMMix:
+def prepare_for_inference(model: Network, device: torch.device | None = None) -> Network:
     """Evaluation mode on a device, the image encoder in bfloat16 where that pays."""
     device = device or pick_device()
     model = model.to(device).eval()
-    if bfloat16_pays(device):
+    if isinstance(model, SAMMix) and bfloat16_pays(device):
         cast(nn.Module, model.sam.image_encoder).to(torch.bfloat16)
     return model

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from sammix.atomic import write_json
 from sammix.errors import OutputError
-from sammix.model import SAMMix
+from sammix.network import Network
 from sammix.progress import track
 from sammix.slices.augment import augment, move, vary_intensity
 from sammix.slices.sampling import Rows
@@ -63,7 +63,7 @@ class LiveSource:
         augmented: whether training batches are augmented.
     """
 
-    def __init__(self, model: SAMMix, table: SliceTable, *, mask_rows: Rows, augmented: bool) -> None:
+    def __init__(self, model: Network, table: SliceTable, *, mask_rows: Rows, augmented: bool) -> None:
         self.model, self.table, self.mask_rows, self.augmented = model, table, mask_rows, augmented
         self.device = _device(model)
 
@@ -105,7 +105,7 @@ class CachedSource:
     def __init__(
         self,
         folder: Path,
-        model: SAMMix,
+        model: Network,
         table: SliceTable,
         rows: Rows,
         *,
@@ -152,7 +152,7 @@ class CachedSource:
             has_mask=torch.from_numpy(np.isin(rows, self.mask_rows)),
         )
 
-    def _open(self, folder: Path, model: SAMMix, total: int, key: dict[str, Any]) -> None:
+    def _open(self, folder: Path, model: Network, total: int, key: dict[str, Any]) -> None:
         size, marker = self.table.preprocess.size, folder / "views.json"
         probe = model.features(torch.zeros(1, 1, size, size, device=_device(model)))
         done = marker.exists() and json.loads(marker.read_text()) == key
@@ -166,7 +166,7 @@ class CachedSource:
             self.features.flush()
             write_json(marker, key)
 
-    def _fill(self, model: SAMMix) -> None:
+    def _fill(self, model: Network) -> None:
         plan = [(row, view) for row, count in self.count.items() for view in range(count)]
         for first in track(range(0, len(plan), ENCODE_BATCH), "frozen stages"):
             rows, views = zip(*plan[first : first + ENCODE_BATCH], strict=True)
@@ -199,7 +199,7 @@ def _generator(rng: np.random.Generator) -> torch.Generator:
     return torch.Generator().manual_seed(int(rng.integers(2**63)))
 
 
-def _device(model: SAMMix) -> torch.device:
+def _device(model: Network) -> torch.device:
     return next(model.parameters()).device
 
 

@@ -19,13 +19,15 @@ from sammix.data import load_table
 from sammix.devices import fabric_precision, pick_device, prepare_for_training
 from sammix.errors import InputError, SammixError
 from sammix.features import Batch, BatchSource, CachedSource, LiveSource
+from sammix.learning import objective_of, total_epochs, training_rows
 from sammix.model import SAMMix
-from sammix.objective import joint_loss, positive_weight
+from sammix.network import Network
+from sammix.objective import positive_weight
 from sammix.progress import be_quiet, say, track
 from sammix.run import RunFolder, check_new_run
 from sammix.saved_model import ModelCard, load_trained_state, save_model, trained_state
 from sammix.slices.sampling import Rows, shuffled_batches, two_stream_batches
-from sammix.slices.splits import TRAIN, VAL, check_both_classes, draw_labelled, with_splits
+from sammix.slices.splits import VAL, check_both_classes, draw_labelled, with_splits
 from sammix.slices.table import SliceTable
 from sammix.validate import selection_score, validate
 
@@ -71,6 +73,7 @@ def fit(
     if begun and begun["data"]["fingerprint"] != table.fingerprint:
         raise InputError(data, "is not the data that this run was begun with", "start a new run")
     check_both_classes(table)
+    config = config.model_copy(update={"fit": config.fit.model_copy(update={"epochs": total_epochs(config, labels)})})
     drawn = draw_labelled(table, labels, seed)
 
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
@@ -100,7 +103,7 @@ class Trainer:
     def __init__(
         self,
         fabric: Fabric,
-        model: SAMMix,
+        model: Network,
         table: SliceTable,
         drawn: Rows,
         fit: FitConfig,
@@ -111,7 +114,7 @@ class Trainer:
     ) -> None:
         self.fabric, self.model, self.table, self.drawn = fabric, model, table, drawn
         self.fit, self.run, self.card, self.seed, self.cache = fit, run, card, seed, cache
-        self.train_rows, self.val_rows = table.rows(TRAIN), table.rows(VAL)
+        self.train_rows, self.val_rows = training_rows(table, drawn, card.config), table.rows(VAL)
 
     def train(self, config: Config) -> Path:
         """Run all epochs that are still to be done; returns the best model's folder."""
@@ -119,7 +122,8 @@ class Trainer:
         self.optimizer = optimiser(self.model, self.fit)
         wrapped, optimizer = self.fabric.setup(self.model, self.optimizer)
         steps = len(list(self._batches(epoch=0)))
-        self.scheduler = schedule(self.optimizer, self.fit.warmup_steps, self.fit.epochs * steps)
+        cycle = self.fit.restart_epochs or self.fit.epochs
+        self.scheduler = schedule(self.optimizer, self.fit.warmup_steps, self.fit.epochs * steps, cycle * steps)
         alpha = positive_weight(torch.from_numpy(self.table.label[self.train_rows]), self.fit.focal_alpha)
         first, best = self._restore()
         if first > self.fit.epochs:
@@ -129,11 +133,12 @@ class Trainer:
             source = self._source()
         for epoch in range(first, self.fit.epochs + 1):
             self.model.train()
+            best = None if epoch == self.fit.classifier_epochs + 1 else best  # SAM-PP: what was tuned is compared
             torch.manual_seed(int(np.random.SeedSequence([self.seed, epoch]).generate_state(1)[0]))  # dropout
             totals: dict[str, list[float]] = {}
             for rows, rng in track(list(self._batches(epoch)), f"epoch {epoch}/{self.fit.epochs}"):
                 batch = source.batch(rows, rng).to(self.fabric.device)
-                losses = joint_loss(wrapped, batch, config, alpha, rng)
+                losses = objective_of(config, epoch)(wrapped, batch, config, alpha, rng)
                 optimizer.zero_grad()
                 self.fabric.backward(losses["loss"])
                 optimizer.step()
@@ -229,8 +234,10 @@ def _encoder(config: Config) -> dict[str, Any]:
     return config.model.model_dump(include={"encoder", "trainable_from"})
 
 
-def optimiser(model: SAMMix, config: FitConfig) -> torch.optim.Optimizer:
+def optimiser(model: Network, config: FitConfig) -> torch.optim.Optimizer:
     """AdamW over what is trained; the fresh classifier may learn at a rate of its own."""
+    if not isinstance(model, SAMMix):
+        return torch.optim.AdamW(model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
     fresh = [p for p in model.classifier.parameters() if p.requires_grad]
     tuned = [p for p in model.sam.parameters() if p.requires_grad]
     groups = [
@@ -240,13 +247,16 @@ def optimiser(model: SAMMix, config: FitConfig) -> torch.optim.Optimizer:
     return torch.optim.AdamW(groups, weight_decay=config.weight_decay)
 
 
-def schedule(optimizer: torch.optim.Optimizer, warmup: int, total: int) -> torch.optim.lr_scheduler.LambdaLR:
-    """Linear warm-up, then half a cosine down to a hundredth."""
+def schedule(
+    optimizer: torch.optim.Optimizer, warmup: int, total: int, cycle: int
+) -> torch.optim.lr_scheduler.LambdaLR:
+    """Linear warm-up, then half a cosine down to a hundredth; every ``cycle`` steps both begin anew."""
 
     def factor(step: int) -> float:
+        step = step if step >= total else step % cycle
         if step < warmup:
             return (step + 1) / warmup
-        progress = min(1.0, (step - warmup) / max(1, total - warmup))
+        progress = min(1.0, (step - warmup) / max(1, cycle - warmup))
         return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * progress))
 
     return torch.optim.lr_scheduler.LambdaLR(optimizer, factor)

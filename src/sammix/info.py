@@ -27,8 +27,8 @@ def describe_models() -> str:
     """Parameters of each part of the networks, counted and in millions."""
     from sammix.nets.counts import parameter_counts
 
-    head = f"{'network':12}{'part':34}{'parameters':>13}   millions"
-    lines = [f"{name:12}{part:34}{round(m * 1e6):13,d}{m:11.2f}" for name, part, m in parameter_counts()]
+    head = f"{'network':15}{'part':34}{'parameters':>13}   millions"
+    lines = [f"{name:15}{part:34}{round(m * 1e6):13,d}{m:11.2f}" for name, part, m in parameter_counts()]
     return "\n".join([head, *lines])
 
 

@@ -20,7 +20,7 @@ from sammix.build import build_model
 from sammix.config import Config
 from sammix.devices import prepare_for_inference
 from sammix.errors import InputError, SammixError
-from sammix.model import SAMMix
+from sammix.network import Network
 from sammix.slices.preprocess import Preprocess
 
 FORMAT = "sammix-model-1"
@@ -44,10 +44,10 @@ class ModelCard(BaseModel):
 
 
 def trained_state(model: nn.Module) -> dict[str, Tensor]:
-    """What training changed: parameters with a gradient, and the classifier's running statistics."""
-    trainable = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
-    buffers = {name for name, _ in model.named_buffers() if name.startswith("classifier.")}
-    kept = trainable | buffers
+    """What training changed: parameters with a gradient, and the running statistics of the layers they belong to."""
+    kept = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
+    layers = {name.rpartition(".")[0] for name in kept}
+    kept |= {name for name, _ in model.named_buffers() if name.rpartition(".")[0] in layers}
     return {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items() if name in kept}
 
 
@@ -68,7 +68,7 @@ def load_trained_state(model: nn.Module, state: dict[str, Tensor], origin: Path)
     model.load_state_dict(state, strict=False)
 
 
-def save_model(folder: Path, model: SAMMix, card: ModelCard) -> None:
+def save_model(folder: Path, model: Network, card: ModelCard) -> None:
     """Write both files, each whole or not at all."""
     with atomic_path(folder / "model.safetensors") as temporary:
         temporary.write_bytes(save(trained_state(model)))
@@ -102,7 +102,7 @@ def read_card(path: Path) -> ModelCard:
         raise InputError(file, "is damaged or of another version", "fit the model again") from error
 
 
-def load_model(path: Path, device: torch.device | None = None) -> SAMMix:
+def load_model(path: Path, device: torch.device | None = None) -> Network:
     """A model ready to predict, in evaluation mode on ``device``.
 
     Raises:

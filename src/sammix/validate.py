@@ -6,15 +6,17 @@ from collections.abc import Iterable
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from sammix.features import Batch
 from sammix.metrics import dice, roc_auc
 from sammix.model import Encoding, SAMMix
+from sammix.network import Network
 from sammix.segmenter import MASK_THRESHOLD
 
 
 @torch.inference_mode()
-def validate(model: SAMMix, batches: Iterable[Batch]) -> dict[str, float | None]:
+def validate(model: Network, batches: Iterable[Batch]) -> dict[str, float | None]:
     """Mean per-slice Dice of ungated automatic masks on positives with a mask, and the classifier's AUC.
 
     Each is None where the validation slices cannot tell it.
@@ -24,14 +26,12 @@ def validate(model: SAMMix, batches: Iterable[Batch]) -> dict[str, float | None]
     presence: list[float] = []
     labels: list[int] = []
     for batch in batches:
-        class_logits, cam = model.classify(batch.images, batch.features)
-        presence += class_logits.float().softmax(dim=1)[:, 1].tolist()
-        labels += batch.labels.tolist()
         chosen = batch.has_mask & (batch.labels == 1)
+        present, probability = _judge(model, batch, chosen)
+        presence += present.tolist()
+        labels += batch.labels.tolist()
         if chosen.any():
-            embedding = model.sam.image_encoder.embedding(batch.features[chosen])
-            found = model.segment(Encoding(embedding, class_logits[chosen], cam[chosen]))
-            masks = (found.probability >= MASK_THRESHOLD).cpu().numpy()
+            masks = (probability >= MASK_THRESHOLD).cpu().numpy()
             truths = batch.masks[chosen].cpu().numpy()
             each = (dice(mask, truth) for mask, truth in zip(masks, truths, strict=True))
             dices += [value for value in each if value is not None]
@@ -40,6 +40,19 @@ def validate(model: SAMMix, batches: Iterable[Batch]) -> dict[str, float | None]
         "val_dice": float(np.mean(dices)) if dices else None,
         "val_auc": roc_auc(np.array(labels), np.array(presence)) if known else None,
     }
+
+
+def _judge(model: Network, batch: Batch, chosen: Tensor) -> tuple[Tensor, Tensor]:
+    """Presence of all B slices, and probabilities (M, S, S) of the chosen ones' masks: no others are decoded."""
+    if not isinstance(model, SAMMix):
+        found = model.segment(model.encode(batch.images))
+        return found.presence, found.probability[chosen]
+    class_logits, cam = model.classify(batch.images, batch.features)
+    presence = class_logits.float().softmax(dim=1)[:, 1]
+    if not chosen.any():
+        return presence, cam[chosen]
+    embedding = model.sam.image_encoder.embedding(batch.features[chosen])
+    return presence, model.segment(Encoding(embedding, class_logits[chosen], cam[chosen])).probability
 
 
 def selection_score(metrics: dict[str, float | None]) -> tuple[float, str]:

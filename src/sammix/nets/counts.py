@@ -7,6 +7,10 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
+from sammix.baselines.multimix import MultiMix
+from sammix.baselines.nnunet_style import NNUNetStyle
+from sammix.baselines.transunet import TransUNet
+from sammix.baselines.unet import UNet
 from sammix.nets.classifier import CAMClassifier, SharedClassifier
 from sammix.nets.resnet38 import ResNet38
 from sammix.nets.sam import SAM, build_lite_medsam, build_sam_vit_b
@@ -26,11 +30,19 @@ def parameter_counts() -> list[PartCount]:
         lite, vit_b = build_lite_medsam(None), build_sam_vit_b(None)
         shared = SharedClassifier()
         resnet = CAMClassifier(ResNet38(), 4096)
+        baselines = {
+            "unet": UNet(),
+            "unet-standard": UNet(width=4),
+            "nnunet-style": NNUNetStyle(),
+            "transunet": TransUNet(),
+            "multimix": MultiMix(),
+        }
     return [
         *_sam_counts("LiteMedSAM", lite),
         *_sam_counts("SAM ViT-B", vit_b),
         PartCount("ResNet-38", "classifier with two-class head", _millions(resnet)),
         PartCount("shared", "classifier on frozen features", _millions(shared)),
+        *(PartCount(name, "baseline at 256 px, two classes", _millions(net)) for name, net in baselines.items()),
     ]
 
 

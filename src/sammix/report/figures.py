@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from io import StringIO
 from typing import Any
@@ -18,6 +18,7 @@ MOST_POINTS = 1500
 # Stand-ins that matplotlib draws with, and what the page puts in their place.
 INK, RULE, FILL, POINT = "#010203", "#040506", "#070809", "#0a0b0c"
 _THEME = {INK: "var(--ink)", RULE: "var(--rule)", FILL: "var(--box)", POINT: "var(--accent)"}
+_ALONE = "<style>svg { --ink: #1b2430; --rule: #d5dbe2; --box: #a9c7f5; --accent: #1f6feb; }</style>"
 _STYLE: Any = {
     "svg.fonttype": "none",
     "text.parse_math": False,
@@ -86,6 +87,39 @@ def dice_by_area(area_px: Sequence[int], dice: Sequence[float]) -> str:
         axes.minorticks_off()
 
     return _svg(draw, height=2.4, name="area")
+
+
+def dice_by_labels(curves: Mapping[str, Sequence[tuple[int, float, float | None]]], levels: Mapping[str, float]) -> str:
+    """Mean Dice over the number of drawn slices. Returns ``<svg>``.
+
+    Args:
+        curves: name → (drawn slices, mean, standard deviation over seeds or None), ascending.
+        levels: name → mean of what was trained with all masks, as a dashed line.
+    """
+
+    def draw(axes: Axes) -> None:
+        for (name, points), marker in zip(curves.items(), "os^Dv" * len(curves), strict=False):
+            x, y = [max(n, 1) for n, _, _ in points], [mean for _, mean, _ in points]
+            spread = [std or 0.0 for _, _, std in points]
+            axes.errorbar(x, y, yerr=spread, color=INK, marker=marker, markersize=4.5, linewidth=1.1, capsize=2)
+            axes.annotate(name, (x[-1], y[-1]), xytext=(6, 0), textcoords="offset points", va="center", fontsize=9)
+        for name, mean in levels.items():
+            axes.axhline(mean, color=POINT, linestyle=(0, (4, 3)), linewidth=0.9)
+            axes.annotate(name, (1, mean), xytext=(0, 2), textcoords="offset points", color=POINT, fontsize=8)
+        numbers = sorted({n for points in curves.values() for n, _, _ in points})
+        axes.set_xscale("log")
+        axes.set_xticks([max(n, 1) for n in numbers], [str(n) for n in numbers], minor=False)
+        axes.minorticks_off()
+        axes.margins(x=0.25)
+        axes.set(ylim=(-0.02, 1.02), xlabel="drawn slices", ylabel="Dice")
+        axes.grid(axis="y")
+
+    return _svg(draw, height=2.8, name="labels")
+
+
+def standalone(svg: str) -> str:
+    """A chart as a file of its own, with the page's light colours."""
+    return re.sub(r"(<svg[^>]*>)", rf'<?xml version="1.0" encoding="utf-8"?>\n\1{_ALONE}', svg, count=1)
 
 
 def _boxes(axes: Axes, series: Sequence[Series]) -> None:

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 Plane = NDArray[Any]
 
 TRUTH, PREDICTION, BOX, PAPER = "#35d07f", "#ff3b30", "#ffffff", "#000000"
-PANEL_INCHES, DPI, GAP = 3.0, 140, 0.004
+PANEL_INCHES, SMALL_INCHES, DPI, GAP = 3.0, 1.9, 140, 0.004
 HEAT = colormaps["inferno"]
 
 
@@ -87,8 +87,26 @@ def preview_strip(
     return _png(figure)
 
 
-def _panels(rows: int, columns: int) -> tuple[Figure, NDArray[Any]]:
-    figure = Figure(figsize=(columns * PANEL_INCHES, rows * PANEL_INCHES), facecolor=PAPER)
+def comparison(
+    ct: Plane, truth: Plane, predictions: Sequence[tuple[str, Sequence[Plane | None]]], captions: Sequence[str]
+) -> bytes:
+    """Several slices as PNG, a row each, with a column for each method: truth green, prediction red.
+
+    Args:
+        ct: (N, S, S) in [0, 1]. truth: (N, S, S).
+        predictions: a method's name and its N masks (S, S); None where it has none to show.
+        captions: N lines, one in each row's first panel.
+    """
+    figure, grid = _panels(len(ct), 1 + len(predictions), inches=SMALL_INCHES)
+    for i, row in enumerate(grid):
+        _ct(row[0], ct[i], captions[i])
+        for axes, (name, masks) in zip(row[1:], predictions, strict=True):
+            _masks(axes, ct[i], truth[i], masks[i], name)
+    return _png(figure)
+
+
+def _panels(rows: int, columns: int, inches: float = PANEL_INCHES) -> tuple[Figure, NDArray[Any]]:
+    figure = Figure(figsize=(columns * inches, rows * inches), facecolor=PAPER)
     grid = figure.subplots(rows, columns, squeeze=False)
     figure.subplots_adjust(0, 0, 1, 1, wspace=GAP * columns, hspace=GAP * rows)
     return figure, grid
@@ -120,7 +138,7 @@ def _map(axes: Axes, ct: Plane, cam: Plane | None, box: NDArray[Any] | None, tit
         axes.add_patch(frame)
 
 
-def _masks(axes: Axes, ct: Plane, truth: Plane | None, prediction: Plane | None) -> None:
+def _masks(axes: Axes, ct: Plane, truth: Plane | None, prediction: Plane | None, name: str = "prediction") -> None:
     _ct(axes, ct)
     if truth is not None and np.any(truth):
         axes.imshow(_tint(truth, TRUTH, 0.25), interpolation="nearest")
@@ -133,7 +151,7 @@ def _masks(axes: Axes, ct: Plane, truth: Plane | None, prediction: Plane | None)
         _note(axes, "mask" if np.any(prediction) else "mask: empty")
         return
     _note(axes, "truth", color=TRUTH)
-    _note(axes, "prediction" if np.any(prediction) else "prediction: empty", color=PREDICTION, line=1)
+    _note(axes, name if np.any(prediction) else f"{name}: empty", color=PREDICTION, line=1)
 
 
 def _tint(mask: Plane, color: str, alpha: float) -> NDArray[np.float64]:

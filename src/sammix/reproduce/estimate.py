@@ -1,0 +1,95 @@
+"""What a job will take, before it is begun: from what was measured, or from jobs of its kind that are done."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from statistics import median
+
+from sammix.learning import total_epochs, training_rows
+from sammix.reproduce.grid import Grid
+from sammix.reproduce.plan import Job
+from sammix.slices.splits import TRAIN, draw_labelled
+from sammix.slices.store import open_store
+from sammix.slices.table import SliceTable
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Measured on one core of a machine with bfloat16, at 256 px and batch 30 (benchmarks/RESULTS.md).
+
+    Attributes:
+        slice_seconds: of training, a slice and epoch. once_seconds: a slice, before the first epoch. gib: of memory.
+    """
+
+    slice_seconds: float
+    gib: float
+    once_seconds: float = 0.0
+
+
+COSTS = {
+    "unet": Cost(0.05, 2.0),
+    "unet-standard": Cost(0.5, 6.0),
+    "nnunet-style": Cost(0.3, 4.0),
+    "transunet": Cost(0.7, 6.0),
+    "multimix": Cost(0.07, 2.0),
+    "sam-pp": Cost(0.1, 2.0, 0.5),
+    "sam-mix": Cost(0.1, 2.0, 0.5),
+}
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Of one job; None where nothing like it was measured."""
+
+    job: Job
+    state: str
+    epochs: int
+    seconds: float | None
+    gib: float | None
+
+
+def estimate(grid: Grid, toy: bool) -> list[Estimate]:
+    """Every job's state and cost on one CPU core.
+
+    Args:
+        toy: whether the networks are toys, whose cost was not measured.
+    """
+    table = open_store(grid.stores.in_domain)
+    return [_one(grid, job, table, None if toy else COSTS.get(job.method)) for job in grid.jobs]
+
+
+def _one(grid: Grid, job: Job, table: SliceTable, cost: Cost | None) -> Estimate:
+    config = job.config()
+    epochs = total_epochs(config, job.labels)
+    state = "done" if grid.result(job) is not None else "failed" if grid.error(job) else "to do"
+    alike = [grid.result(other) for other in grid.jobs if (other.method, other.labels) == (job.method, job.labels)]
+    measured = [result.fit_seconds for result in alike if result is not None]
+    seconds = median(measured) if measured else None
+    if seconds is None and cost is not None:
+        drawn = draw_labelled(table, job.labels, job.seed)
+        count = len(training_rows(table, drawn, config))
+        seconds = count * (cost.once_seconds + epochs * cost.slice_seconds)
+    return Estimate(job, state, epochs, seconds, cost.gib if cost else None)
+
+
+def plan_table(estimates: list[Estimate], workers: int, slices: int) -> str:
+    """The dry run's words."""
+    width = max(len(one.job.name) for one in estimates)
+    lines = [f"{'job':{width}}  {'state':7}{'epochs':>7}{'minutes':>9}{'GiB':>6}"]
+    for one in estimates:
+        minutes = "–" if one.seconds is None else f"{one.seconds / 60:.0f}"
+        gib = "–" if one.gib is None else f"{one.gib:.1f}"
+        lines.append(f"{one.job.name:{width}}  {one.state:7}{one.epochs:7d}{minutes:>9}{gib:>6}")
+    left = [one.seconds for one in estimates if one.state != "done"]
+    hours = sum(seconds or 0 for seconds in left) / 3600 / workers
+    known = "" if all(seconds is not None for seconds in left) else " and what was not measured"
+    lines.append(
+        f"{len(left)} of {len(estimates)} jobs to do, {slices} training slices: about {hours:.1f} h{known} on one CPU "
+        f"core each, {workers} at a time; a GPU takes a small part of it"
+    )
+    return "\n".join(lines)
+
+
+def training_slices(grid: Grid) -> int:
+    """With a yes/no label."""
+    return len(open_store(grid.stores.in_domain).rows(TRAIN))

@@ -1,0 +1,208 @@
+"""Results → the tables, the figures, and one page with all of them."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from statistics import mean
+
+import numpy as np
+from markupsafe import Markup
+
+from sammix import __version__
+from sammix.atomic import atomic_path, write_json, write_text
+from sammix.errors import SammixError
+from sammix.report.figures import Series, dice_boxes, dice_by_labels, standalone
+from sammix.report.html import environment
+from sammix.report.overlays import comparison
+from sammix.reproduce.grid import Grid
+from sammix.reproduce.job import GRID, find_row
+from sammix.reproduce.methods import DOMAINS, METHODS, OURS, Domain
+from sammix.reproduce.result import Result, unpack
+from sammix.reproduce.statistics import Comparison, Summary, compare, summarise
+from sammix.reproduce.tables import Table, make_table, to_csv, to_latex, to_markdown
+from sammix.slices.store import open_store
+
+TITLES: dict[Domain, str] = {"in-domain": "Table 1: in-domain", "across": "Table 2: across domains"}
+HONESTY = (
+    "Misses count: Dice 0 and the diagonal, 362.04 px. ± is the standard deviation over seeds.",
+    "* SAM is not tuned. The oracle row is prompted with true boxes: a reference, not a result.",
+    "SAM-Mix and SAM-PP start from pretrained weights, all others from random ones; LiteMedSAM, the usual start, has "
+    "probably seen public liver CT.",
+)
+
+
+@dataclass(frozen=True)
+class Section:
+    """One domain on the page."""
+
+    title: str
+    table: Table
+    summaries: list[Summary]
+    reference: str
+    comparisons: list[Comparison]
+    boxes: Markup
+    pictures: str | None
+
+
+def write_page(grid: Grid) -> Path:
+    """Write tables, figures and ``report.html`` from the jobs that are done; returns the page.
+
+    Raises:
+        SammixError: no job is done.
+    """
+    results = [result for result in map(grid.result, grid.jobs) if result is not None]
+    if not results:
+        raise SammixError(f"{grid.out}: none of {len(grid.jobs)} jobs is done; see {grid.out / 'progress.md'}")
+    groups = [list(group) for _, group in groupby(_in_order(results), key=lambda r: (r.method, r.labels))]
+    sections = []
+    for number, domain in enumerate(DOMAINS, start=1):
+        if any(result.domains.get(domain) for result in results):
+            sections.append(_section(grid, groups, domain))
+            _write_table(grid.out / f"table{number}", sections[-1].table)
+    curve = _label_curve(groups)
+    write_text(grid.out / "figure2.svg", standalone(dice_boxes(_all_boxes(groups))))
+    write_text(grid.out / "labels.svg", standalone(curve))
+    page = (
+        environment()
+        .get_template("reproduce.html")
+        .render(
+            version=__version__,
+            sections=sections,
+            curve=Markup(curve),
+            costs=[_cost(group) for group in groups],
+            methods=METHODS,
+            failures=[(job.name, error) for job in grid.jobs if (error := grid.error(job))],
+            missing=[job.name for job in grid.jobs if grid.result(job) is None and not grid.error(job)],
+            done=len(results),
+            total=len(grid.jobs),
+        )
+    )
+    write_text(grid.out / "report.html", page)
+    write_json(grid.out / "statistics.json", [_plain(section) for section in sections])
+    return grid.out / "report.html"
+
+
+def _in_order(results: Sequence[Result]) -> list[Result]:
+    order = list(METHODS)
+    return sorted(results, key=lambda r: (order.index(r.method), -1 if r.labels is None else r.labels, r.seed))
+
+
+def _section(grid: Grid, groups: list[list[Result]], domain: Domain) -> Section:
+    summaries = [summarise(group, domain) for group in groups]
+    reference = _reference(summaries)
+    others = [summary for summary in summaries if summary is not reference]
+    table = make_table(summaries, domain, TITLES[domain], _notes(grid, groups, domain))
+    boxes = [Series(METHODS[s.method].row(s.labels), s.slice_dice) for s in summaries]
+    pictures = _pictures(grid, [group[0] for group in groups], domain)
+    return Section(
+        title=TITLES[domain],
+        table=table,
+        summaries=summaries,
+        reference=METHODS[reference.method].row(reference.labels),
+        comparisons=compare(reference, others),
+        boxes=Markup(dice_boxes(boxes)),
+        pictures=pictures,
+    )
+
+
+def _reference(summaries: Sequence[Summary]) -> Summary:
+    """What all others are tested against: SAM-Mix with the paper's best number of labels, 50, else with the most."""
+    ours = [summary for summary in summaries if summary.method == OURS] or list(summaries)
+    return next((summary for summary in ours if summary.labels == 50), ours[-1])
+
+
+def _notes(grid: Grid, groups: list[list[Result]], domain: Domain) -> list[str]:
+    scores = groups[0][0].domains[domain]
+    parts = [f"{s.dataset} ({len(s.dice)} slices, patients: {len(set(s.patient))})" for s in scores]
+    notes = [f"Data: {', '.join(parts)}.", *HONESTY]
+    cuts = list(dict.fromkeys(job.cut for job in grid.jobs if job.cut))
+    if any(group[0].method == "multimix" for group in groups):
+        notes.append("The paper does not say with how many drawn slices its MultiMix was trained.")
+    if any(job.config().model.encoder == "tiny" for job in grid.jobs):
+        notes.append("Toy networks: these figures mean nothing.")
+    return notes + ([f"Training was cut: {'; '.join(cuts)}."] if cuts else [])
+
+
+def _write_table(path: Path, table: Table) -> None:
+    for suffix, text in ((".md", to_markdown(table)), (".csv", to_csv(table)), (".tex", to_latex(table))):
+        write_text(path.with_suffix(suffix), text)
+
+
+def _pictures(grid: Grid, results: list[Result], domain: Domain) -> str | None:
+    """Figure 3 or 4: the same few slices by every method's first seed. Returns a data URI."""
+    paths = [grid.stores.in_domain] if domain == "in-domain" else list(grid.stores.across)
+    ct, truth, captions = [], [], []
+    masks: dict[str, list[np.ndarray | None]] = {METHODS[r.method].row(r.labels): [] for r in results}
+    for place, path in enumerate(paths):
+        table = open_store(path)
+        for number, shown in enumerate(results[0].domains[domain][place].pictures):
+            row = find_row(table, shown.case, shown.slice)
+            ct.append(GRID.images(_hu(np.asarray(table.images[row], np.float32)))[0])
+            truth.append(GRID.masks(np.asarray(table.masks[row])[None])[0])
+            captions.append(f"{shown.case}, slice {shown.slice}")
+            for result in results:
+                packed = result.domains[domain][place].pictures[number].mask
+                masks[METHODS[result.method].row(result.labels)].append(unpack(packed))
+    if not ct:
+        return None
+    png = comparison(np.stack(ct), np.stack(truth), list(masks.items()), captions)
+    with atomic_path(grid.out / ("figure3.png" if domain == "in-domain" else "figure4.png")) as temporary:
+        temporary.write_bytes(png)
+    return "data:image/png;base64," + b64encode(png).decode()
+
+
+def _hu(image: np.ndarray) -> np.ndarray:
+    """A stored slice as values that the grid's window gives back unchanged."""
+    return image[None] * GRID.window_width + GRID.window_level - GRID.window_width / 2
+
+
+def _all_boxes(groups: list[list[Result]]) -> list[Series]:
+    """Figure 2: both domains, a method's two boxes together."""
+    return [
+        Series(f"{METHODS[group[0].method].row(group[0].labels)}, {domain}", summarise(group, domain).slice_dice)
+        for group in groups
+        for domain in DOMAINS
+        if any(result.domains.get(domain) for result in group)
+    ]
+
+
+def _label_curve(groups: list[list[Result]]) -> str:
+    curves: dict[str, list[tuple[int, float, float | None]]] = {}
+    levels: dict[str, float] = {}
+    for group in groups:
+        method, stat = METHODS[group[0].method], summarise(group, "in-domain").dice
+        if stat.mean is None:
+            continue
+        if group[0].labels is None:
+            levels[method.title] = stat.mean
+        else:
+            curves.setdefault(method.title, []).append((group[0].labels, stat.mean, stat.std))
+    return dice_by_labels(curves, levels)
+
+
+def _cost(group: list[Result]) -> dict[str, object]:
+    return {
+        "name": METHODS[group[0].method].row(group[0].labels),
+        "parameters": group[0].parameters / 1e6,
+        "trained": group[0].trained / 1e6,
+        "epochs": group[0].epochs,
+        "minutes": mean(result.fit_seconds for result in group) / 60,
+        "device": ", ".join(sorted({result.device for result in group})),
+    }
+
+
+def _plain(section: Section) -> dict[str, object]:
+    """Intervals and tests, for programs."""
+    return {
+        "title": section.title,
+        "reference": section.reference,
+        "intervals_95": {METHODS[s.method].row(s.labels): s.interval for s in section.summaries},
+        "wilcoxon_holm": {
+            METHODS[c.method].row(c.labels): {"patients": c.patients, "difference": c.difference, "p": c.p}
+            for c in section.comparisons
+        },
+    }
