@@ -31,18 +31,18 @@ def test_dice_loss_of_nothing_found_where_nothing_is_vanishes() -> None:
     assert dice_loss(torch.full((1, 8, 8), -50.0), torch.zeros(1, 8, 8)).item() == pytest.approx(0, abs=1e-6)
 
 
-def test_best_trains_the_best_mask_and_all_scores() -> None:
+def test_first_trains_the_first_mask_and_its_score() -> None:
     target = torch.zeros(1, 8, 8)
     target[0, :4] = 1
     good, bad = (target * 2 - 1) * 4, -(target * 2 - 1) * 4
-    logits = torch.stack([bad, good], dim=1).requires_grad_()
+    logits = torch.stack([good, bad], dim=1).requires_grad_()
     scores = torch.zeros(1, 2, requires_grad=True)
-    mask_loss(logits, scores, target, "best").backward()
+    mask_loss(logits, scores, target, "first").backward()
     assert logits.grad is not None
-    assert not logits.grad[0, 0].any()
-    assert logits.grad[0, 1].any()
+    assert logits.grad[0, 0].any()
+    assert not logits.grad[0, 1].any()
     assert scores.grad is not None
-    assert scores.grad[0].tolist() == [0.0, -1.0]  # d/ds of (s - IoU)² / 2, IoU 0 and 1
+    assert scores.grad[0].tolist() == [-2.0, 0.0]  # d/ds of (s - IoU)², IoU 1
 
 
 def test_last_is_dice_on_the_last_mask_only() -> None:

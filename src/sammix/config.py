@@ -43,7 +43,7 @@ class ModelConfig(_Section):
     box: Literal["peak", "hull", "each"] = "peak"
     mask_prompt: Literal["soft", "hard"] = "soft"
     mask_sharpness: float = Field(default=10.0, gt=0, description="logits per unit of map")
-    mask_choice: Literal["best", "last"] = "best"
+    mask_choice: Literal["first", "last"] = "first"
 
 
 class FitConfig(_Section):

@@ -65,27 +65,26 @@ def _soft_dice(probability: Tensor, target: Tensor) -> Tensor:
     return 1 - (2 * overlap + EPSILON) / (total + EPSILON)
 
 
-def mask_loss(logits: Tensor, scores: Tensor, target: Tensor, choice: Literal["best", "last"]) -> Tensor:
+def mask_loss(logits: Tensor, scores: Tensor, target: Tensor, choice: Literal["first", "last"]) -> Tensor:
     """What the segmentation branch is trained on, averaged over the batch.
 
-    ``last`` is the paper's: Dice on the last of the masks. ``best`` trains, for each slice, the mask that
-    fits best already (as SAM was trained) with Dice and cross-entropy, and the scores of all masks to tell
-    their true intersection over union, so that the best can be chosen when there is no truth.
+    ``last`` is the paper's: Dice on the last of the masks. ``first`` is Dice and cross-entropy on the first, SAM's
+    mask for unambiguous prompts, and its score is trained to tell its true intersection over union.
 
     Args:
         logits: (B, K, H, W). scores: (B, K). target: (B, H, W) 0/1.
     """
+    truth = target.float()
     if choice == "last":
-        return dice_loss(logits[:, -1], target.float()).mean()
-    truth = target.float()[:, None].expand_as(logits)
-    entropy = F.binary_cross_entropy_with_logits(logits.float(), truth, reduction="none").mean(dim=(-2, -1))
-    each = dice_loss(logits, truth) + entropy
-    return each.min(dim=1).values.mean() + F.mse_loss(scores.float(), _iou(logits, truth))
+        return dice_loss(logits[:, -1], truth).mean()
+    first = logits[:, 0].float()
+    entropy = F.binary_cross_entropy_with_logits(first, truth)
+    return dice_loss(first, truth).mean() + entropy + F.mse_loss(scores[:, 0].float(), _iou(first, truth))
 
 
 @torch.no_grad()
 def _iou(logits: Tensor, truth: Tensor) -> Tensor:
-    """(B, K) intersection over union of the thresholded masks with the truth."""
+    """(B,) intersection over union of the thresholded masks with the truth."""
     predicted = logits > 0
     overlap = (predicted & (truth > 0)).sum(dim=(-2, -1))
     union = (predicted | (truth > 0)).sum(dim=(-2, -1))

@@ -85,12 +85,9 @@ class SAMMix(nn.Module):
             logits = F.interpolate(logits, size=(size, size), mode="bilinear", align_corners=False)
         return logits, scores
 
-    def choose(self, logits: Tensor, scores: Tensor) -> Tensor:
-        """The answer among K masks, (B, S, S) logits: the last (paper), or the one that SAM scores highest."""
-        if self.config.mask_choice == "last":
-            return logits[:, -1]
-        best = scores.argmax(dim=1)
-        return logits[torch.arange(len(logits), device=logits.device), best]
+    def choose(self, logits: Tensor) -> Tensor:
+        """The answer among K masks, (B, S, S) logits: SAM's mask for unambiguous prompts, or the last (paper)."""
+        return logits[:, 0 if self.config.mask_choice == "first" else -1]
 
     def forward(
         self, images: Tensor, features: Tensor, chosen: Tensor, boxes: Tensor, misled_share: float, seed: int
@@ -132,11 +129,11 @@ class SAMMix(nn.Module):
         if prompt == "cam":
             found = self.prompt_boxes(encoding.cam)
             index = found.slice_index
-            logits = self.choose(*self.decode(encoding.embedding[index], encoding.cam[index], found.xyxy))
+            logits = self.choose(self.decode(encoding.embedding[index], encoding.cam[index], found.xyxy)[0])
             mask, box = _union(logits, index, len(encoding.cam)), _hull(found, len(encoding.cam))
         else:
             box = boxes.to(encoding.embedding.device) if prompt == "box" and boxes is not None else None
-            mask = self.choose(*self.decode(encoding.embedding, None, box))
+            mask = self.choose(self.decode(encoding.embedding, None, box)[0])
         presence = encoding.class_logits.float().softmax(dim=1)[:, 1]
         return SlicePrediction(mask.float().sigmoid(), presence, encoding.cam, box, prompt)
 
