@@ -144,6 +144,19 @@ def test_a_shared_cache_changes_nothing_but_stays(hospital_a: Path, tmp_path: Pa
     assert same_weights(tmp_path / "alone", tmp_path / "shared")
 
 
+def test_a_fit_goes_on_from_a_trained_model(hospital_b: Path, tiny_run: Path, tmp_path: Path) -> None:
+    """The network is the old one's, and with a rate of nearly nothing it still knows what the old one knew."""
+    config = load_preset("tiny", ["fit.epochs=1", "fit.learning_rate=1e-12", "fit.classifier_learning_rate=1e-12"])
+    other_network = config.model_copy(update={"model": config.model.model_copy(update={"lora_rank": 5})})
+    fit(hospital_b, other_network, tmp_path / "on", labels=2, start=tiny_run, device="cpu")
+    old, new = (load_file(run / "model" / "model.safetensors") for run in (tiny_run, tmp_path / "on"))
+    assert old.keys() == new.keys()
+    for name in old:
+        if "running" not in name and "num_batches" not in name:
+            assert new[name].allclose(old[name], atol=1e-6)
+    assert json.loads((tmp_path / "on" / "config.json").read_text())["start"] == str(tiny_run)
+
+
 def test_all_labels_is_full_supervision(hospital_a: Path, tmp_path: Path) -> None:
     fit(hospital_a, load_preset("tiny", ["fit.epochs=1"]), tmp_path / "run", labels=None, device="cpu")
     data = json.loads((tmp_path / "run" / "config.json").read_text())["data"]

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from sammix.errors import InputError
-from sammix.saved_model import load_model, read_card
+from sammix.saved_model import load_model, read_card, save_model
 
 
 def test_a_loaded_model_says_the_same_twice(tiny_run: Path) -> None:
@@ -34,6 +34,22 @@ def test_the_file_holds_only_what_was_trained(tiny_run: Path) -> None:
     names = load_file(tiny_run / "model" / "model.safetensors")
     encoder = {name.rsplit(".", 1)[1] for name in names if name.startswith("sam.image_encoder")}
     assert encoder == {"a_q", "b_q", "a_v", "b_v"}
+
+
+def test_half_precision_halves_the_file_and_hardly_changes_the_answer(tiny_run: Path, tmp_path: Path) -> None:
+    model, images = load_model(tiny_run, torch.device("cpu")), torch.rand(2, 1, 64, 64)
+    save_model(tmp_path, model, read_card(tiny_run), dtype=torch.float16)
+    whole, half = (
+        path.stat().st_size for path in (tiny_run / "model/model.safetensors", tmp_path / "model.safetensors")
+    )
+    assert half < 0.6 * whole
+    small = load_model(tmp_path, torch.device("cpu"))
+    torch.testing.assert_close(
+        small.segment(small.encode(images)).probability,
+        model.segment(model.encode(images)).probability,
+        atol=0.02,
+        rtol=0,
+    )
 
 
 @pytest.mark.parametrize(

@@ -100,6 +100,12 @@ def test_an_intact_file_is_not_fetched_again_and_a_damaged_one_is(toy: Path, hom
     assert state_of("toy") == "ok"
 
 
+def test_small_weights_are_fetched_when_they_are_needed(toy: Path, home: Path) -> None:
+    assert weights.ensure("toy") == home / "toy.pth"
+    with pytest.raises(WeightsError, match="type `sammix weights fetch sam-vit-b`"):
+        weights.ensure("sam-vit-b")
+
+
 def test_missing_weights_say_what_to_type() -> None:
     with pytest.raises(WeightsError, match=r"type `sammix weights fetch sam-vit-b`, or `sammix weights import "):
         weights.locate("sam-vit-b")

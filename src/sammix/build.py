@@ -42,7 +42,8 @@ def build_model(config: Config, preprocess: Preprocess, name: str = "sammix") ->
 def _base(encoder: str) -> tuple[dict[str, Tensor] | None, str | None]:
     if encoder == "tiny":
         return None, None
-    return weights.load_state(encoder), weights.sha256(weights.locate(encoder))
+    path = weights.ensure(encoder)
+    return weights.load_state(encoder), weights.sha256(path)
 
 
 def _sam(model: ModelConfig, size: int, state: dict[str, Tensor] | None) -> SAM:

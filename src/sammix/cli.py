@@ -22,7 +22,9 @@ weights_app = typer.Typer(help="Pretrained weights: list, fetch, import, verify.
 app.add_typer(weights_app, name="weights", rich_help_panel=None)
 
 Data = Annotated[Path, typer.Argument(help="A prepared store (.h5) or a folder in a supported layout.", metavar="DATA")]
-Model = Annotated[Path, typer.Argument(help="A run's folder or a saved model's folder.", metavar="MODEL")]
+Model = Annotated[
+    Path, typer.Argument(help="A run's folder, a saved model's folder or a shipped model's name.", metavar="MODEL")
+]
 Out = Annotated[Path, typer.Option("--out", help="Where to write; must not exist yet, or be empty.")]
 Settings = Annotated[
     list[str] | None, typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Change a setting; may be repeated.")
@@ -86,6 +88,9 @@ def fit(
     seed: Annotated[int, typer.Option(help="Decides the draw of slices and all chance.")] = 0,
     resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted run.")] = False,
     settings: Settings = None,
+    start: Annotated[
+        Path | None, typer.Option("--from", help="Go on from a trained model: a folder, or liver-ct-lite.")
+    ] = None,
     cache: Annotated[
         Path | None, typer.Option(help="Keep the frozen stages' features here, for other runs on the same data.")
     ] = None,
@@ -108,6 +113,7 @@ def fit(
         labels=_label_count(labels),
         seed=seed,
         resume=resume,
+        start=start,
         cache=cache,
         device=device,
         devices=devices,
@@ -117,10 +123,13 @@ def fit(
 
 @app.command()
 def predict(
-    model: Model,
-    inputs: Annotated[
+    paths: Annotated[
         list[Path],
-        typer.Argument(help="NIfTI files, DICOM folders, pictures, zip archives, folders of those.", metavar="INPUT…"),
+        typer.Argument(
+            help="A model (liver-ct-lite, which comes with sammix, where none is named), then NIfTI files, "
+            "DICOM folders, pictures, zip archives, folders of those.",
+            metavar="[MODEL] INPUT…",
+        ),
     ],
     out: Out,
     mask_format: Annotated[str, typer.Option("--format", help="nifti or dicom-seg; the latter needs DICOM.")] = "nifti",
@@ -137,12 +146,15 @@ def predict(
     from sammix.predict import Wanted
     from sammix.predict import predict as predict_scans
     from sammix.progress import be_quiet
-    from sammix.saved_model import load_model, read_card
+    from sammix.saved_model import DEFAULT_MODEL, is_model, load_model, read_card
     from sammix.writers.masks import check_format
 
     be_quiet(quiet)
     if skip_done and overwrite:
         raise typer.BadParameter("--skip-done keeps what --overwrite would replace; say one of them")
+    model, *inputs = paths if is_model(paths[0]) else [Path(DEFAULT_MODEL), *paths]
+    if not inputs:
+        raise typer.BadParameter("name a scan, or several, after the model")
     card = read_card(model)
     failed = predict_scans(
         lambda: load_model(model, pick_device(device)),

@@ -6,12 +6,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-from sammix import weights
 from sammix.atomic import check_output
 from sammix.config import load_preset
 from sammix.data import open_for_evaluation
 from sammix.devices import pick_device
-from sammix.errors import WeightsError
 from sammix.evaluate import evaluate
 from sammix.fit import fit
 from sammix.phantoms import NATIVE, PORTAL, write_lits, write_totalsegmentator
@@ -32,7 +30,6 @@ def run_demo(out: Path, seed: int = 0) -> Path:
         OutputError: ``out`` holds something already.
     """
     check_output(out, overwrite=False, remedy="remove it, or name another with --out")
-    _ensure_weights()
     here, there, run = out / "hospital-a", out / "hospital-b", out / "run"
 
     say(f"1/5 making {PATIENTS_HERE} synthetic patients of hospital A and {PATIENTS_THERE} of hospital B")
@@ -59,14 +56,6 @@ def run_demo(out: Path, seed: int = 0) -> Path:
         f"               {out / 'report-b' / 'report.html'}"
     )
     return out / "report-a" / "report.html"
-
-
-def _ensure_weights() -> None:
-    try:
-        weights.locate("lite-medsam")
-    except WeightsError:
-        say("fetching LiteMedSAM's weights (37 MB)")
-        weights.fetch("lite-medsam")
 
 
 def _table(reports: dict[str, Path]) -> str:

@@ -25,7 +25,7 @@ from sammix.network import Network
 from sammix.objective import positive_weight
 from sammix.progress import be_quiet, say, track
 from sammix.run import RunFolder, check_new_run
-from sammix.saved_model import ModelCard, load_trained_state, save_model, trained_state
+from sammix.saved_model import ModelCard, lay_over, load_trained_state, read_card, save_model, trained_state
 from sammix.slices.sampling import Rows, shuffled_batches, two_stream_batches
 from sammix.slices.splits import VAL, check_both_classes, draw_labelled, with_splits
 from sammix.slices.table import SliceTable
@@ -42,6 +42,7 @@ def fit(
     labels: int | None = 50,
     seed: int = 0,
     resume: bool = False,
+    start: Path | None = None,
     cache: Path | None = None,
     device: str = "auto",
     devices: int = 1,
@@ -52,6 +53,7 @@ def fit(
         data: a prepared store or any supported layout.
         labels: how many training slices keep their mask; None: all of them (full supervision).
         resume: continue an interrupted run; settings, seed and labels are then those it was begun with.
+        start: a trained model to go on from, whatever organ it was trained for; the network is then that model's.
         cache: a folder that keeps what the frozen stages compute, for other runs on the same data: other seeds,
             numbers of labels or settings of training. None: kept in ``out`` until the fit ends.
         devices: how many GPUs; each takes its share of every batch.
@@ -69,6 +71,9 @@ def fit(
     begun = run.settings() if run else None
     if begun:
         config, seed, labels = begun["config"], begun["seed"], begun["labels"]
+        start = Path(begun["start"]) if begun.get("start") else None
+    elif start is not None:
+        config = config.model_copy(update={"model": read_card(start).config.model})
     table = with_splits(load_table(data, config.data), config.data.val_fraction, config.data.test_fraction, seed)
     if begun and begun["data"]["fingerprint"] != table.fingerprint:
         raise InputError(data, "is not the data that this run was begun with", "start a new run")
@@ -88,11 +93,14 @@ def fit(
         be_quiet()
     fabric.seed_everything(seed, verbose=False)
     model, base = build_model(config, table.preprocess)
+    if start is not None:
+        lay_over(model, base, start)
     card = _card(table, config, drawn, labels, seed, base)
     if run is None:
         run = RunFolder.create(out) if fabric.is_global_zero else RunFolder(out)
         if fabric.is_global_zero:
-            run.write_settings(config, seed=seed, labels=labels, data=card.data, base_sha256=base)
+            facts = {"seed": seed, "labels": labels, "data": card.data, "base_sha256": base}
+            run.write_settings(config, **facts, start=str(start) if start else None)
         fabric.barrier()
     return Trainer(fabric, model, table, drawn, config.fit, run, card, seed, cache).train(config)
 

@@ -24,6 +24,8 @@ from sammix.network import Network
 from sammix.slices.preprocess import Preprocess
 
 FORMAT = "sammix-model-1"
+SHIPPED_FOLDER = Path(__file__).parent / "models"
+DEFAULT_MODEL = "liver-ct-lite"
 
 
 class ModelCard(BaseModel):
@@ -68,25 +70,47 @@ def load_trained_state(model: nn.Module, state: dict[str, Tensor], origin: Path)
     model.load_state_dict(state, strict=False)
 
 
-def save_model(folder: Path, model: Network, card: ModelCard) -> None:
-    """Write both files, each whole or not at all."""
+def save_model(folder: Path, model: Network, card: ModelCard, dtype: torch.dtype = torch.float32) -> None:
+    """Write both files, each whole or not at all.
+
+    Args:
+        dtype: of the floating-point tensors in the file; they are used as float32 again. float16 halves the file.
+    """
+    state = {name: t.to(dtype) if t.is_floating_point() else t for name, t in trained_state(model).items()}
     with atomic_path(folder / "model.safetensors") as temporary:
-        temporary.write_bytes(save(trained_state(model)))
+        temporary.write_bytes(save(state))
     write_text(folder / "model.json", card.model_dump_json(indent=2) + "\n")
 
 
+def shipped_models() -> list[str]:
+    """The names of the trained models that come with the package."""
+    return sorted(file.parent.name for file in SHIPPED_FOLDER.glob("*/model.json"))
+
+
+def is_model(path: Path) -> bool:
+    """Whether ``path`` is a run's folder, a saved model's folder or a shipped model's name."""
+    return _model_folder(path) is not None
+
+
 def find_model(path: Path) -> Path:
-    """The folder with ``model.json``: the path itself, or ``model/`` in a run's folder.
+    """The folder with ``model.json``: the path itself, ``model/`` in a run's folder, or a shipped model's.
 
     Raises:
         InputError: there is none.
     """
+    folder = _model_folder(path)
+    if folder is None:
+        problem = "holds no model (no model.json)" if path.exists() else "does not exist"
+        known = ", ".join(["a run's folder", "a saved model's folder", *shipped_models()])
+        raise InputError(path, problem, f"name one of: {known}")
+    return folder
+
+
+def _model_folder(path: Path) -> Path | None:
     for folder in (path, path / "model"):
         if (folder / "model.json").is_file():
             return folder
-    if not path.exists():
-        raise InputError(path, "does not exist", "name a run's folder or a saved model's folder")
-    raise InputError(path, "holds no model (no model.json)", "name a run's folder or a saved model's folder")
+    return SHIPPED_FOLDER / path if str(path) in shipped_models() else None
 
 
 def read_card(path: Path) -> ModelCard:
@@ -108,8 +132,22 @@ def load_model(path: Path, device: torch.device | None = None) -> Network:
     Raises:
         InputError: the folder or its files cannot be used. WeightsError: the frozen base is missing or another one.
     """
-    folder, card = find_model(path), read_card(path)
+    card = read_card(path)
     model, base = build_model(card.config, card.preprocess, name=card.name)
+    lay_over(model, base, path)
+    return prepare_for_inference(model, device)
+
+
+def lay_over(model: Network, base: str | None, path: Path) -> None:
+    """Give a freshly built network what a saved model of the same kind has learned.
+
+    Args:
+        base: SHA-256 of the network's frozen base.
+
+    Raises:
+        InputError: the folder or its files cannot be used, or are of another network. SammixError: of another base.
+    """
+    folder, card = find_model(path), read_card(path)
     if base != card.base_sha256:
         raise SammixError(f"{folder}: was trained on a base with SHA-256 {card.base_sha256}, but {base} is installed")
     try:
@@ -117,4 +155,3 @@ def load_model(path: Path, device: torch.device | None = None) -> Network:
     except (SafetensorError, OSError) as error:
         raise InputError(folder / "model.safetensors", "is missing or damaged", "fit the model again") from error
     load_trained_state(model, state, folder / "model.safetensors")
-    return prepare_for_inference(model, device)

