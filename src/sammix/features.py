@@ -32,6 +32,7 @@ class Batch:
     Attributes:
         images: (B, 1, S, S) float32 in [0, 1]. features: (B, C, h, w) of SAM's frozen stages.
         labels: (B,) int64. masks: (B, S, S) uint8. has_mask: (B,) bool, whether the mask may be used.
+        guess: (B, S, S) in [0, 1], what an averaged teacher makes of the slices; None where there is no teacher.
     """
 
     images: Tensor
@@ -39,10 +40,11 @@ class Batch:
     labels: Tensor
     masks: Tensor
     has_mask: Tensor
+    guess: Tensor | None = None
 
     def to(self, device: torch.device) -> Batch:
         """The same batch on a device."""
-        return Batch(**{name: value.to(device) for name, value in vars(self).items()})
+        return replace(self, **{name: tensor.to(device) for name, tensor in vars(self).items() if tensor is not None})
 
 
 class BatchSource(Protocol):

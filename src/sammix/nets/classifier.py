@@ -46,12 +46,15 @@ class SharedClassifier(nn.Module):
             magnitude and are standardised first.
         width: channels at half the features' resolution; twice as many further down.
         strongest: the share of positions that decide the class.
+        dropout: share of the features' channels left out in training: the student has it harder than its teacher.
     """
 
-    def __init__(self, in_channels: int = 320, width: int = 64, strongest: float = 1 / 256) -> None:
+    def __init__(
+        self, in_channels: int = 320, width: int = 64, strongest: float = 1 / 256, dropout: float = 0.1
+    ) -> None:
         super().__init__()
         self.strongest = strongest
-        self.standardise = nn.BatchNorm2d(in_channels)
+        self.standardise = nn.Sequential(nn.BatchNorm2d(in_channels), nn.Dropout2d(dropout))
         self.reduce = _convolution(in_channels, width, kernel=1)
         self.fine = _convolution(width, width)
         self.middle = nn.Sequential(_convolution(width, 2 * width, stride=2), _convolution(2 * width, 2 * width))
