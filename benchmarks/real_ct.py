@@ -25,11 +25,14 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--labels", default="50")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--cache", type=Path, help="keep the frozen stages' features here, for other seeds and labels")
     parser.add_argument("--set", action="append", default=[], dest="settings")
     arguments = parser.parse_args()
     run = arguments.out / f"labels-{arguments.labels}-seed-{arguments.seed}"
     settings = [part for setting in arguments.settings for part in ("--set", setting)]
     fit = ["fit", arguments.data / "liver-slices", "--labels", arguments.labels, "--seed", arguments.seed, *settings]
+    if arguments.cache:
+        fit += ["--cache", arguments.cache]
     minutes = sammix(*fit, "--out", run) / 60
     print(f"fit: {minutes:.1f} min")
     for name in ("liver-slices", *OTHERS):

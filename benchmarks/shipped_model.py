@@ -1,0 +1,88 @@
+"""Make the model that comes with the package, ``liver-ct-lite``, and measure it on patients that it has not seen.
+
+    python benchmarks/shipped_model.py ../shared/data --out runs/shipped
+
+``DATA`` is as for ``real_ct.py``. Of the slice table, only sources take part whose licence lets a derived model be
+given on. The masks of all their training patients are used; the epoch is chosen on their validation patients.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import shutil
+from pathlib import Path
+
+import torch
+from real_ct import OTHERS, print_table, sammix
+
+from sammix.build import build_model
+from sammix.saved_model import lay_over, read_card, save_model
+
+NAME = "liver-ct-lite"
+SOURCES = {
+    "msd-liver": "CC BY-SA 4.0",
+    "msdlung": "CC BY-SA 4.0",
+    "msdspleen": "CC BY-SA 4.0",
+    "siim": "CC BY 3.0",
+    "crlm": "CC BY 4.0",
+    "lidc": "CC BY 3.0",
+    "kidneystone-kaggle": "CC BY 4.0",
+    "kidneystone-mendeley": "CC BY 4.0",
+}
+EPOCHS = 8
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args()
+    table, run = arguments.out / "licensed-slices", arguments.out / "run"
+    copy_licensed(arguments.data / "liver-slices", table)
+    settings = ["--set", f"fit.epochs={EPOCHS}"]
+    sammix("fit", table, "--labels", "all", "--seed", arguments.seed, "--out", run, *settings)
+    shipped = arguments.out / NAME
+    ship(run, shipped)
+    for name in ("liver-slices", *OTHERS):
+        sammix("evaluate", shipped, arguments.data / name, "--out", arguments.out / name)
+    print_table(arguments.out, ("liver-slices", *OTHERS))
+    print(f"{shipped}: {sum(file.stat().st_size for file in shipped.iterdir()) / 1e6:.1f} MB")
+
+
+def copy_licensed(source: Path, target: Path) -> None:
+    """The slice table without the sources that may not be built upon."""
+    with open(source / "slices.csv", newline="", encoding="utf-8") as file:
+        rows = [row for row in csv.DictReader(file) if row["source"] in SOURCES]
+    target.mkdir(parents=True)
+    for row in rows:
+        for picture in filter(None, (row["image"], row["mask"])):
+            (target / picture).parent.mkdir(exist_ok=True)
+            shutil.copy(source / picture, target / picture)
+    shutil.copy(source / "dataset.yaml", target)
+    with open(target / "slices.csv", "w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, rows[0].keys())
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def ship(run: Path, folder: Path) -> None:
+    """The run's model in half precision, with what the card has to say and without the list of every slice."""
+    card = read_card(run)
+    facts = {name: card.data[name] for name in ("fingerprint", "seed", "labels")}
+    shipped = card.model_copy(
+        update={
+            "name": NAME,
+            "data": {"name": "liver-slices, licensed sources", **facts, "sources": SOURCES},
+            "licence": "CC BY-SA 4.0",
+            "notes": "Not a medical device, not for clinical use. See MODEL_CARD.md.",
+        }
+    )
+    model, base = build_model(card.config, card.preprocess, NAME)
+    lay_over(model, base, run)
+    save_model(folder, model, shipped, dtype=torch.float16)
+
+
+if __name__ == "__main__":
+    main()
