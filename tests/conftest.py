@@ -53,7 +53,7 @@ def tiny_run(hospital_a: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     return run
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def write_dicom() -> Callable[..., Path]:
     """``write(path, stored, **tags)`` → path: one CT slice, axial, with tags replaced (None: removed)."""
 
@@ -99,7 +99,7 @@ def write_dicom() -> Callable[..., Path]:
     return write
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def write_series(write_dicom) -> Callable[..., Path]:
     """``write(folder, n=5, step=2.0, **tags)`` → folder: named backwards, slice k marked by 1000 + k."""
 
