@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import highdicom as hd
 import numpy as np
+import pydicom
 import pytest
 import torch
 from pydicom.dataset import FileDataset, FileMetaDataset
@@ -53,7 +55,7 @@ def tiny_run(hospital_a: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     return run
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def write_dicom() -> Callable[..., Path]:
     """``write(path, stored, **tags)`` → path: one CT slice, axial, with tags replaced (None: removed)."""
 
@@ -99,7 +101,7 @@ def write_dicom() -> Callable[..., Path]:
     return write
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def write_series(write_dicom) -> Callable[..., Path]:
     """``write(folder, n=5, step=2.0, **tags)`` → folder: named backwards, slice k marked by 1000 + k."""
 
@@ -110,5 +112,23 @@ def write_series(write_dicom) -> Callable[..., Path]:
             place = {"ImagePositionPatient": [-10, -20, 30 + step * k], "SOPInstanceUID": f"1.2.3.{k}"}
             write_dicom(folder / f"{n - k:03}.dcm", stored, **{**place, **tags})
         return folder
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def write_enhanced() -> Callable[[Path, Path], Path]:
+    """``write(folder, path)`` → path: the series in ``folder`` as one enhanced CT, by highdicom."""
+
+    def write(folder: Path, path: Path) -> Path:
+        images = [pydicom.dcmread(file) for file in sorted(folder.iterdir())]
+        for image in images:
+            image.PatientBirthDate = image.PatientSex = image.AccessionNumber = image.StudyID = None
+            image.StudyDate = image.StudyTime = image.Manufacturer = None
+            image.ImageType = ["ORIGINAL", "PRIMARY", "AXIAL"]
+            image.InstanceNumber = 1
+        new = [hd.UID(), 5, hd.UID(), 1]
+        hd.legacy.LegacyConvertedEnhancedCTImage(images, *new).save_as(path)
+        return path
 
     return write

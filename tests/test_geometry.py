@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
@@ -126,7 +126,7 @@ def test_scans_that_itk_wrote_lie_where_itk_has_them(case: tuple[Volume, np.ndar
 
 
 @given(case=scans(), order=st.sampled_from(ORDERS))
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, deadline=None)
 def test_dicom_and_nifti_of_one_phantom_give_one_mask(
     write_dicom: Callable[..., Path], case: tuple[Volume, np.ndarray], order: tuple[tuple[int, ...], tuple[int, ...]]
 ) -> None:

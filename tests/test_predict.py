@@ -248,7 +248,8 @@ def test_a_rerun_does_only_what_failed_or_is_missing(
     assert len(json.loads((out / "statistics.json").read_text())["scans"]) == 4
 
     worked.clear()
-    assert predict(BrightRight, [folder / "good0.nii", folder / "good2.nii"], out, LIVER, skip_done=True) == 0
+    monkeypatch.chdir(tmp_path)
+    assert predict(BrightRight, [Path("in/good0.nii"), folder / "good2.nii"], out, LIVER, skip_done=True) == 0
     assert worked == []
 
 
@@ -296,3 +297,7 @@ def test_scans_out_of_an_archive(write_series, tmp_path: Path) -> None:
     assert predict(BrightRight, [archive], tmp_path / "one", LIVER, series="1.7.2") == 0
     assert (tmp_path / "one/ct_2_liver.nii.gz").is_file()
     assert len(list((tmp_path / "one").glob("*.nii.gz"))) == 1
+    plain = write_series(tmp_path / "plain", SeriesInstanceUID="1.7.3")
+    assert list(find_scans([plain, archive], "1.7.1")) == ["ct_1"]
+    with pytest.raises(InputError, match=r"plain: holds no scan of series 1\.7\.9"):
+        find_scans([plain, archive], "1.7.9")

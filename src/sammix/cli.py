@@ -132,7 +132,9 @@ def predict(
         ),
     ],
     out: Out,
-    mask_format: Annotated[str, typer.Option("--format", help="nifti or dicom-seg; the latter needs DICOM.")] = "nifti",
+    mask_format: Annotated[
+        str, typer.Option("--format", help="nifti, dicom-seg or rtstruct; the latter need DICOM.")
+    ] = "nifti",
     preview: Annotated[bool, typer.Option("--preview", help="A picture for each scan: CT, map, box, mask.")] = False,
     series: SeriesUid = None,
     skip_done: Annotated[bool, typer.Option("--skip-done", help="Do only what failed or is missing in --out.")] = False,

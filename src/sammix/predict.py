@@ -160,6 +160,8 @@ def find_scans(inputs: Sequence[Path], series: str | None = None) -> dict[str, C
             other = scans[name].image
             raise InputError(case.image, f"would be written under the same name as {other}", "predict them apart")
         scans[name] = case
+    if not scans:
+        raise InputError(inputs[0], f"holds no scan of series {series}", "see which there are with `sammix info`")
     return scans
 
 

@@ -56,7 +56,8 @@ class Records:
         entry = self.entries.get(name)
         if entry is None or entry["status"] != "done":
             return False
-        if {key: entry.get(key) for key in origin} != origin:
+        same_input = Path(entry["input"]).resolve() == Path(origin["input"]).resolve()
+        if not same_input or entry.get("series") != origin.get("series"):
             problem = f"would be written under the same name as {entry['input']}, which is done"
             raise InputError(origin["input"], problem, "name another --out folder")
         return name in self.statistics and all(key in entry and (self.out / entry[key]).is_file() for key in files)

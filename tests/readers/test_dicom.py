@@ -4,7 +4,6 @@ import contextlib
 import shutil
 import traceback
 
-import highdicom as hd
 import numpy as np
 import pydicom
 import pytest
@@ -286,29 +285,16 @@ def test_compressed_pixels_are_the_same_pixels(tmp_path, write_dicom, syntax, si
     np.testing.assert_array_equal(read_dicom(path).array[..., 0].T, stored - 1024)
 
 
-def enhanced(folder, path):
-    """The series in ``folder`` as one enhanced CT, written by highdicom."""
-    images = [pydicom.dcmread(file) for file in sorted(folder.iterdir())]
-    for image in images:
-        image.PatientBirthDate = image.PatientSex = image.AccessionNumber = image.StudyID = None
-        image.StudyDate = image.StudyTime = image.Manufacturer = None
-        image.ImageType = ["ORIGINAL", "PRIMARY", "AXIAL"]
-        image.InstanceNumber = 1
-    new = [hd.UID(), 5, hd.UID(), 1]
-    hd.legacy.LegacyConvertedEnhancedCTImage(images, *new).save_as(path)
-    return path
-
-
-def test_an_enhanced_ct_is_the_same_scan(tmp_path, write_series):
+def test_an_enhanced_ct_is_the_same_scan(tmp_path, write_series, write_enhanced):
     folder = write_series(tmp_path / "ct")
-    one, many = read_dicom(folder), read_dicom(enhanced(folder, tmp_path / "enhanced.dcm"))
+    one, many = read_dicom(folder), read_dicom(write_enhanced(folder, tmp_path / "enhanced.dcm"))
     np.testing.assert_array_equal(many.array, one.array)
     np.testing.assert_allclose(many.affine, one.affine)
     assert many.warnings == ()
 
 
-def test_each_frame_has_its_own_slope_and_position(tmp_path, write_series):
-    path = enhanced(write_series(tmp_path / "ct"), tmp_path / "enhanced.dcm")
+def test_each_frame_has_its_own_slope_and_position(tmp_path, write_series, write_enhanced):
+    path = write_enhanced(write_series(tmp_path / "ct"), tmp_path / "enhanced.dcm")
     data = pydicom.dcmread(path)
     stored = data.pixel_array.astype(float)
     for k, group in enumerate(data.PerFrameFunctionalGroupsSequence):

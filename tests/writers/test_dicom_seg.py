@@ -76,6 +76,23 @@ def test_other_programs_find_each_voxel_where_the_scan_has_it(tmp_path, write_di
     np.testing.assert_allclose(itk_points(tmp_path / "block.dcm"), points_of(block, scan.affine), atol=2e-3)
 
 
+def test_frames_of_an_enhanced_ct_are_referred_to(tmp_path, write_series, write_enhanced):
+    path = write_enhanced(write_series(tmp_path / "ct"), tmp_path / "enhanced.dcm")
+    scan = read_dicom(path)
+    mask = random_mask(scan.array.shape)
+    write_dicom_seg(tmp_path / "m.dcm", mask, source_images(path), "liver", "tiny")
+    np.testing.assert_array_equal(read_mask(tmp_path / "m.dcm", scan).array, mask)
+    np.testing.assert_allclose(highdicom_points(tmp_path / "m.dcm"), points_of(mask, scan.affine), atol=2e-3)
+    source = {
+        int(source.ReferencedFrameNumber)
+        for group in pydicom.dcmread(tmp_path / "m.dcm").PerFrameFunctionalGroupsSequence
+        for source in group.DerivationImageSequence[0].SourceImageSequence
+    }
+    groups = pydicom.dcmread(path).PerFrameFunctionalGroupsSequence
+    order = np.argsort([group.PlanePositionSequence[0].ImagePositionPatient[2] for group in groups])
+    assert source == {int(order[k]) + 1 for k in (1, 3, 4)}, "slices 0 and 2 are empty"
+
+
 def test_it_belongs_to_the_patient_the_study_and_the_images(tmp_path, write_series):
     folder = write_series(tmp_path / "ct", AccessionNumber="A-1", PatientBirthDate="19700101")
     mask = np.zeros((4, 6, 5))
@@ -127,7 +144,7 @@ def test_images_that_nothing_can_refer_to(tmp_path, write_series):
         write_dicom_seg(tmp_path / "m.dcm", np.ones((4, 6, 5)), sources, "liver", "tiny")
     sources = source_images(folder)
     sources[1][0].StudyInstanceUID = "1.999"
-    with pytest.raises(InputError, match="contradict each other") as error:
+    with pytest.raises(InputError, match="contradicts itself") as error:
         write_dicom_seg(tmp_path / "m.dcm", np.ones((4, 6, 5)), sources, "liver", "tiny")
     assert "Secret" not in repr(error.getrepr(chain=True))
     with pytest.raises(OutputError, match=r"end it in \.dcm"):

@@ -58,22 +58,17 @@ def find_inputs(path: str | Path, series: str | None = None) -> list[Case]:
         series: a SeriesInstanceUID; scans of other series do not count.
 
     Returns:
-        The file itself; the cases of a data set, whatever its layout; else every scan in the folder and its
-        subfolders. A folder in which DICOM slices lie is a scan; one with several CT series is as many scans, named
-        ``FOLDER_1``, ``FOLDER_2`` in the order of study, series number and UID. Scout views and what is not CT do
-        not count beside CT.
+        The file itself; the cases of a data set, whatever its layout; else every scan in the folder, its subfolders
+        and the archives in it. A folder in which DICOM slices lie is a scan; one with several CT series is as many
+        scans, named ``FOLDER_1``, ``FOLDER_2`` in the order of study, series number and UID. Scout views and what is
+        not CT do not count beside CT.
 
     Raises:
-        InputError: as ``open_dataset`` and ``unpacked``; no scan of that series.
+        InputError: as ``open_dataset``.
     """
     path = Path(path)
     found = [(uid, one) for case in _cases(path) for uid, one in _by_series(case)]
-    if series is None:
-        return [case for _, case in found]
-    if not any(uid == series for uid, _ in found):
-        listed = ", ".join(uid for uid, _ in found if uid) or "its scans are no DICOM series"
-        raise InputError(path, f"holds no scan of series {series}", f"choose one of: {listed}")
-    return [case for uid, case in found if uid == series]
+    return [case for uid, case in found if series in (None, uid)]
 
 
 def _cases(path: Path) -> list[Case]:

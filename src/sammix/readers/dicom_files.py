@@ -22,6 +22,9 @@ TAGS = [
 ]  # fmt: skip
 
 
+DAMAGED = "its DICOM data is damaged, cut short or in an unknown encoding"
+
+
 def dicom_files(path: Path) -> list[Path]:
     """Files with DICOM's magic bytes, by name, so that messages are the same every time."""
     candidates = sorted(path.iterdir()) if path.is_dir() else [path]
@@ -46,7 +49,7 @@ def is_dicom_series(folder: Path) -> bool:
 
 
 @contextmanager
-def guarded(file: Path) -> Iterator[None]:
+def guarded(file: Path, problem: str = DAMAGED, remedy: str = "copy or export it again") -> Iterator[None]:
     """pydicom raises whatever damage leads to, and its errors and warnings may quote a patient's data."""
     try:
         with catch_warnings():
@@ -55,8 +58,7 @@ def guarded(file: Path) -> Iterator[None]:
     except (InputError, MemoryError):
         raise
     except Exception:
-        problem = "its DICOM data is damaged, cut short or in an unknown encoding"
-        raise InputError(file, problem, "copy or export it again") from None
+        raise InputError(file, problem, remedy) from None
 
 
 def read_headers(file: Path) -> list[SliceHeader]:

@@ -93,7 +93,9 @@ def choose_series(groups: dict[str, list[SliceHeader]], source: Path, series: st
     listed = "; ".join(f"{uid or 'without UID'} ({series_kind(group)})" for uid, group in groups.items())
     if series is not None:
         raise InputError(source, f"holds no series {series}", f"choose one of {listed}")
-    raise InputError(source, f"holds {len(groups)} series: {listed}", "choose one with --series UID")
+    raise InputError(
+        source, f"holds {len(groups)} series: {listed}", "keep one in the folder, or choose with --series UID"
+    )
 
 
 def left_out(groups: dict[str, list[SliceHeader]], chosen: list[SliceHeader]) -> tuple[str, ...]:

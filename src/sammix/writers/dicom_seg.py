@@ -16,11 +16,14 @@ from pydicom.sr.codedict import codes
 
 from sammix import __version__
 from sammix.atomic import atomic_path
-from sammix.errors import InputError, OutputError
+from sammix.errors import OutputError
+from sammix.readers.dicom_files import guarded
 from sammix.writers.dicom_sources import Sources, completed
 from sammix.writers.organ_codes import CATEGORY, organ_code
 
 PAPER = "https://arxiv.org/abs/2412.08575"
+
+UNFIT = "its series contradicts itself, or lacks what DICOM must repeat of it"
 
 SERIES_NUMBER = 300
 """Far from the numbers that scanners give."""
@@ -49,10 +52,10 @@ def write_dicom_seg(path: str | Path, mask: NDArray[Any], sources: Sources, orga
     path = Path(path)
     if path.suffix.lower() != ".dcm":
         raise OutputError(path, "is not a DICOM name", "end it in .dcm")
-    images, warnings = completed(sources)
     order = [place for _, places in sources for place in places]
     frames = np.ascontiguousarray(mask.transpose(2, 1, 0)[order] > 0)  # (frame, row, column)
-    try:
+    with guarded(Path(sources[0][0].filename), UNFIT, "export the series again, or choose --format nifti"):
+        images, warnings = completed(sources)
         segmentation = Segmentation(
             source_images=images,
             pixel_array=frames,
@@ -72,9 +75,6 @@ def write_dicom_seg(path: str | Path, mask: NDArray[Any], sources: Sources, orga
         )
         with atomic_path(path) as temporary:
             segmentation.save_as(temporary)
-    except (AttributeError, KeyError, TypeError, ValueError):  # its text may quote a patient's data
-        problem = "its images contradict each other or lack what a DICOM-SEG must repeat of them"
-        raise InputError(images[0].filename, problem, "export the series again, or choose --format nifti") from None
     return warnings
 
 

@@ -12,9 +12,9 @@ from sammix.readers.dicom_files import dicom_files
 from sammix.volume import Volume
 from sammix.writers.nifti import write_mask
 
-MaskFormat = Literal["nifti", "dicom-seg"]
+MaskFormat = Literal["nifti", "dicom-seg", "rtstruct"]
 
-SUFFIX: dict[MaskFormat, str] = {"nifti": ".nii.gz", "dicom-seg": ".seg.dcm"}
+SUFFIX: dict[MaskFormat, str] = {"nifti": ".nii.gz", "dicom-seg": ".seg.dcm", "rtstruct": ".rtstruct.dcm"}
 
 
 def check_format(name: str) -> MaskFormat:
@@ -63,7 +63,13 @@ def write_scan_mask(
         write_mask(path, mask, scan)
         return ()
     from sammix.readers.dicom import source_images
-    from sammix.writers.dicom_seg import write_dicom_seg
 
     assert scan.path is not None, "check_source has seen it"
-    return write_dicom_seg(path, mask, source_images(scan.path, series), organ, model)
+    sources = source_images(scan.path, series)
+    if mask_format == "dicom-seg":
+        from sammix.writers.dicom_seg import write_dicom_seg
+
+        return write_dicom_seg(path, mask, sources, organ, model)
+    from sammix.writers.rtstruct import write_rtstruct
+
+    return write_rtstruct(path, mask, scan.affine, sources, organ, model)
