@@ -217,6 +217,30 @@ def evaluate(
 
 
 @app.command()
+def suggest(
+    data: Data,
+    model: Annotated[Path, typer.Option("--model", help="What it is to be good for: a run or a model.")],
+    out: Out,
+    count: Annotated[int, typer.Option("-n", min=1, help="How many slices.")] = 10,
+    device: DeviceName = "auto",
+    batch_size: BatchSize = 4,
+    quiet: Quiet = False,
+) -> None:
+    """Name the slices that are most worth drawing next, with a picture of each."""
+    from sammix.data import load_table
+    from sammix.devices import pick_device
+    from sammix.progress import be_quiet
+    from sammix.saved_model import load_model, read_card
+    from sammix.suggest import suggest as suggest_slices
+
+    be_quiet(quiet)
+    table = load_table(data, read_card(model).data_config())
+    for one in suggest_slices(load_model(model, pick_device(device)), table, count, out, batch_size=batch_size):
+        print(f"{one.doubt:.2f}  {one.case}  slice {one.slice}")
+    print(out / "suggestions.png")
+
+
+@app.command()
 def reproduce(
     out: Annotated[Path, typer.Option("--out", help="The grid's folder; an earlier grid in it is continued.")],
     data: Annotated[

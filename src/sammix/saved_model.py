@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from sammix.atomic import atomic_path, write_text
 from sammix.build import build_model
-from sammix.config import Config
+from sammix.config import Config, DataConfig
 from sammix.devices import prepare_for_inference
 from sammix.errors import InputError, SammixError
 from sammix.network import Network
@@ -43,6 +43,11 @@ class ModelCard(BaseModel):
     metrics: dict[str, Any]
     licence: str | None = None
     notes: str = "Not for clinical use."
+
+    def data_config(self) -> DataConfig:
+        """Settings by which any data is made into slices as this model was fed."""
+        window = {"window_level": self.preprocess.window_level, "window_width": self.preprocess.window_width}
+        return self.config.data.model_copy(update={"organ": self.organ, "size": self.preprocess.size, **window})
 
 
 def trained_state(model: nn.Module) -> dict[str, Tensor]:

@@ -1,0 +1,133 @@
+"""Which slices to draw next: those where the model contradicts itself, spread over patients."""
+
+from __future__ import annotations
+
+import csv
+import io
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from sammix.atomic import atomic_path, check_output, write_text
+from sammix.errors import SammixError
+from sammix.progress import track
+from sammix.report.overlays import preview_strip
+from sammix.segmenter import MASK_THRESHOLD, Segmenter, SlicePrediction
+from sammix.slices.splits import TRAIN
+from sammix.slices.table import SliceTable
+
+Rows = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Suggestion:
+    """A slice worth drawing.
+
+    Attributes:
+        case, slice, patient: which.
+        doubt: in [0, 1], see :func:`doubt`.
+        presence: the classifier's probability that it shows the organ.
+    """
+
+    case: str
+    slice: int
+    patient: str
+    doubt: float
+    presence: float
+
+
+def suggest(segmenter: Segmenter, table: SliceTable, count: int, out: Path, *, batch_size: int = 4) -> list[Suggestion]:
+    """Write ``suggestions.csv`` and ``suggestions.png`` with the slices that are most worth drawing, worst first.
+
+    Candidates are slices that may be trained on, show the organ or are not labelled, and have no mask.
+
+    Raises:
+        SammixError: there is no candidate. OutputError: ``out`` holds something already.
+    """
+    check_output(out, overwrite=False)
+    rows = candidates(table)
+    if not len(rows):
+        raise SammixError(f"{table.name}: every slice that shows the {table.organ} has a mask already")
+    doubts, presences = np.zeros(len(rows)), np.zeros(len(rows))
+    for start in track(range(0, len(rows), batch_size), "looking at slices"):
+        found = _segment(segmenter, table, rows[start : start + batch_size])
+        doubts[start : start + batch_size] = doubt(found).numpy()
+        presences[start : start + batch_size] = found.presence.float().cpu().numpy()
+    unlabelled = table.label[rows] != 1
+    ranks = np.where(unlabelled, doubts * presences, doubts)  # a slice without the organ is not worth drawing
+    chosen = spread(ranks, table.patient[rows], count)
+    suggestions = [
+        Suggestion(
+            case=str(table.case[rows[i]]),
+            slice=int(table.index[rows[i]]),
+            patient=str(table.patient[rows[i]]),
+            doubt=round(float(doubts[i]), 4),
+            presence=round(float(presences[i]), 4),
+        )
+        for i in chosen
+    ]
+    out.mkdir(parents=True, exist_ok=True)
+    _write_picture(out / "suggestions.png", segmenter, table, rows[chosen], suggestions)
+    _write_table(out / "suggestions.csv", suggestions)
+    return suggestions
+
+
+def candidates(table: SliceTable) -> Rows:
+    """Rows that may be trained on, show the organ or are not labelled, and have no mask."""
+    trainable = np.isin(table.split, (TRAIN, ""))
+    rows: Rows = np.flatnonzero(trainable & (table.label != 0) & ~table.has_mask)
+    return rows
+
+
+def doubt(found: SlicePrediction) -> torch.Tensor:
+    """(B,) in [0, 1]: one minus the soft Dice between the map and SAM's mask that it led to.
+
+    Both answer the same question by different means. Where they agree, a drawing would teach little.
+    """
+    if found.cam is None:
+        raise SammixError("a model without an activation map has nothing to suggest")
+    cam, mask = found.cam.float().cpu(), found.probability.float().cpu()
+    overlap = (cam * mask).sum(dim=(1, 2))
+    return 1 - 2 * overlap / (cam.square() + mask.square()).sum(dim=(1, 2)).clamp_min(1)
+
+
+def spread(ranks: NDArray[np.float64], patients: NDArray[np.str_], count: int) -> Rows:
+    """Positions of the ``count`` highest ranks, no patient twice before each had a turn."""
+    order = np.argsort(-ranks, kind="stable")
+    turn: dict[str, int] = {}
+    turns = np.zeros(len(order), np.int64)
+    for place, i in enumerate(order):
+        turns[place] = turn[patients[i]] = turn.get(patients[i], -1) + 1
+    chosen: Rows = order[np.argsort(turns, kind="stable")][:count]
+    return chosen
+
+
+def _segment(segmenter: Segmenter, table: SliceTable, rows: Rows) -> SlicePrediction:
+    images = np.stack([np.asarray(table.images[row], dtype=np.float32) for row in rows])
+    return segmenter.segment(segmenter.encode(torch.from_numpy(images)[:, None]))
+
+
+def _write_picture(
+    path: Path, segmenter: Segmenter, table: SliceTable, rows: Rows, suggestions: list[Suggestion]
+) -> None:
+    found = _segment(segmenter, table, rows)
+    picture = preview_strip(
+        np.stack([np.asarray(table.images[row], dtype=np.float32) for row in rows]),
+        mask=(found.probability >= MASK_THRESHOLD).cpu().numpy(),
+        cam=None if found.cam is None else found.cam.float().cpu().numpy(),
+        box=None if found.box is None else found.box.float().cpu().numpy(),
+        captions=[f"{one.case}, slice {one.slice}: doubt {one.doubt:.2f}" for one in suggestions],
+    )
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(picture)
+
+
+def _write_table(path: Path, suggestions: list[Suggestion]) -> None:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(asdict(suggestions[0])), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(asdict(one) for one in suggestions)
+    write_text(path, text.getvalue())

@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import csv
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from sammix.config import load_preset
+from sammix.data import load_table
+from sammix.errors import OutputError, SammixError
+from sammix.saved_model import load_model
+from sammix.segmenter import SlicePrediction
+from sammix.slices.table import SliceTable
+from sammix.suggest import candidates, doubt, spread, suggest
+
+
+@pytest.fixture(scope="module")
+def half_drawn(hospital_a: Path) -> SliceTable:
+    """Every other slice was drawn; one of five patients is for testing."""
+    table = load_table(hospital_a, load_preset("tiny").data)
+    patients = np.unique(table.patient)
+    split = np.where(table.patient == patients[0], "test", "train")
+    return replace(table, has_mask=np.arange(len(table)) % 2 == 0, split=split)
+
+
+def test_the_test_split_drawn_slices_and_slices_without_the_organ_are_no_candidates(half_drawn: SliceTable) -> None:
+    rows = candidates(half_drawn)
+    assert len(rows)
+    assert (half_drawn.label[rows] == 1).all()
+    assert not half_drawn.has_mask[rows].any()
+    assert (half_drawn.split[rows] == "train").all()
+
+
+def test_doubt_is_where_map_and_mask_disagree() -> None:
+    cam, mask = torch.zeros(3, 8, 8), torch.zeros(3, 8, 8)
+    cam[0, :4] = mask[0, :4] = 1  # the same
+    cam[1, :4] = mask[1, 4:] = 1  # not a pixel in common
+    cam[2, :4] = mask[2, 2:6] = 1  # half
+    found = SlicePrediction(mask, torch.ones(3), cam, None, "cam")
+    assert doubt(found).tolist() == pytest.approx([0, 1, 0.5])
+
+
+def test_patients_take_turns() -> None:
+    ranks = np.array([0.9, 0.8, 0.7, 0.2, 0.1])
+    patients = np.array(["a", "a", "a", "b", "c"])
+    assert spread(ranks, patients, 4).tolist() == [0, 3, 4, 1]
+    assert spread(ranks, patients, 9).tolist() == [0, 3, 4, 1, 2]
+
+
+def test_suggestions_come_with_a_table_and_a_picture(half_drawn: SliceTable, tiny_run: Path, tmp_path: Path) -> None:
+    model = load_model(tiny_run, torch.device("cpu"))
+    found = suggest(model, half_drawn, 3, tmp_path / "draw")
+    assert len({one.patient for one in found}) == len(found) == 3
+    with open(tmp_path / "draw" / "suggestions.csv", newline="") as file:
+        assert [row["case"] for row in csv.DictReader(file)] == [one.case for one in found]
+    assert (tmp_path / "draw" / "suggestions.png").read_bytes().startswith(b"\x89PNG")
+    with pytest.raises(OutputError, match="not empty"):
+        suggest(model, half_drawn, 3, tmp_path / "draw")
+
+
+def test_nothing_left_to_draw(half_drawn: SliceTable, tiny_run: Path, tmp_path: Path) -> None:
+    drawn = replace(half_drawn, has_mask=np.ones(len(half_drawn), dtype=np.bool_))
+    with pytest.raises(SammixError, match="has a mask already"):
+        suggest(load_model(tiny_run, torch.device("cpu")), drawn, 3, tmp_path / "draw")
