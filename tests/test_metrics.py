@@ -14,6 +14,8 @@ from hypothesis.extra import numpy as hnp
 from monai.metrics import compute_hausdorff_distance, compute_surface_dice
 from numpy.typing import NDArray
 
+from sammix.evaluation.rows import Score
+from sammix.evaluation.schema import Stat
 from sammix.metrics import (
     box_iou,
     compare_surfaces,
@@ -80,6 +82,37 @@ def test_by_hand(pred: Mask, truth: Mask, overlap: float | None, distance: float
         assert surface_dice(pred, truth) == surface
 
 
+@pytest.mark.parametrize("percentile", [95, 100])
+def test_every_empty_case_of_a_volume(percentile: float) -> None:
+    empty, organ = np.zeros((4, 6, 8), bool), np.zeros((4, 6, 8), bool)
+    organ[1:3, 2:4, 2:5] = True
+    diagonal = math.sqrt((4 * 3) ** 2 + (6 * 2) ** 2 + 8**2)
+    for pred, truth in ((empty, organ), (organ, empty)):
+        assert hausdorff(pred, truth, (3, 2, 1), percentile) == pytest.approx(diagonal)
+        assert (dice(pred, truth), surface_dice(pred, truth, (3, 2, 1))) == (0.0, 0.0)
+    assert hausdorff(empty, empty, (3, 2, 1), percentile) is None
+    assert (dice(empty, empty), surface_dice(empty, empty, (3, 2, 1))) == (None, None)
+    assert compare_surfaces(empty, organ).dice(1e9) == 0.0  # no tolerance forgives a miss
+
+
+def test_misses_are_in_the_mean_where_others_drop_them() -> None:
+    """MONAI gives NaN for a miss, and its mean leaves NaN out."""
+    truths = [square(100, 100, 21)] * 2
+    preds = [truths[0], EMPTY]
+    theirs = [
+        float(compute_hausdorff_distance(*(torch.from_numpy(m)[None, None].float() for m in pair), True))
+        for pair in zip(preds, truths, strict=True)
+    ]
+    ours = [hausdorff(p, t) for p, t in zip(preds, truths, strict=True)]
+    assert not np.isfinite(theirs[1])
+    assert theirs[0] == ours[0] == 0.0
+    assert ours[1] == pytest.approx(DIAGONAL)
+    scores = [Score.of(p, t) for p, t in zip(preds, truths, strict=True)]
+    assert Stat.of([score.hausdorff_px for score in scores]).mean == pytest.approx(DIAGONAL / 2)
+    assert Stat.of([score.dice for score in scores]).mean == 0.5
+    assert [score.missed for score in scores] == [False, True]
+
+
 def test_a_miss_costs_the_diagonal_of_the_grid_that_the_paper_uses() -> None:
     assert hausdorff(EMPTY, FULL) == pytest.approx(362.04, abs=0.005)
     assert hausdorff(EMPTY, FULL, spacing=(0.5, 2.0)) == pytest.approx(math.hypot(128, 512))
@@ -112,7 +145,16 @@ def test_distances_equal_the_definition(pair: tuple[Mask, Mask, tuple[float, ...
 
 
 @given(pairs)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=200, deadline=None)
+def test_dice_agrees_with_simpleitk(pair: tuple[Mask, Mask, tuple[float, ...]]) -> None:
+    pred, truth, _ = pair
+    overlap = sitk.LabelOverlapMeasuresImageFilter()
+    overlap.Execute(*(sitk.GetImageFromArray(mask.astype(np.uint8)) for mask in (truth, pred)))
+    assert dice(pred, truth) == pytest.approx(overlap.GetDiceCoefficient())
+
+
+@given(pairs)
+@settings(max_examples=100, deadline=None)
 def test_agrees_with_monai(pair: tuple[Mask, Mask, tuple[float, ...]]) -> None:
     pred, truth, spacing = pair
     p, t = (torch.from_numpy(mask)[None, None].float() for mask in (pred, truth))

@@ -67,10 +67,10 @@ def test_one_patient_has_no_interval() -> None:
 
 
 def test_the_interval_is_of_drawing_patients_not_slices() -> None:
-    """Against all 27 ways to draw three patients of three."""
-    patients = {"a": [0.0] * 8, "b": [0.5], "c": [1.0]}
+    """Against all ways to draw five patients of five."""
+    patients = {"a": [0.0] * 8, "b": [0.3], "c": [0.5], "d": [0.8, 0.7], "e": [1.0]}
     names = list(patients)
-    means = [np.mean([v for name in drawn for v in patients[name]]) for drawn in itertools.product(names, repeat=3)]
+    means = [np.mean([v for name in drawn for v in patients[name]]) for drawn in itertools.product(names, repeat=5)]
     low, high = bootstrap(patients)
     assert low == pytest.approx(np.percentile(means, 2.5), abs=0.05)
     assert high == pytest.approx(np.percentile(means, 97.5), abs=0.05)
