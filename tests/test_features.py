@@ -11,7 +11,7 @@ from sammix.build import build_model
 from sammix.config import load_preset
 from sammix.data import load_table
 from sammix.errors import OutputError
-from sammix.features import CachedSource, LiveSource
+from sammix.features import CachedSource, LiveSource, single_view
 from sammix.model import SAMMix
 from sammix.slices.table import SliceTable
 
@@ -33,10 +33,8 @@ def cached(folder: Path, model: SAMMix, table: SliceTable, seed: int = 0, augmen
         folder,
         model,
         table,
-        np.arange(20),
+        dict.fromkeys(range(20), (0,)) | dict.fromkeys(positives[:2].tolist(), (0, 1, 2)),
         mask_rows=positives[:3],
-        viewed=positives[:2],
-        views=2,
         augmented=augmented,
         key={"seed": seed},
     )
@@ -67,6 +65,19 @@ def test_drawn_slices_have_views_and_the_others_do_not(model: SAMMix, table: Sli
     viewed, plain = np.flatnonzero(table.drawable)[:1], np.array([0])
     assert len({source.batch(viewed, rng).images.sum().item() for _ in range(30)}) == 3
     assert len({source.batch(plain, rng).images.sum().item() for _ in range(10)}) == 1
+
+
+def test_an_undrawn_slice_keeps_to_one_view_even_where_several_are_cached(
+    model: SAMMix, table: SliceTable, tmp_path: Path
+) -> None:
+    rows = np.flatnonzero(table.drawable)[:2]
+    views = dict.fromkeys(rows.tolist(), (0, 1, 2))
+    source = CachedSource(tmp_path, model, table, views, mask_rows=np.array([], np.int64), augmented=False, key={})
+    rng = np.random.default_rng(0)
+    for row in rows:
+        seen = [source.batch(np.array([row]), rng).images for _ in range(10)]
+        assert all(torch.equal(seen[0], one) for one in seen)
+        assert torch.equal(seen[0], source.plain(np.array([row])).images) == (single_view(int(row)) == 0)
 
 
 def test_augmented_batches_move_but_plain_ones_do_not(model: SAMMix, table: SliceTable, tmp_path: Path) -> None:
@@ -105,10 +116,8 @@ def test_runs_with_other_masks_share_a_cache_but_see_no_other_mask(
             tmp_path,
             model,
             table,
-            np.arange(20),
+            dict.fromkeys(range(20), (0,)) | dict.fromkeys(positives.tolist(), (0, 1)),
             mask_rows=mask_rows,
-            viewed=positives,
-            views=1,
             augmented=False,
             key={},
         )

@@ -147,7 +147,7 @@ def predict(
     from sammix.devices import pick_device
     from sammix.predict import Wanted
     from sammix.predict import predict as predict_scans
-    from sammix.progress import be_quiet
+    from sammix.progress import be_quiet, say
     from sammix.saved_model import DEFAULT_MODEL, is_model, load_model, read_card
     from sammix.writers.masks import check_format
 
@@ -155,6 +155,7 @@ def predict(
     if skip_done and overwrite:
         raise typer.BadParameter("--skip-done keeps what --overwrite would replace; say one of them")
     model, *inputs = paths if is_model(paths[0]) else [Path(DEFAULT_MODEL), *paths]
+    say(f"model: {model}")
     if not inputs:
         raise typer.BadParameter("name a scan, or several, after the model")
     card = read_card(model)

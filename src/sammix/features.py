@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -97,9 +97,8 @@ class CachedSource:
     Args:
         folder: holds ``features.f16``, mapped into memory, and ``views.json``, which is written last: without it the
             cache is made anew. Runs on the same data may share it, whatever masks they use.
-        rows: rows of the table to cache. Each has its plain view, number 0.
+        views: which views of which rows to cache. View 0 is the slice as it is, the others vary its intensities.
         mask_rows: rows whose mask may be used.
-        viewed: rows that have ``views`` views in other intensities as well.
         augmented: whether training batches are moved about (see :func:`~sammix.slices.augment.move`).
         key: names all else that the features depend on.
     """
@@ -109,31 +108,25 @@ class CachedSource:
         folder: Path,
         model: Network,
         table: SliceTable,
-        rows: Rows,
+        views: Mapping[int, Sequence[int]],
         *,
         mask_rows: Rows,
-        viewed: Rows,
-        views: int,
         augmented: bool,
         key: dict[str, Any],
     ) -> None:
         self.table, self.mask_rows, self.augmented = table, mask_rows, augmented
-        has_views = np.isin(rows, viewed)
-        self.count = {int(row): 1 + views * int(more) for row, more in zip(rows, has_views, strict=True)}
-        starts = np.cumsum([0, *self.count.values()])
-        self.start = dict(zip(self.count, starts[:-1].tolist(), strict=True))
-        key = key | {"views": {str(row): count for row, count in self.count.items()}}
-        folder.mkdir(parents=True, exist_ok=True)
+        self.views = {row: list(views[row]) for row in sorted(views)}
+        starts = np.cumsum([0, *map(len, self.views.values())])
+        self.start = dict(zip(self.views, starts[:-1].tolist(), strict=True))
+        key = key | {"views": {str(row): numbers for row, numbers in self.views.items()}}
         with FileLock(folder / "lock"):  # the first of several runs fills it, the others wait and read
             self._open(folder, model, int(starts[-1]), key)
 
     def batch(self, rows: Rows, rng: np.random.Generator) -> Batch:
-        """The slices of ``rows``, those with a mask in one of their views, moved about."""
+        """The slices of ``rows``, those with a mask in any of their views, the others in one, moved about."""
         has_mask = np.isin(rows, self.mask_rows)
-        batch = self._read(
-            rows,
-            [int(rng.integers(self.count[int(row)] if has else 1)) for row, has in zip(rows, has_mask, strict=True)],
-        )
+        views = [self._choose(int(row), bool(has), rng) for row, has in zip(rows, has_mask, strict=True)]
+        batch = self._read(rows, views)
         if not self.augmented:
             return batch
         images, features, masks = move(batch.images, batch.features, batch.masks, _generator(rng))
@@ -143,9 +136,16 @@ class CachedSource:
         """The slices of ``rows`` as they are."""
         return self._read(rows, [0] * len(rows))
 
+    def _choose(self, row: int, has_mask: bool, rng: np.random.Generator) -> int:
+        if has_mask:
+            return int(rng.choice(self.views[row]))
+        return single_view(row) if single_view(row) in self.views[row] else self.views[row][0]
+
     def _read(self, rows: Rows, views: list[int]) -> Batch:
         images, masks = read_rows(self.table, rows, self.mask_rows)
-        entries = [self.start[int(row)] + view for row, view in zip(rows, views, strict=True)]
+        entries = [
+            self.start[int(row)] + self.views[int(row)].index(view) for row, view in zip(rows, views, strict=True)
+        ]
         return Batch(
             images=_views(images, rows, views),
             features=torch.from_numpy(self.features[entries].astype(np.float32)),
@@ -169,12 +169,17 @@ class CachedSource:
             write_json(marker, key)
 
     def _fill(self, model: Network) -> None:
-        plan = [(row, view) for row, count in self.count.items() for view in range(count)]
+        plan = [(row, view) for row, views in self.views.items() for view in views]
         for first in track(range(0, len(plan), ENCODE_BATCH), "frozen stages"):
             rows, views = zip(*plan[first : first + ENCODE_BATCH], strict=True)
             images, _ = read_rows(self.table, np.array(rows), self.mask_rows)
             features = model.features(_views(images, rows, views).to(_device(model)))
             self.features[first : first + len(rows)] = features.float().cpu().numpy()
+
+
+def single_view(row: int) -> int:
+    """The view of a slice that has but one in the cache: every other slice varies. It costs nothing."""
+    return row % 2
 
 
 def _views(images: Tensor, rows: Sequence[int] | Rows, views: Sequence[int]) -> Tensor:

@@ -18,7 +18,7 @@ from sammix.config import Config, FitConfig
 from sammix.data import load_table
 from sammix.devices import fabric_precision, pick_device, prepare_for_training
 from sammix.errors import InputError, SammixError
-from sammix.features import Batch, BatchSource, CachedSource, LiveSource
+from sammix.features import Batch, BatchSource, CachedSource, LiveSource, single_view
 from sammix.learning import objective_of, total_epochs, training_rows
 from sammix.model import SAMMix
 from sammix.network import Network
@@ -171,18 +171,25 @@ class Trainer:
         may_use = np.union1d(self.drawn, self.val_rows[self.table.drawable[self.val_rows]])
         if not self.fit.cache:
             return LiveSource(self.model, self.table, mask_rows=may_use, augmented=self.fit.augment)
-        shared = self.train_rows[self.table.drawable[self.train_rows]]  # whichever of them another run draws
         return CachedSource(
             self.cache or self.run.cache_folder,
             self.model,
             self.table,
-            np.union1d(self.train_rows, self.val_rows),
+            self._views(),
             mask_rows=may_use,
-            viewed=shared if self.cache else self.drawn,
-            views=self.fit.views if self.fit.augment else 0,
             augmented=self.fit.augment,
             key={"data": self.table.fingerprint, "base": self.card.base_sha256, "encoder": _encoder(self.card.config)},
         )
+
+    def _views(self) -> dict[int, list[int]]:
+        """Which views of which slices are worth caching."""
+        plain = {int(row): [0] for row in np.union1d(self.train_rows, self.val_rows)}
+        if not self.fit.augment:
+            return plain
+        drawable = self.train_rows[self.table.drawable[self.train_rows]]  # whichever of them another run draws
+        single = {int(row): [single_view(int(row))] for row in self.train_rows}
+        several = {int(row): list(range(1 + self.fit.views)) for row in (drawable if self.cache else self.drawn)}
+        return plain | single | several
 
     def _batches(self, epoch: int) -> Iterator[tuple[Rows, np.random.Generator]]:
         """Rows of each batch of this process, each with its own source of chance."""

@@ -18,6 +18,7 @@ GAMMA = (0.7, 1.4)
 GAIN = (0.85, 1.15)
 OFFSET = 0.08
 NOISE = 0.04
+RESOLUTION = (0.4, 1.0)  # of the grid's, for half of the slices: thick pixels, as in coarse scans
 
 
 def augment(images: Tensor, masks: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -86,13 +87,24 @@ def _sample_mask(masks: Tensor, grid: Tensor) -> Tensor:
 
 
 def vary_intensity(images: Tensor, generator: torch.Generator) -> Tensor:
-    """Another gamma, gain, offset and noise for each of (B, S, S) slices: contrast phase, scanner, dose."""
+    """Another gamma, gain, offset, noise and resolution for each of (B, S, S) slices: phase, scanner, dose, pixels."""
     batch = len(images)
     gamma, gain = _uniform(batch, *GAMMA, generator), _uniform(batch, *GAIN, generator)
     offset, noise = _uniform(batch, -OFFSET, OFFSET, generator), _uniform(batch, 0, NOISE, generator)
     gamma, gain, offset, noise = (value[:, None, None] for value in (gamma, gain, offset, noise))
     seen = images.clamp(0, 1) ** gamma * gain + offset * (images > 0)
-    return (seen + noise * torch.randn(images.shape, generator=generator)).clamp(0, 1)
+    noisy = (seen + noise * torch.randn(images.shape, generator=generator)).clamp(0, 1)
+    return torch.stack([_coarsen(one, generator) for one in noisy])
+
+
+def _coarsen(image: Tensor, generator: torch.Generator) -> Tensor:
+    """A slice (S, S) as a scan with larger pixels would show it, or, every other time, as it is."""
+    chance, share = torch.rand(2, generator=generator).tolist()
+    if chance < 0.5:
+        return image
+    size = round(image.shape[-1] * (RESOLUTION[0] + share * (RESOLUTION[1] - RESOLUTION[0])))
+    small = F.interpolate(image[None, None], size=(size, size), mode="bilinear", antialias=True)
+    return F.interpolate(small, size=image.shape, mode="bilinear")[0, 0]
 
 
 def _uniform(count: int, low: float, high: float, generator: torch.Generator) -> Tensor:
