@@ -57,6 +57,7 @@ def test_the_region_lies_where_the_mask_does(tmp_path, write_dicom, orientation)
     np.testing.assert_array_equal(filled(tmp_path / "s.dcm", scan), mask > 0)
     data = pydicom.dcmread(tmp_path / "s.dcm")
     assert (data.Modality, data.PatientID, data.StudyInstanceUID) == ("RTSTRUCT", "SECRET-7", "1.2")
+    assert data.FrameOfReferenceUID == "1.2.9"
     assert data.StructureSetROISequence[0].ROIName == "liver"
     assert data.StructureSetROISequence[0].ReferencedFrameOfReferenceUID == "1.2.9"
     code = data.RTROIObservationsSequence[0].RTROIIdentificationCodeSequence[0]

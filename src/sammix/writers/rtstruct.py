@@ -94,6 +94,7 @@ def _series(image: Dataset, organ: str) -> Dataset:
     data.SeriesDescription, data.OperatorsName, data.InstanceNumber = f"{organ} by sammix"[:64], None, 1
     data.Manufacturer = data.ManufacturerModelName = "sammix"
     data.SoftwareVersions = __version__
+    data.FrameOfReferenceUID, data.PositionReferenceIndicator = image.FrameOfReferenceUID, None
     data.StructureSetLabel = organ[:16]
     data.StructureSetDate, data.StructureSetTime = now.strftime("%Y%m%d"), now.strftime("%H%M%S")
     return data
