@@ -15,7 +15,7 @@ from sammix.slices.table import SliceTable
 
 @dataclass(frozen=True)
 class Cost:
-    """On one core of a CPU with bfloat16, at 256 px: time of one step, memory of batch 30 (of some, from smaller batches).
+    """On one core of a CPU with bfloat16, at 256 px: time of a step, memory of batch 30 (of some, from smaller ones).
 
     Attributes:
         slice_seconds: of training, a slice and epoch. once_seconds: a slice, before the first epoch. gib: of memory.
