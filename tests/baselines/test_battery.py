@@ -26,7 +26,7 @@ from sammix.run import RunFolder
 from sammix.saved_model import load_model, read_card
 from sammix.segmenter import MASK_THRESHOLD
 
-OVERFIT = {"unet": (60, 5e-3), "multimix": (80, 5e-3), "nnunet-style": (80, 5e-3), "transunet": (70, 2e-3)}
+OVERFIT = {"unet": (60, 5e-3), "multimix": (90, 5e-3), "nnunet-style": (80, 5e-3), "transunet": (100, 2e-3)}
 CPU = torch.device("cpu")
 
 
