@@ -51,7 +51,16 @@ def run_job(job: Job, stores: Stores, folder: Path, device: str) -> Result:
     if METHODS[job.method].preset is None:
         segmenter = _real_nnunet(stores, folder / "nnunet", config, device)
     else:
-        fit(stores.in_domain, config, folder / "run", labels=job.labels, seed=job.seed, resume=resumed, device=device)
+        fit(
+            stores.in_domain,
+            config,
+            folder / "run",
+            labels=job.labels,
+            seed=job.seed,
+            resume=resumed,
+            cache=stores.in_domain.parent / "features",  # the same for every job of SAM's family
+            device=device,
+        )
         segmenter = network = load_model(folder / "run", pick_device(device))
     seconds = time.monotonic() - start
     domains: dict[Domain, list[Scores]] = {
