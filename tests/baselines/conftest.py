@@ -82,7 +82,7 @@ def phantom_slices(seed: int) -> Batch:
 
 def subset(batch: Batch, rows: torch.Tensor) -> Batch:
     """Some slices of a batch."""
-    return Batch(**{name: value[rows] for name, value in vars(batch).items()})
+    return Batch(**{name: value[rows] for name, value in vars(batch).items() if value is not None})
 
 
 @pytest.fixture(scope="session")

@@ -62,5 +62,5 @@ def test_yes_and_no_alone_teach_the_shared_classifier_where_a_small_region_is() 
         optimiser.step()
     assert (logits.argmax(1) == present).float().mean() > 0.95
     peaks = class_map[present == 1].flatten(1).argmax(dim=1)
-    inside = (peaks // 32 >= 6) & (peaks // 32 < 16) & (peaks % 32 >= 10) & (peaks % 32 < 20)
-    assert inside.float().mean() > 0.8
+    away = ((peaks // 32 - 10.5) ** 2 + (peaks % 32 - 14.5) ** 2).sqrt()
+    assert (away < 8).float().mean() > 0.9  # px; by chance, a fifth would be so near
