@@ -17,12 +17,12 @@ from sammix.errors import InputError, SammixError
 from sammix.progress import say, track, warn
 from sammix.readers import Case, find_inputs
 from sammix.records import Records
-from sammix.segmenter import MASK_THRESHOLD, PRESENCE_THRESHOLD, Segmenter, SlicePrediction
+from sammix.segmenter import MASK_THRESHOLD, PRESENCE_THRESHOLD, Segmenter
 from sammix.slices.extract import in_plane
 from sammix.statistics import organ_statistics
 from sammix.volume import Volume
 from sammix.writers.masks import SUFFIX, MaskFormat, check_source, write_scan_mask
-from sammix.writers.preview import SliceEvidence, write_preview
+from sammix.writers.preview import SliceEvidence, slice_evidence, write_preview
 
 EVIDENCE_SLICES = 24  # kept of each scan for its preview
 
@@ -76,7 +76,7 @@ def predict_volume(segmenter: Segmenter, volume: Volume, batch_size: int = 4, na
         total, pixels = total + float(sure.sum(dtype=np.float64)), pixels + sure.size
         mask[where] = segmenter.preprocess.restore(probability, (height, width), spacing) >= MASK_THRESHOLD
         rows = [row for row in range(len(images)) if start + row in shown]
-        evidence += [_evidence(start + row, images[row], probability[row], found, row) for row in rows]
+        evidence += [slice_evidence(start + row, images[row], probability[row], found, row) for row in rows]
     confidence = total / pixels if pixels else None
     return VolumePrediction(volume.from_axial(mask).array, presence, confidence, evidence)
 
@@ -210,16 +210,3 @@ def _predict_one(
         "warnings": [*volume.warnings, *problems],
     }
     return entry, organ_statistics(volume, found.mask, found.confidence)
-
-
-def _evidence(
-    index: int, image: NDArray[np.float32], probability: NDArray[np.float32], found: SlicePrediction, row: int
-) -> SliceEvidence:
-    return SliceEvidence(
-        index=index,
-        image=image,
-        cam=None if found.cam is None else found.cam[row].float().cpu().numpy(),
-        box=None if found.box is None else found.box[row].float().cpu().numpy(),
-        mask=probability >= MASK_THRESHOLD,
-        presence=float(found.presence[row]),
-    )

@@ -11,15 +11,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from sammix.atomic import atomic_path, check_output, write_text
+from sammix.atomic import check_output, write_text
 from sammix.errors import SammixError
 from sammix.progress import track
-from sammix.report.overlays import preview_strip
-from sammix.segmenter import MASK_THRESHOLD, Segmenter, SlicePrediction
+from sammix.segmenter import Segmenter, SlicePrediction
+from sammix.slices.sampling import Rows
 from sammix.slices.splits import TRAIN
 from sammix.slices.table import SliceTable
-
-Rows = NDArray[np.int64]
+from sammix.writers.preview import SliceEvidence, slice_evidence, write_strip
 
 
 @dataclass(frozen=True)
@@ -53,7 +52,7 @@ def suggest(segmenter: Segmenter, table: SliceTable, count: int, out: Path, *, b
         raise SammixError(f"{table.name}: every slice that shows the {table.organ} has a mask already")
     doubts, presences = np.zeros(len(rows)), np.zeros(len(rows))
     for start in track(range(0, len(rows), batch_size), "looking at slices"):
-        found = _segment(segmenter, table, rows[start : start + batch_size])
+        found = _segment(segmenter, _images(table, rows[start : start + batch_size]))
         doubts[start : start + batch_size] = doubt(found).numpy()
         presences[start : start + batch_size] = found.presence.float().cpu().numpy()
     unlabelled = table.label[rows] != 1
@@ -70,7 +69,10 @@ def suggest(segmenter: Segmenter, table: SliceTable, count: int, out: Path, *, b
         for i in chosen
     ]
     out.mkdir(parents=True, exist_ok=True)
-    _write_picture(out / "suggestions.png", segmenter, table, rows[chosen], suggestions)
+    batches = (rows[chosen][start : start + batch_size] for start in range(0, len(chosen), batch_size))
+    shown = [one for batch in batches for one in _evidence(segmenter, table, batch)]
+    captions = [f"{one.case}, slice {one.slice}: doubt {one.doubt:.2f}" for one in suggestions]
+    write_strip(out / "suggestions.png", shown, captions)
     _write_table(out / "suggestions.csv", suggestions)
     return suggestions
 
@@ -105,24 +107,20 @@ def spread(ranks: NDArray[np.float64], patients: NDArray[np.str_], count: int) -
     return chosen
 
 
-def _segment(segmenter: Segmenter, table: SliceTable, rows: Rows) -> SlicePrediction:
-    images = np.stack([np.asarray(table.images[row], dtype=np.float32) for row in rows])
+def _segment(segmenter: Segmenter, images: NDArray[np.float32]) -> SlicePrediction:
     return segmenter.segment(segmenter.encode(torch.from_numpy(images)[:, None]))
 
 
-def _write_picture(
-    path: Path, segmenter: Segmenter, table: SliceTable, rows: Rows, suggestions: list[Suggestion]
-) -> None:
-    found = _segment(segmenter, table, rows)
-    picture = preview_strip(
-        np.stack([np.asarray(table.images[row], dtype=np.float32) for row in rows]),
-        mask=(found.probability >= MASK_THRESHOLD).cpu().numpy(),
-        cam=None if found.cam is None else found.cam.float().cpu().numpy(),
-        box=None if found.box is None else found.box.float().cpu().numpy(),
-        captions=[f"{one.case}, slice {one.slice}: doubt {one.doubt:.2f}" for one in suggestions],
-    )
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(picture)
+def _images(table: SliceTable, rows: Rows) -> NDArray[np.float32]:
+    return np.stack([np.asarray(table.images[row], dtype=np.float32) for row in rows])
+
+
+def _evidence(segmenter: Segmenter, table: SliceTable, rows: Rows) -> list[SliceEvidence]:
+    """Of the few that were chosen: to keep it of all candidates would take much memory."""
+    images = _images(table, rows)
+    found = _segment(segmenter, images)
+    probability = found.probability.float().cpu().numpy()
+    return [slice_evidence(int(table.index[row]), images[i], probability[i], found, i) for i, row in enumerate(rows)]
 
 
 def _write_table(path: Path, suggestions: list[Suggestion]) -> None:

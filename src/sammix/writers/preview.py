@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from sammix.atomic import atomic_path
 from sammix.report.overlays import preview_strip
+from sammix.segmenter import MASK_THRESHOLD, SlicePrediction
 
 PREVIEW_SLICES = 5
 
@@ -27,11 +28,35 @@ class SliceEvidence:
     presence: float
 
 
+def slice_evidence(
+    index: int, image: NDArray[np.float32], probability: NDArray[np.float32], found: SlicePrediction, row: int
+) -> SliceEvidence:
+    """What there is to show of one slice of a batch.
+
+    Args:
+        image, probability: (S, S), of this slice; the latter as it is used, perhaps emptied by the gate.
+        found: of the batch. row: the slice's place in it.
+    """
+    return SliceEvidence(
+        index=index,
+        image=image,
+        cam=None if found.cam is None else found.cam[row].float().cpu().numpy(),
+        box=None if found.box is None else found.box[row].float().cpu().numpy(),
+        mask=probability >= MASK_THRESHOLD,
+        presence=float(found.presence[row]),
+    )
+
+
 def write_preview(path: Path, evidence: Sequence[SliceEvidence], name: str, organ: str) -> None:
     """A few slices spread over those with a mask, or over all where there is none; superior slices on top."""
     marked = [one for one in evidence if one.mask.any()] or list(evidence)
     chosen = np.unique(np.linspace(0, len(marked) - 1, num=min(len(marked), PREVIEW_SLICES)).round().astype(int))[::-1]
     shown = [marked[i] for i in chosen]
+    write_strip(path, shown, [f"{name}, slice {one.index}: {organ} {one.presence:.0%}" for one in shown])
+
+
+def write_strip(path: Path, shown: Sequence[SliceEvidence], captions: Sequence[str]) -> None:
+    """A row for each slice, in the order given: CT, map, box and mask, as far as there are any."""
     has_map = all(one.cam is not None for one in shown)
     has_box = all(one.box is not None for one in shown)
     picture = preview_strip(
@@ -39,7 +64,7 @@ def write_preview(path: Path, evidence: Sequence[SliceEvidence], name: str, orga
         mask=np.stack([one.mask for one in shown]),
         cam=np.stack([one.cam for one in shown if one.cam is not None]) if has_map else None,
         box=np.stack([one.box for one in shown if one.box is not None]) if has_box else None,
-        captions=[f"{name}, slice {one.index}: {organ} {one.presence:.0%}" for one in shown],
+        captions=captions,
     )
     with atomic_path(path) as temporary:
         temporary.write_bytes(picture)
