@@ -71,7 +71,7 @@ def suggest(segmenter: Segmenter, table: SliceTable, count: int, out: Path, *, b
     out.mkdir(parents=True, exist_ok=True)
     batches = (rows[chosen][start : start + batch_size] for start in range(0, len(chosen), batch_size))
     shown = [one for batch in batches for one in _evidence(segmenter, table, batch)]
-    captions = [f"{one.case}, slice {one.slice}: doubt {one.doubt:.2f}" for one in suggestions]
+    captions = [f"doubt {one.doubt:.2f}\n{one.case}, slice {one.slice}" for one in suggestions]
     write_strip(out / "suggestions.png", shown, captions)
     _write_table(out / "suggestions.csv", suggestions)
     return suggestions
