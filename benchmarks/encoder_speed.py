@@ -45,7 +45,7 @@ def encoders() -> dict[str, Callable[[Tensor], Tensor]]:
     original = load_original(weights.weights_dir())
     original.load_state_dict(state)
     theirs = original.eval().image_encoder
-    ours, half = (build_lite_medsam(state, trainable_from=4).image_encoder for _ in range(2))
+    ours, half = (build_lite_medsam(state, lora_blocks=0).image_encoder for _ in range(2))
     half.cast_frozen(torch.bfloat16)
     return {
         "the authors', float32": lambda images: theirs(images.repeat(1, 3, 1, 1)),

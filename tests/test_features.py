@@ -47,7 +47,8 @@ def test_cached_and_live_batches_are_the_same_but_for_half_precision(
     live = LiveSource(model, table, mask_rows=np.flatnonzero(table.drawable)[:3], augmented=False).plain(rows)
     kept = cached(tmp_path, model, table).plain(rows)
     torch.testing.assert_close(kept.images, live.images)
-    torch.testing.assert_close(kept.features, live.features, atol=2e-3, rtol=2e-3)
+    torch.testing.assert_close(kept.features.float(), live.features, atol=2e-3, rtol=2e-3)
+    torch.testing.assert_close(kept.coarse(), live.coarse(), atol=2e-3, rtol=2e-3)
     for name in ("labels", "masks", "has_mask"):
         assert torch.equal(getattr(kept, name), getattr(live, name))
 
@@ -84,10 +85,16 @@ def test_augmented_batches_move_but_plain_ones_do_not(model: SAMMix, table: Slic
     source, row = cached(tmp_path, model, table, augmented=True), np.flatnonzero(table.drawable)[2:3]
     plain = source.plain(row)
     first, second = (source.batch(row, np.random.default_rng(7)) for _ in range(2))
-    assert torch.equal(first.features, second.features)
-    for name in ("images", "features", "masks"):
-        assert not torch.equal(getattr(first, name), getattr(plain, name))
-        assert getattr(first, name).shape == getattr(plain, name).shape
+    only = torch.tensor([0])
+    for seen, again, still in (
+        (first.images, second.images, plain.images),
+        (first.masks, second.masks, plain.masks),
+        (first.fine(only), second.fine(only), plain.fine(only)),
+        (first.coarse(), second.coarse(), plain.coarse()),
+    ):
+        assert torch.equal(seen, again)
+        assert not torch.equal(seen, still)
+        assert seen.shape == still.shape
 
 
 def test_a_whole_cache_is_used_again_and_another_one_is_not(

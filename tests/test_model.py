@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -7,6 +9,7 @@ from sammix.build import build_model
 from sammix.config import load_preset
 from sammix.errors import ConfigError
 from sammix.model import SAMMix
+from sammix.nets.classifier import halve
 from sammix.slices.preprocess import Preprocess
 
 
@@ -28,6 +31,20 @@ def test_every_prompt_gives_a_mask_for_every_slice(box: str) -> None:
         assert (found.box is None) == (prompt == "none")
 
 
+def test_a_refinement_takes_the_mask_as_its_map() -> None:
+    images = torch.rand(3, 1, 64, 64)
+    once, twice = tiny("model.refinements=0"), tiny("model.refinements=1")
+    encoding = once.encode(images)
+    first = once.segment(encoding)
+    as_map = replace(encoding, cam=first.probability)
+    second = twice.segment(encoding)
+    torch.testing.assert_close(second.probability, once.segment(as_map).probability)
+    assert not torch.equal(second.probability, first.probability)
+    assert second.box is not None
+    assert first.box is not None
+    assert torch.equal(second.box, first.box)  # what is shown is the map's
+
+
 def test_slices_of_a_batch_do_not_see_each_other() -> None:
     model, images = tiny(), torch.rand(3, 1, 64, 64)
     together = model.segment(model.encode(images))
@@ -41,7 +58,8 @@ def test_the_soft_mask_prompt_carries_the_segmentation_loss_to_the_classifier() 
     images, chosen, boxes = torch.rand(2, 1, 64, 64), torch.tensor([0, 1]), torch.full((2, 4), torch.nan)
     for mode, reached in (("soft", True), ("hard", False)):
         model = tiny(f"model.mask_prompt={mode}")
-        _, _, mask_logits, _ = model(images, model.features(images), chosen, boxes, misled_share=0.0, seed=0)
+        features = model.features(images)
+        _, _, mask_logits, _ = model(images, halve(features), features, chosen, boxes, misled_share=0.0, seed=0)
         mask_logits.square().mean().backward()
         gradients = [p.grad for p in model.classifier.parameters()]
         assert any(g is not None and bool(g.any()) for g in gradients) == reached

@@ -8,6 +8,7 @@ from sammix.build import build_model
 from sammix.config import load_preset
 from sammix.features import Batch
 from sammix.losses import guess_loss
+from sammix.nets.classifier import halve
 from sammix.objective import joint_loss, positive_weight, stand_in_boxes
 from sammix.slices.preprocess import Preprocess
 
@@ -63,10 +64,10 @@ def test_a_teacher_speaks_only_of_slices_with_the_organ_that_nobody_drew() -> No
     model = build_model(config, Preprocess(size=64))[0].eval()
     images = torch.rand(3, 1, 64, 64)
     features = model.features(images)
-    cam = model.classify(images, features)[1]
+    cam = model.classify(images, halve(features))[1]
     guess = torch.rand(3, 64, 64)
     has_mask = torch.tensor([True, False, False])
-    batch = Batch(images, features, torch.tensor([1, 1, 0]), masks()[:3], has_mask, guess)
+    batch = Batch(images, features, torch.tensor([1, 1, 0]), masks()[:3], has_mask, guess=guess)
     losses = joint_loss(model, batch, config, 0.5, np.random.default_rng(0))
     torch.testing.assert_close(losses["guess"], guess_loss(cam[1:2], guess[1:2]))
 
@@ -84,5 +85,5 @@ def test_masks_that_were_not_drawn_do_not_teach_the_map() -> None:
         return joint_loss(model, batch, config, 0.5, np.random.default_rng(0))["map"].item()
 
     assert loss([1, 1, 1]) == 0
-    cam = model.classify(images, features)[1]
+    cam = model.classify(images, halve(features))[1]
     torch.testing.assert_close(loss([1, 0, 1]), -(1 - cam[1]).log().mean().item())

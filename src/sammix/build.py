@@ -47,7 +47,7 @@ def _base(encoder: str) -> tuple[dict[str, Tensor] | None, str | None]:
 
 
 def _sam(model: ModelConfig, size: int, state: dict[str, Tensor] | None) -> SAM:
-    split = {"trainable_from": model.trainable_from, "lora_rank": model.lora_rank}
+    split = {"lora_blocks": model.lora_blocks, "lora_rank": model.lora_rank}
     if model.encoder == "lite-medsam":
         if size != LITE_SIZE:
             raise ConfigError(f"LiteMedSAM sees slices of {LITE_SIZE} px; data.size is {size}")

@@ -36,7 +36,7 @@ class ModelConfig(_Section):
     width: float = Field(default=1.0, gt=0, description="channel multiplier of a baseline")
     encoder: Literal["lite-medsam", "sam-vit-b", "medsam-vit-b", "tiny"] = "lite-medsam"
     lora_rank: int = Field(default=8, ge=0, description="of q and v; 0: no LoRA")
-    trainable_from: int = Field(default=3, ge=0, description="first encoder stage with LoRA; all before is frozen")
+    lora_blocks: int = Field(default=1, ge=0, description="last blocks of the encoder with LoRA; all before is frozen")
     classifier: Literal["shared", "resnet38"] = "shared"
     classifier_width: float = Field(default=1.0, gt=0, description="channel multiplier")
     omega: float = Field(default=0.5, gt=0, lt=1, description="threshold of the map, a share of its peak (eq. 6)")
@@ -44,6 +44,9 @@ class ModelConfig(_Section):
     mask_prompt: Literal["soft", "hard"] = "soft"
     mask_sharpness: float = Field(default=10.0, gt=0, description="logits per unit of map")
     mask_choice: Literal["first", "last"] = "first"
+    refinements: int = Field(
+        default=2, ge=0, description="further passes, in use, that take the last mask as their map"
+    )
 
 
 class FitConfig(_Section):

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, cast
 
 import torch
 from torch import nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from sammix.errors import ConfigError
 from sammix.model import SAMMix
@@ -40,6 +43,25 @@ def fabric_precision(setting: str, device: str) -> Any:
     if setting != "auto":
         return setting
     return "bf16-mixed" if bfloat16_pays(pick_device(device)) else "32-true"
+
+
+@contextmanager
+def trainable_attention(device: torch.device) -> Iterator[None]:
+    """On a CPU, attention as plain products, in bfloat16 where the rest is.
+
+    The backward pass of torch's fused kernel for CPUs takes five times as long there (benchmarks/attention.py).
+    """
+    if device.type != "cpu":
+        yield
+        return
+    allowed: Any = torch.backends.cuda.fp16_bf16_reduction_math_sdp_allowed  # not for CUDA alone, in spite of its name
+    before = allowed()
+    torch.backends.cuda.allow_fp16_bf16_reduction_math_sdp(True)
+    try:
+        with sdpa_kernel(SDPBackend.MATH):
+            yield
+    finally:
+        torch.backends.cuda.allow_fp16_bf16_reduction_math_sdp(before)
 
 
 def prepare_for_training(model: Network, device: torch.device) -> Network:

@@ -17,9 +17,10 @@ from torch import Tensor
 
 from sammix.atomic import write_json
 from sammix.errors import OutputError
+from sammix.nets.classifier import halve
 from sammix.network import Network
 from sammix.progress import track
-from sammix.slices.augment import augment, move, vary_intensity
+from sammix.slices.augment import augment, move, move_features, random_motion, vary_intensity
 from sammix.slices.sampling import Rows
 from sammix.slices.table import SliceTable
 
@@ -31,8 +32,10 @@ class Batch:
     """B slices for one step.
 
     Attributes:
-        images: (B, 1, S, S) float32 in [0, 1]. features: (B, C, h, w) of SAM's frozen stages.
+        images: (B, 1, S, S) float32 in [0, 1].
+        features: (B, C, h, w) of SAM's frozen stages, as they were before the slices were moved about.
         labels: (B,) int64. masks: (B, S, S) uint8. has_mask: (B,) bool, whether the mask may be used.
+        motion: (B, 2, 3), how the slices were moved; None where they were not.
         guess: (B, S, S) in [0, 1], what an averaged teacher makes of the slices; None where there is no teacher.
     """
 
@@ -41,7 +44,18 @@ class Batch:
     labels: Tensor
     masks: Tensor
     has_mask: Tensor
+    motion: Tensor | None = None
     guess: Tensor | None = None
+
+    def fine(self, rows: Tensor) -> Tensor:
+        """Features (M, C, h, w) of some of the slices, moved with them: what SAM begins from."""
+        features = self.features[rows].float()
+        return features if self.motion is None else move_features(features, self.motion[rows])
+
+    def coarse(self) -> Tensor:
+        """Features (B, C, h/2, w/2) of all slices, moved with them: what the shared classifier reads."""
+        features = halve(self.features)
+        return features if self.motion is None else move_features(features, self.motion)
 
     def to(self, device: torch.device) -> Batch:
         """The same batch on a device."""
@@ -133,8 +147,9 @@ class CachedSource:
         batch = self._read(rows, views)
         if not self.augmented:
             return batch
-        images, features, masks = move(batch.images, batch.features, batch.masks, _generator(rng))
-        return replace(batch, images=images, features=features, masks=masks)
+        motion = random_motion(len(rows), _generator(rng))
+        images, masks = move(batch.images, batch.masks, motion)
+        return replace(batch, images=images, masks=masks, motion=motion)
 
     def plain(self, rows: Rows) -> Batch:
         """The slices of ``rows`` as they are."""
@@ -152,7 +167,7 @@ class CachedSource:
         ]
         return Batch(
             images=_views(images, rows, views),
-            features=torch.from_numpy(self.features[entries].astype(np.float32)),
+            features=torch.from_numpy(self.features[entries]),
             labels=torch.from_numpy(self.table.label[rows].astype(np.int64)),
             masks=masks,
             has_mask=torch.from_numpy(np.isin(rows, self.mask_rows)),

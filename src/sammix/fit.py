@@ -16,7 +16,7 @@ from lightning_fabric import Fabric
 from sammix.build import build_model
 from sammix.config import Config, FitConfig
 from sammix.data import load_table
-from sammix.devices import fabric_precision, pick_device, prepare_for_training
+from sammix.devices import fabric_precision, pick_device, prepare_for_training, trainable_attention
 from sammix.errors import InputError, SammixError
 from sammix.features import Batch, BatchSource, CachedSource, LiveSource, single_view
 from sammix.learning import objective_of, total_epochs, training_rows
@@ -148,9 +148,10 @@ class Trainer:
             totals: dict[str, list[float]] = {}
             for rows, rng in track(list(self._batches(epoch)), f"epoch {epoch}/{self.fit.epochs}"):
                 batch = teacher.guess(source.batch(rows, rng).to(self.fabric.device), epoch)
-                losses = objective_of(config, epoch)(wrapped, batch, config, alpha, rng)
-                optimizer.zero_grad()
-                self.fabric.backward(losses["loss"])
+                with trainable_attention(self.fabric.device):
+                    losses = objective_of(config, epoch)(wrapped, batch, config, alpha, rng)
+                    optimizer.zero_grad()
+                    self.fabric.backward(losses["loss"])
                 optimizer.step()
                 self.scheduler.step()
                 teacher.follow()
@@ -251,7 +252,7 @@ class Trainer:
 
 def _encoder(config: Config) -> dict[str, Any]:
     """What the frozen features depend on."""
-    return config.model.model_dump(include={"encoder", "trainable_from"})
+    return config.model.model_dump(include={"encoder", "lora_blocks"})
 
 
 def optimiser(model: Network, config: FitConfig) -> torch.optim.Optimizer:

@@ -9,9 +9,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sammix.config import ModelConfig
-from sammix.nets.classifier import CAMClassifier, SharedClassifier
+from sammix.nets.classifier import CAMClassifier, SharedClassifier, halve
 from sammix.nets.sam import SAM
-from sammix.prompts import Boxes, activation_map, boxes_from_map, mask_prompt, mislead, probability_map
+from sammix.prompts import Boxes, BoxMode, activation_map, boxes_from_map, mask_prompt, mislead, probability_map
 from sammix.segmenter import PromptSource, SlicePrediction
 from sammix.slices.preprocess import Preprocess
 
@@ -61,12 +61,17 @@ class SAMMix(nn.Module):
         with torch.no_grad():
             return self.sam.image_encoder.frozen_features(images)
 
-    def classify(self, images: Tensor, features: Tensor) -> tuple[Tensor, Tensor]:
-        """Class logits (B, 2) and activation map (B, S, S) in [0, 1] (eq. 1 to 4)."""
+    def classify(self, images: Tensor, coarse: Tensor) -> tuple[Tensor, Tensor]:
+        """Class logits (B, 2) and activation map (B, S, S) in [0, 1] (eq. 1 to 4).
+
+        Args:
+            images: (B, 1, S, S), what ResNet-38 reads.
+            coarse: (B, C, h/2, w/2), halved features, what the shared classifier reads.
+        """
         if self.config.classifier == "resnet38":
             class_logits, class_map = self.classifier(images)
             return class_logits, activation_map(class_map, self.preprocess.size)
-        class_logits, map_logits = self.classifier(features.float())
+        class_logits, map_logits = self.classifier(coarse)
         return class_logits, probability_map(map_logits, self.preprocess.size)
 
     def prompt_boxes(self, cam: Tensor) -> Boxes:
@@ -85,18 +90,38 @@ class SAMMix(nn.Module):
             logits = F.interpolate(logits, size=(size, size), mode="bilinear", align_corners=False)
         return logits, scores
 
+    def refine(self, embedding: Tensor, cam: Tensor, boxes: Tensor) -> Tensor:
+        """B maps and boxes → mask logits (B, S, S), decoded and then, some times more, with the mask as the map.
+
+        A map is coarse, and so is its box; SAM's first mask tells better where the organ is, if not yet where it ends.
+        """
+        logits = self.choose(self.decode(embedding, cam, boxes)[0])
+        for _ in range(self.config.refinements):
+            mask = logits.float().sigmoid()
+            boxes = boxes_from_map(mask, self.config.omega, self._single_box).xyxy
+            logits = self.choose(self.decode(embedding, mask, boxes)[0])
+        return logits
+
     def choose(self, logits: Tensor) -> Tensor:
         """The answer among K masks, (B, S, S) logits: SAM's mask for unambiguous prompts, or the last (paper)."""
         return logits[:, 0 if self.config.mask_choice == "first" else -1]
 
     def forward(
-        self, images: Tensor, features: Tensor, chosen: Tensor, boxes: Tensor, misled_share: float, seed: int
+        self,
+        images: Tensor,
+        coarse: Tensor,
+        fine: Tensor,
+        chosen: Tensor,
+        boxes: Tensor,
+        misled_share: float,
+        seed: int,
     ) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]:
         """The whole figure, for training.
 
         Args:
-            images: (B, 1, S, S). features: (B, C, h, w), from :meth:`features`, perhaps cached.
-            chosen: (M,) indices of the slices to segment.
+            images: (B, 1, S, S). coarse: (B, C, h/2, w/2), as for :meth:`classify`.
+            fine: (M, C, h, w) features of the slices to segment, from :meth:`features`, perhaps cached.
+            chosen: (M,) their indices among the B.
             boxes: (M, 4) px to prompt them with; NaN rows take the map's own box.
             misled_share: of the chosen slices, whose map and box point elsewhere; ``seed`` decides which.
 
@@ -104,22 +129,27 @@ class SAMMix(nn.Module):
             Class logits (B, 2), maps (B, S, S), mask logits (M, K, S, S) and scores (M, K); the latter two None where
             M is 0.
         """
-        class_logits, cam = self.classify(images, features)
+        class_logits, cam = self.classify(images, coarse)
         if not len(chosen):
             return class_logits, cam, None, None
         prompting = mislead(cam[chosen], misled_share, torch.Generator().manual_seed(seed))
-        own = boxes_from_map(prompting, self.config.omega, "hull" if self.config.box == "each" else self.config.box)
+        own = boxes_from_map(prompting, self.config.omega, self._single_box)
         boxes = torch.where(boxes.isnan(), own.xyxy, boxes)
-        embedding = self.sam.image_encoder.embedding(features[chosen])
+        embedding = self.sam.image_encoder.embedding(fine)
         mask_logits, scores = self.decode(embedding, prompting, boxes)
         return class_logits, cam, mask_logits, scores
+
+    @property
+    def _single_box(self) -> BoxMode:
+        """How a map gets exactly one box."""
+        return "hull" if self.config.box == "each" else self.config.box
 
     @torch.inference_mode()
     def encode(self, images: Tensor) -> Encoding:
         """The costly, prompt-free part, for :meth:`segment`."""
         images = images.to(next(self.parameters()).device)
         features = self.features(images)
-        class_logits, cam = self.classify(images, features)
+        class_logits, cam = self.classify(images, halve(features))
         return Encoding(self.sam.image_encoder.embedding(features), class_logits, cam)
 
     @torch.inference_mode()
@@ -129,7 +159,7 @@ class SAMMix(nn.Module):
         if prompt == "cam":
             found = self.prompt_boxes(encoding.cam)
             index = found.slice_index
-            logits = self.choose(self.decode(encoding.embedding[index], encoding.cam[index], found.xyxy)[0])
+            logits = self.refine(encoding.embedding[index], encoding.cam[index], found.xyxy)
             mask, box = _union(logits, index, len(encoding.cam)), _hull(found, len(encoding.cam))
         else:
             box = boxes.to(encoding.embedding.device) if prompt == "box" and boxes is not None else None

@@ -38,7 +38,7 @@ def joint_loss(
     masks = batch.masks[chosen]
     boxes = stand_in_boxes(masks, fit.true_box_share, rng)
     class_logits, cam, mask_logits, scores = model(
-        batch.images, batch.features, chosen, boxes, fit.misled_share, int(rng.integers(2**31))
+        batch.images, batch.coarse(), batch.fine(chosen), chosen, boxes, fit.misled_share, int(rng.integers(2**31))
     )
     losses = {"focal": focal_loss(class_logits, batch.labels, alpha, fit.focal_gamma)}
     loss = losses["focal"]

@@ -42,7 +42,7 @@ class Teacher:
         """The batch with the teacher's maps, from the second epoch on."""
         if self.average is None or epoch < FIRST_EPOCH:
             return batch
-        _, map_logits = self.average(batch.features.float())
+        _, map_logits = self.average(batch.coarse())
         return replace(batch, guess=probability_map(map_logits, self.size))
 
     def state_dict(self) -> dict[str, Any]:

@@ -47,11 +47,11 @@ def _judge(model: Network, batch: Batch, chosen: Tensor) -> tuple[Tensor, Tensor
     if not isinstance(model, SAMMix):
         found = model.segment(model.encode(batch.images))
         return found.presence, found.probability[chosen]
-    class_logits, cam = model.classify(batch.images, batch.features)
+    class_logits, cam = model.classify(batch.images, batch.coarse())
     presence = class_logits.float().softmax(dim=1)[:, 1]
     if not chosen.any():
         return presence, cam[chosen]
-    embedding = model.sam.image_encoder.embedding(batch.features[chosen])
+    embedding = model.sam.image_encoder.embedding(batch.fine(chosen))
     return presence, model.segment(Encoding(embedding, class_logits[chosen], cam[chosen])).probability
 
 

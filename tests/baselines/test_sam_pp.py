@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 from sammix.config import Config, load_preset
 from sammix.fit import fit
 from sammix.model import SAMMix
+from sammix.nets.classifier import halve
 from sammix.run import RunFolder
 from sammix.saved_model import load_model
 
@@ -77,6 +78,6 @@ def test_no_gradient_reaches_the_classifier_through_the_map(two_stages: tuple[Pa
     model = load_model(two_stages[0], torch.device("cpu"))
     assert isinstance(model, SAMMix)
     images = torch.rand(2, 1, 64, 64)
-    logits, cam = model.classify(images, model.features(images))
+    logits, cam = model.classify(images, halve(model.features(images)))
     assert logits.requires_grad
     assert not cam.requires_grad

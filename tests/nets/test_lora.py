@@ -41,14 +41,14 @@ def test_only_a_and_b_are_trained(adapter: LoRAQueryValue) -> None:
 
 
 def test_every_projection_once() -> None:
-    sam = build_tiny(trainable_from=1, lora_rank=0)
+    sam = build_tiny(lora_blocks=3, lora_rank=0)
     assert len(add_lora(sam.image_encoder.trainable_part, 4)) == 3  # one block in each of three stages
     assert add_lora(sam.image_encoder.trainable_part, 4) == []
 
 
 @pytest.mark.parametrize(
     ("build", "expected"),
-    [(build_sam_vit_b, 294_912), (build_lite_medsam, 2 * 4 * 8 * 320)],  # blocks × matrices × rank × width
+    [(build_sam_vit_b, 294_912), (build_lite_medsam, 1 * 4 * 8 * 320)],  # blocks × matrices × rank × width
 )
 def test_size_at_rank_8(build: type, expected: int) -> None:
     with torch.device("meta"):

@@ -104,7 +104,7 @@ def test_what_is_trained() -> None:
         part: sum(n for name, n in trained.items() if name.startswith(part + "."))
         for part in ("image_encoder", "prompt_encoder", "mask_decoder")
     }
-    assert sizes == {"image_encoder": 20_480, "prompt_encoder": 6_220, "mask_decoder": 4_058_340}
+    assert sizes == {"image_encoder": 10_240, "prompt_encoder": 6_220, "mask_decoder": 4_058_340}
 
 
 def test_the_tiny_network_is_the_same_for_the_same_seed() -> None:

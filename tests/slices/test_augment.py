@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from scipy import ndimage
 
-from sammix.slices.augment import augment, move, vary_intensity
+from sammix.slices.augment import augment, move, move_features, random_motion, vary_intensity
 
 
 def disc(size: int = 96) -> tuple[torch.Tensor, torch.Tensor]:
@@ -47,7 +47,9 @@ def test_slices_features_and_masks_move_together() -> None:
     """Features that are the slice itself at a quarter of the size go where the slice goes."""
     images, masks = disc()
     features = torch.nn.functional.avg_pool2d(images[:, None], 4)
-    moved, moved_features, moved_masks = move(images[:, None], features, masks, torch.Generator().manual_seed(3))
+    motion = random_motion(len(images), torch.Generator().manual_seed(3))
+    moved, moved_masks = move(images[:, None], masks, motion)
+    moved_features = move_features(features, motion)
     assert moved_masks.sum() != masks.sum()
     for image, feature, mask in zip(moved[:, 0], moved_features[:, 0], moved_masks, strict=True):
         small = torch.nn.functional.avg_pool2d(image[None], 4)[0]

@@ -22,9 +22,9 @@ from sammix.objective import joint_loss
 class SAMPP(SAMMix):
     """SAM-Mix's network without the way back: no gradient runs from the masks through the map to the classifier."""
 
-    def classify(self, images: Tensor, features: Tensor) -> tuple[Tensor, Tensor]:
+    def classify(self, images: Tensor, coarse: Tensor) -> tuple[Tensor, Tensor]:
         """Class logits (B, 2) and activation map (B, S, S), the map detached."""
-        class_logits, cam = super().classify(images, features)
+        class_logits, cam = super().classify(images, coarse)
         return class_logits, cam.detach()
 
 

@@ -34,8 +34,15 @@ class CAMClassifier(nn.Module):
         return maps.mean((1, 2)), maps[..., PRESENT]
 
 
+def halve(features: Tensor) -> Tensor:
+    """(B, C, h, w) of SAM's frozen stages → (B, C, h/2, w/2) float32, what the shared classifier reads."""
+    return F.avg_pool2d(features, 2).float()
+
+
 class SharedClassifier(nn.Module):
     """The classifier on SAM's frozen features: a small U-Net, then one linear layer at every position.
+
+    It reads the features at half their resolution (:func:`halve`), and maps at all of it.
 
     The layer's answers are the map: at each position a logit, above 0 for "the organ is here". The class logit is the
     mean of the strongest positions, since "somewhere in the slice" is what a yes/no label says; an average over all of
@@ -44,7 +51,7 @@ class SharedClassifier(nn.Module):
     Args:
         in_channels: of the features (LiteMedSAM's third stage gives 320), whose scales differ by two orders of
             magnitude and are standardised first.
-        width: channels at half the features' resolution; twice as many further down.
+        width: channels at the first level; twice as many further down.
         strongest: the share of positions that decide the class.
         dropout: share of the features' channels left out in training: the student has it harder than its teacher.
     """
@@ -68,12 +75,12 @@ class SharedClassifier(nn.Module):
         self.head = nn.Conv2d(width, 1, 1)
 
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, in_channels, h, w) → class logits (B, 2), that of "absent" being 0, and the map's logits (B, h, w)."""
-        fine = self.fine(self.reduce(F.avg_pool2d(self.standardise(features), 2)))
+        """(B, in_channels, h, w) → class logits (B, 2), "absent" being 0, and the map's logits (B, 2h, 2w)."""
+        fine = self.fine(self.reduce(self.standardise(features)))
         middle = self.middle(fine)
         middle = self.join_middle(torch.cat([_enlarge(self.coarse(middle), middle), middle], dim=1))
         fine = self.join_fine(torch.cat([_enlarge(middle, fine), fine], dim=1))
-        logits = _enlarge(self.head(fine), features)[:, 0].float()
+        logits = F.interpolate(self.head(fine), scale_factor=2, mode="bilinear", align_corners=False)[:, 0].float()
         count = max(1, round(self.strongest * logits[0].numel()))
         present = logits.flatten(1).topk(count, dim=1).values.mean(dim=1)
         return torch.stack([torch.zeros_like(present), present], dim=1), logits

@@ -139,8 +139,8 @@ def _decode_all(
     return masks.float(), decoder.iou_prediction_head(tokens[:, 0, 0]).float()
 
 
-def build_lite_medsam(state: Mapping[str, Tensor] | None, trainable_from: int = 3, lora_rank: int = 8) -> SAM:
-    """LiteMedSAM at 256 px with LoRA in the stages from ``trainable_from`` on (4: none).
+def build_lite_medsam(state: Mapping[str, Tensor] | None, lora_blocks: int = 1, lora_rank: int = 8) -> SAM:
+    """LiteMedSAM at 256 px with LoRA in the last ``lora_blocks`` of its 12 blocks.
 
     Args:
         state: LiteMedSAM's own checkpoint, or None for random weights.
@@ -148,7 +148,7 @@ def build_lite_medsam(state: Mapping[str, Tensor] | None, trainable_from: int = 
     Raises:
         WeightsError: the checkpoint is another network's.
     """
-    sam = SAM(TinyViT(trainable_from=trainable_from), *prompt_and_mask(256, stride=4))
+    sam = SAM(TinyViT(lora_blocks=lora_blocks), *prompt_and_mask(256, stride=4))
     if state is not None:
         load(sam, convert_lite_medsam(state), "the LiteMedSAM weights")
     add_lora(sam.image_encoder.trainable_part, lora_rank)
@@ -156,9 +156,9 @@ def build_lite_medsam(state: Mapping[str, Tensor] | None, trainable_from: int = 
 
 
 def build_sam_vit_b(
-    state: Mapping[str, Tensor] | None, image_size: int = 1024, trainable_from: int = 0, lora_rank: int = 8
+    state: Mapping[str, Tensor] | None, image_size: int = 1024, lora_blocks: int = 12, lora_rank: int = 8
 ) -> SAM:
-    """SAM ViT-B with LoRA in the blocks from ``trainable_from`` on (12: none).
+    """SAM ViT-B with LoRA in the last ``lora_blocks`` of its 12 blocks.
 
     Args:
         state: a checkpoint with official or Hugging Face names (SAM, MedSAM), or None for random weights.
@@ -169,14 +169,14 @@ def build_sam_vit_b(
     """
     # transformers' own initializer_range, 1e-10, would make every output of a random network zero
     config = SamVisionConfig(image_size=image_size, initializer_range=0.02)
-    sam = SAM(SamViT(config, trainable_from), *prompt_and_mask(image_size, stride=16))
+    sam = SAM(SamViT(config, lora_blocks), *prompt_and_mask(image_size, stride=16))
     if state is not None:
         load(sam, convert_sam(state), "the SAM ViT-B weights")
     add_lora(sam.image_encoder.trainable_part, lora_rank)
     return sam
 
 
-def build_tiny(image_size: int = 64, trainable_from: int = 3, lora_rank: int = 2, seed: int = 0) -> SAM:
+def build_tiny(image_size: int = 64, lora_blocks: int = 1, lora_rank: int = 2, seed: int = 0) -> SAM:
     """LiteMedSAM's structure at toy widths, for tests. Its random base is the same for the same ``seed``."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -186,7 +186,7 @@ def build_tiny(image_size: int = 64, trainable_from: int = 3, lora_rank: int = 2
             heads=(2, 2, 2),
             windows=(7, 7, 7),
             embedding_dim=32,
-            trainable_from=trainable_from,
+            lora_blocks=lora_blocks,
         )
         sam = SAM(encoder, *prompt_and_mask(image_size, stride=4, dim=32, mlp_dim=64, heads=4))
     add_lora(sam.image_encoder.trainable_part, lora_rank)

@@ -127,17 +127,12 @@ class Block(nn.Module):
 
 
 class Stage(nn.Module):
-    """Some blocks, then ``downsample`` to the next stage."""
+    """Some blocks, then ``downsample`` to the next stage. The encoder runs them, since LoRA may begin in between."""
 
     def __init__(self, blocks: Sequence[nn.Module], downsample: nn.Module) -> None:
         super().__init__()
-        self.blocks = nn.Sequential(*blocks)
+        self.blocks = nn.ModuleList(blocks)
         self.downsample = downsample
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, H, W, C) → whatever ``downsample`` makes of (B, H, W, C)."""
-        y: Tensor = self.downsample(self.blocks(x))
-        return y
 
 
 class Neck(nn.Module):
@@ -164,7 +159,7 @@ class TinyViT(nn.Module):
         depths: blocks of the four stages.
         heads, windows: of the stages 1 to 3 (stage 0 is convolutional).
         embedding_dim: channels of the embedding.
-        trainable_from: the first stage (0 to 3) that a gradient reaches; 4: none. What lies before it is
+        lora_blocks: how many of the last blocks a gradient reaches. What lies before them is
             ``frozen_features``, the rest ``embedding``.
     """
 
@@ -177,12 +172,12 @@ class TinyViT(nn.Module):
         heads: Sequence[int] = (4, 5, 10),
         windows: Sequence[int] = (7, 14, 7),
         embedding_dim: int = 256,
-        trainable_from: int = 3,
+        lora_blocks: int = 1,
     ) -> None:
         super().__init__()
-        if not 0 <= trainable_from <= 4:
-            raise ValueError(f"trainable_from is a stage, 0 to 4, not {trainable_from}")
-        self.trainable_from = trainable_from
+        if not 0 <= lora_blocks <= sum(depths):
+            raise ValueError(f"the encoder has {sum(depths)} blocks, not {lora_blocks}")
+        self.lora_blocks = lora_blocks
         first, *others = widths
         self.patch_embed = nn.Sequential(nn.Linear(3, first // 2), nn.GELU(), nn.Linear(first // 2, first))
         blocks: list[list[nn.Module]] = [
@@ -200,34 +195,42 @@ class TinyViT(nn.Module):
 
     @property
     def trainable_part(self) -> nn.ModuleList:
-        """The stages that LoRA adapts."""
-        return self.stages[self.trainable_from :]
+        """The blocks that LoRA adapts."""
+        return nn.ModuleList(self._parts()[1])
 
     def cast_frozen(self, dtype: torch.dtype) -> None:
-        """Hold the part before ``trainable_from``, and its features, in ``dtype`` (bfloat16: half the cost)."""
+        """Hold the part before the blocks with LoRA, and its features, in ``dtype`` (bfloat16: half the cost)."""
         self.patch_embed.to(dtype)
-        self.stages[: self.trainable_from].to(dtype)
+        nn.ModuleList(self._parts()[0]).to(dtype)
 
     @torch.no_grad()
     def frozen_features(self, images: Tensor) -> Tensor:
         """(B, 1, S, S) in [0, 1] → (B, C, h, w), in the dtype of the frozen weights; no gradient."""
         gray = images.movedim(1, -1).to(next(self.patch_embed.parameters()).dtype)
         x: Tensor = self.patch_embed(gray.repeat(1, 1, 1, 3))
-        for stage in self.stages[: self.trainable_from]:
-            x = stage(x)
+        for layer in self._parts()[0]:
+            x = layer(x)
         return x.movedim(-1, 1)
 
     def embedding(self, features: Tensor) -> Tensor:
         """What ``frozen_features`` gave → (B, embedding_dim, S/4, S/4) float32."""
         x = features.movedim(1, -1).to(self.neck.conv1.weight.dtype)
-        for stage in self.stages[self.trainable_from :]:
-            x = stage(x)
+        for layer in self._parts()[1]:
+            x = layer(x)
         y: Tensor = self.neck(x)
         return y.movedim(-1, 1).float()
 
     def forward(self, images: Tensor) -> Tensor:
         """(B, 1, S, S) in [0, 1], S a multiple of 4 → (B, embedding_dim, S/4, S/4) float32."""
         return self.embedding(self.frozen_features(images))
+
+    def _parts(self) -> tuple[list[nn.Module], list[nn.Module]]:
+        """The layers before the first block with LoRA, and those from it on, in the data's order."""
+        stages = [stage for stage in self.stages if isinstance(stage, Stage)]
+        layers = [layer for stage in stages for layer in (*stage.blocks, stage.downsample)]
+        blocks = [block for stage in stages for block in stage.blocks]
+        split = layers.index(blocks[-self.lora_blocks]) if self.lora_blocks else len(layers)
+        return layers[:split], layers[split:]
 
 
 def _convolve(convolution: nn.Conv2d, x: Tensor) -> Tensor:

@@ -33,37 +33,33 @@ def augment(images: Tensor, masks: Tensor, generator: torch.Generator) -> tuple[
         Images and masks of the same shapes and dtypes.
     """
     size = images.shape[-1]
-    grid = _grid(_affine(len(images), generator), size) + _elastic(len(images), size, generator)
+    grid = _grid(random_motion(len(images), generator), size) + _elastic(len(images), size, generator)
     return vary_intensity(_sample(images, grid, "zeros"), generator), _sample_mask(masks, grid)
 
 
-def move(images: Tensor, features: Tensor, masks: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
-    """Rotate, scale and shift slices together with features that were made of them before.
-
-    The features of a moved slice are not quite the moved features, but near enough to learn from, and they cost
-    nothing, where the frozen stages cost a third of a second a slice.
-
-    Args:
-        images: (B, 1, S, S) float32. features: (B, C, h, w) float32. masks: (B, S, S) uint8 0/1.
-        generator: the only source of chance.
-
-    Returns:
-        The three, of the same shapes and dtypes.
-    """
-    theta = _affine(len(images), generator)
-    grid = _grid(theta, images.shape[-1])
-    moved_features = _sample(features, _grid(theta, features.shape[-1]), "border")
-    return _sample(images, grid, "zeros"), moved_features, _sample_mask(masks, grid)
-
-
-def _affine(batch: int, generator: torch.Generator) -> Tensor:
-    """(B, 2, 3): rotation, scale and shift."""
+def random_motion(batch: int, generator: torch.Generator) -> Tensor:
+    """(B, 2, 3): rotation, scale and shift of each of B slices, as torch's ``affine_grid`` takes them."""
     angle = _uniform(batch, -ROTATION_DEGREES, ROTATION_DEGREES, generator) * math.pi / 180
     scale = 1 / _uniform(batch, *SCALE, generator)
     shift = torch.stack([_uniform(batch, -SHIFT, SHIFT, generator) * 2 for _ in range(2)], dim=1)
     cos, sin = scale * angle.cos(), scale * angle.sin()
     rows = [torch.stack([cos, -sin, shift[:, 0]], dim=1), torch.stack([sin, cos, shift[:, 1]], dim=1)]
     return torch.stack(rows, dim=1)
+
+
+def move(images: Tensor, masks: Tensor, motion: Tensor) -> tuple[Tensor, Tensor]:
+    """Slices (B, 1, S, S) float32 and masks (B, S, S) uint8 0/1 after their ``motion``."""
+    grid = _grid(motion, images.shape[-1])
+    return _sample(images, grid, "zeros"), _sample_mask(masks, grid)
+
+
+def move_features(features: Tensor, motion: Tensor) -> Tensor:
+    """Features (B, C, h, w) float32 of slices, made before the slices were moved, moved after them.
+
+    They are not quite the features of the moved slices, but near enough to learn from, and they cost nothing, where
+    the frozen stages cost a third of a second a slice.
+    """
+    return _sample(features, _grid(motion, features.shape[-1]), "border")
 
 
 def _grid(theta: Tensor, size: int) -> Tensor:
