@@ -18,9 +18,10 @@ from real_ct import sammix
 
 CHANGES: dict[str, tuple[str, ...]] = {
     "lite": (),
-    "masks do not teach the map": ("fit.map_weight=0", "fit.teacher_weight=0"),
-    "no averaged teacher": ("fit.teacher_weight=0",),
-    "decoder only, no LoRA": ("model.lora_rank=0",),
+    "masks do not teach the map": ("fit.map_weight=0",),
+    "decoder only, no LoRA": ("model.lora_blocks=0",),
+    "LoRA in two blocks": ("model.lora_blocks=2",),
+    "no refinement": ("model.refinements=0",),
     "no misled prompts": ("fit.misled_share=0",),
     "no jittered true boxes": ("fit.true_box_share=0",),
     "no augmentation": ("fit.augment=false",),

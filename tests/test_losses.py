@@ -4,7 +4,7 @@ import monai.losses
 import pytest
 import torch
 
-from sammix.losses import dice_loss, focal_loss, guess_loss, map_loss, mask_loss
+from sammix.losses import dice_loss, focal_loss, map_loss, mask_loss
 
 
 def test_focal_loss_by_hand() -> None:
@@ -68,14 +68,3 @@ def test_map_loss_of_saturated_and_of_no_maps_is_finite() -> None:
     assert wrong.isfinite()
     assert wrong > 5
     assert map_loss(torch.ones(0, 4, 4), torch.zeros(0, 4, 4)) == 0
-
-
-def test_an_unsure_teacher_teaches_by_dice_only() -> None:
-    cam = torch.full((1, 4, 4), 0.3)
-    guess = torch.full((1, 4, 4), 0.5)
-    dice = 1 - (2 * 0.3 * 0.5 * 16 + 1) / ((0.3 + 0.5) * 16 + 1)
-    torch.testing.assert_close(guess_loss(cam, guess), torch.tensor(0.5 * dice))
-    guess[0, 0] = 0.9  # a quarter is sure
-    dice = 1 - (2 * 0.3 * (0.5 * 12 + 0.9 * 4) + 1) / (0.3 * 16 + 0.5 * 12 + 0.9 * 4 + 1)
-    torch.testing.assert_close(guess_loss(cam, guess), -0.25 * torch.tensor(0.3).log() + 0.5 * dice)
-    assert guess_loss(cam[:0], guess[:0]) == 0

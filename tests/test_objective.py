@@ -7,7 +7,6 @@ import torch
 from sammix.build import build_model
 from sammix.config import load_preset
 from sammix.features import Batch
-from sammix.losses import guess_loss
 from sammix.nets.classifier import halve
 from sammix.objective import joint_loss, positive_weight, stand_in_boxes
 from sammix.slices.preprocess import Preprocess
@@ -56,20 +55,6 @@ def test_masks_enter_the_loss_where_they_were_drawn(with_masks: bool) -> None:
     if with_masks:
         total = losses["focal"] + config.fit.dice_weight * losses["mask"] + config.fit.map_weight * losses["map"]
         torch.testing.assert_close(losses["loss"], total)
-
-
-def test_a_teacher_speaks_only_of_slices_with_the_organ_that_nobody_drew() -> None:
-    config = load_preset("tiny")
-    torch.manual_seed(0)
-    model = build_model(config, Preprocess(size=64))[0].eval()
-    images = torch.rand(3, 1, 64, 64)
-    features = model.features(images)
-    cam = model.classify(images, halve(features))[1]
-    guess = torch.rand(3, 64, 64)
-    has_mask = torch.tensor([True, False, False])
-    batch = Batch(images, features, torch.tensor([1, 1, 0]), masks()[:3], has_mask, guess=guess)
-    losses = joint_loss(model, batch, config, 0.5, np.random.default_rng(0))
-    torch.testing.assert_close(losses["guess"], guess_loss(cam[1:2], guess[1:2]))
 
 
 def test_masks_that_were_not_drawn_do_not_teach_the_map() -> None:

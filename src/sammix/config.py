@@ -63,7 +63,6 @@ class FitConfig(_Section):
     warmup_steps: int = Field(default=20, ge=0)
     dice_weight: float = Field(default=0.5, ge=0, description="λ of L = focal + λ·segmentation + μ·map")
     map_weight: float = Field(default=0.5, ge=0, description="μ: known masks teach the map as well; 0: they do not")
-    teacher_weight: float = Field(default=0.5, ge=0, description="ν: of an averaged teacher's maps; 0: no teacher")
     focal_alpha: float | None = Field(default=None, description="weight of positives; null: by class frequency")
     focal_gamma: float = Field(default=2.0, ge=0)
     true_box_share: float = Field(default=0.25, ge=0, le=1, description="jittered true boxes among training prompts")

@@ -36,7 +36,6 @@ class Batch:
         features: (B, C, h, w) of SAM's frozen stages, as they were before the slices were moved about.
         labels: (B,) int64. masks: (B, S, S) uint8. has_mask: (B,) bool, whether the mask may be used.
         motion: (B, 2, 3), how the slices were moved; None where they were not.
-        guess: (B, S, S) in [0, 1], what an averaged teacher makes of the slices; None where there is no teacher.
     """
 
     images: Tensor
@@ -45,12 +44,13 @@ class Batch:
     masks: Tensor
     has_mask: Tensor
     motion: Tensor | None = None
-    guess: Tensor | None = None
 
     def fine(self, rows: Tensor) -> Tensor:
         """Features (M, C, h, w) of some of the slices, moved with them: what SAM begins from."""
         features = self.features[rows].float()
-        return features if self.motion is None else move_features(features, self.motion[rows])
+        if self.motion is None or not len(features):
+            return features
+        return move_features(features, self.motion[rows])
 
     def coarse(self) -> Tensor:
         """Features (B, C, h/2, w/2) of all slices, moved with them: what the shared classifier reads."""

@@ -29,7 +29,6 @@ from sammix.saved_model import ModelCard, lay_over, load_trained_state, read_car
 from sammix.slices.sampling import Rows, shuffled_batches, two_stream_batches
 from sammix.slices.splits import VAL, check_both_classes, draw_labelled, with_splits
 from sammix.slices.table import SliceTable
-from sammix.teacher import Teacher
 from sammix.validate import selection_score, validate
 
 VALIDATION_BATCH = 8
@@ -134,7 +133,6 @@ class Trainer:
         cycle = self.fit.restart_epochs or self.fit.epochs
         self.scheduler = schedule(self.optimizer, self.fit.warmup_steps, self.fit.epochs * steps, cycle * steps)
         alpha = positive_weight(torch.from_numpy(self.table.label[self.train_rows]), self.fit.focal_alpha)
-        teacher = self.teacher = Teacher(self.model, config)
         first, best = self._restore()
         if first > self.fit.epochs:
             say("the run is finished already")
@@ -147,14 +145,13 @@ class Trainer:
             torch.manual_seed(int(np.random.SeedSequence([self.seed, epoch]).generate_state(1)[0]))  # dropout
             totals: dict[str, list[float]] = {}
             for rows, rng in track(list(self._batches(epoch)), f"epoch {epoch}/{self.fit.epochs}"):
-                batch = teacher.guess(source.batch(rows, rng).to(self.fabric.device), epoch)
+                batch = source.batch(rows, rng).to(self.fabric.device)
                 with trainable_attention(self.fabric.device):
                     losses = objective_of(config, epoch)(wrapped, batch, config, alpha, rng)
                     optimizer.zero_grad()
                     self.fabric.backward(losses["loss"])
                 optimizer.step()
                 self.scheduler.step()
-                teacher.follow()
                 for name, value in losses.items():
                     totals.setdefault(name, []).append(value.item())
             if not math.isfinite(sum(totals["loss"])):
@@ -233,7 +230,6 @@ class Trainer:
             "model": trained_state(self.model),
             "optimizer": self.optimizer.state_dict(),
             "scheduler": self.scheduler.state_dict(),
-            "teacher": self.teacher.state_dict(),
         }
 
     def _restore(self) -> tuple[int, float | None]:
@@ -244,7 +240,6 @@ class Trainer:
         load_trained_state(self.model, state["model"], self.run.path)
         self.optimizer.load_state_dict(state["optimizer"])
         self.scheduler.load_state_dict(state["scheduler"])
-        self.teacher.load_state_dict(state["teacher"])
         self.run.rewind_log(state["epoch"])
         say(f"continuing after epoch {state['epoch']}")
         return state["epoch"] + 1, state["best"]

@@ -9,7 +9,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 PROBABILITY_FLOOR = 1e-4  # keeps the cross-entropy of a map finite
-SURE = (0.2, 0.7)  # below and above these, a teacher's map is believed
 EPSILON = 1.0  # px: keeps the Dice loss of an empty mask finite, and 0 where the prediction is empty too
 
 
@@ -58,23 +57,6 @@ def map_loss(cam: Tensor, target: Tensor) -> Tensor:
     entropy = F.binary_cross_entropy(cam.float().clamp(PROBABILITY_FLOOR, 1 - PROBABILITY_FLOOR), target)
     found = target.flatten(1).any(dim=1)
     return entropy + _soft_dice(cam.float(), target)[found].sum() / found.sum().clamp_min(1)
-
-
-def guess_loss(cam: Tensor, guess: Tensor) -> Tensor:
-    """How far activation maps are from a teacher's: cross-entropy where the teacher is sure, Dice everywhere.
-
-    Args:
-        cam: (B, H, W) in [0, 1]. guess: the same shape, in [0, 1], without gradient.
-
-    Returns:
-        A scalar; 0 for an empty batch.
-    """
-    if not len(cam):
-        return cam.sum()
-    sure = ((guess > SURE[1]) | (guess < SURE[0])).float()
-    probability = cam.float().clamp(PROBABILITY_FLOOR, 1 - PROBABILITY_FLOOR)
-    entropy = F.binary_cross_entropy(probability, (guess > 0.5).float(), reduction="none")
-    return (entropy * sure).mean() + 0.5 * _soft_dice(cam.float(), guess.float()).mean()
 
 
 def _soft_dice(probability: Tensor, target: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""What training minimises: L = focal + λ·segmentation + μ·map + ν·guess, on one batch."""
+"""What training minimises: L = focal + λ·segmentation + μ·map, on one batch."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from sammix.config import Config
 from sammix.features import Batch
-from sammix.losses import focal_loss, guess_loss, map_loss, mask_loss
+from sammix.losses import focal_loss, map_loss, mask_loss
 from sammix.prompts import boxes_from_masks, jitter
 
 BOX_JITTER = 0.15  # of a true box's extent, each side, when it stands in for the map's box in training
@@ -20,8 +20,7 @@ def joint_loss(
     """The joint loss of class, map and masks.
 
     The class is known of every slice; the map is compared with the masks that were drawn and, where a slice is
-    labelled as free of the organ, with an empty one; SAM's masks with those that were drawn. Where a slice shows the
-    organ but nobody drew it, the map is compared with an averaged teacher's, if there is one.
+    labelled as free of the organ, with an empty one; SAM's masks with those that were drawn.
 
     Args:
         model: a :class:`~sammix.model.SAMMix`, perhaps wrapped for several devices.
@@ -29,8 +28,7 @@ def joint_loss(
         rng: decides which slices are prompted with their jittered true box instead of the map's.
 
     Returns:
-        ``loss`` and its parts, scalars: ``focal``, ``map`` where it has a weight, ``guess`` where there is a teacher,
-        ``mask`` where a slice has one.
+        ``loss`` and its parts, scalars: ``focal``, ``map`` where it has a weight, ``mask`` where a slice has one.
     """
     fit = config.fit
     drawn = batch.has_mask & (batch.masks.flatten(1) > 0).any(dim=1)
@@ -46,10 +44,6 @@ def joint_loss(
         known = drawn | (batch.labels == 0)
         losses["map"] = map_loss(cam[known], batch.masks[known])
         loss = loss + fit.map_weight * losses["map"]
-    if batch.guess is not None:
-        undrawn = ~batch.has_mask & (batch.labels == 1)
-        losses["guess"] = guess_loss(cam[undrawn], batch.guess[undrawn])
-        loss = loss + fit.teacher_weight * losses["guess"]
     if mask_logits is not None and scores is not None:
         losses["mask"] = mask_loss(mask_logits, scores, masks, config.model.mask_choice)
         loss = loss + fit.dice_weight * losses["mask"]

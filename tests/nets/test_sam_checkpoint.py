@@ -38,7 +38,9 @@ def vision(image_size: int) -> SamVisionConfig:
 
 
 def our_sam(image_size: int = 64) -> SAM:
-    return SAM(SamViT(vision(image_size), lora_blocks=2), *prompt_and_mask(image_size, stride=16, dim=32, mlp_dim=64, heads=4))
+    return SAM(
+        SamViT(vision(image_size), lora_blocks=2), *prompt_and_mask(image_size, stride=16, dim=32, mlp_dim=64, heads=4)
+    )
 
 
 @pytest.fixture

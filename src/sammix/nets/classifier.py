@@ -53,7 +53,7 @@ class SharedClassifier(nn.Module):
             magnitude and are standardised first.
         width: channels at the first level; twice as many further down.
         strongest: the share of positions that decide the class.
-        dropout: share of the features' channels left out in training: the student has it harder than its teacher.
+        dropout: share of the features' channels left out in training.
     """
 
     def __init__(
