@@ -30,7 +30,7 @@ SOURCES = {
     "kidneystone-kaggle": "CC BY 4.0",
     "kidneystone-mendeley": "CC BY 4.0",
 }
-SETTINGS = ("fit.epochs=6", "fit.views=1")  # many masks need fewer views of each
+SETTINGS = ("fit.epochs=12", "fit.decoded=8", "fit.views=1")  # many masks: longer, but fewer views of each
 
 
 def main() -> None:

@@ -49,7 +49,7 @@ def fabric_precision(setting: str, device: str) -> Any:
 def trainable_attention(device: torch.device) -> Iterator[None]:
     """On a CPU, attention as plain products, in bfloat16 where the rest is.
 
-    The backward pass of torch's fused kernel for CPUs takes five times as long there (benchmarks/attention.py).
+    Forward and back, torch's fused kernel for CPUs takes two to three times as long there (benchmarks/attention.py).
     """
     if device.type != "cpu":
         yield
