@@ -34,8 +34,8 @@ ADDRESS_SPACE = 8 * 2**30
 ENDS = [0, 1, 0x7F, 0x80, 0xFF, 0x7FFF, 0x8000, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF, 2**62, 2**64 - 1]
 WORDS = [
     b"nan", b"inf", b"-1", b"1e999", b"9" * 5000, b"\0", b"\n", b",", b'"', b"../../x", b"/etc/passwd", b"[" * 3000,
-    b"{" * 3000, b"null", b"{}", b"[]", b"\xff\xfe", b"&a [*a]", b"2020-99-99", b"!!int x", b"!!python/name:os.system x",
-    b": ", b"- ", b"a" * 300,
+    b"{" * 3000, b"null", b"{}", b"[]", b"\xff\xfe", b"&a [*a]", b"2020-99-99", b"!!int x",
+    b"!!python/name:os.system x", b": ", b"- ", b"a" * 300,
 ]  # fmt: skip
 Random = np.random.Generator
 Mutation = Callable[[bytearray, Random, list[bytes]], bytearray]

@@ -118,11 +118,12 @@ def _check_extensions(path: Path) -> None:
             header = stream.read(348)
         except gzip.BadGzipFile:
             return
-        for order, (size, place, kind) in product("<>", ((348, 108, "f"), (540, 168, "q"))):  # NIfTI-1, NIfTI-2
-            if len(header) == 348 and struct.unpack_from(f"{order}i", header)[0] == size:
+        for order, nifti in product("<>", ((348, 108, "f"), (540, 168, "q"))):  # NIfTI-1, NIfTI-2
+            if len(header) == 348 and struct.unpack_from(f"{order}i", header)[0] == nifti[0]:
                 break
         else:
             return
+        size, place, kind = nifti
         offset = struct.unpack_from(order + kind, header, place)[0]
         if offset > MAX_BESIDE:
             raise InputError(path, f"its voxels begin at byte {offset:,.0f}, absurdly late", "export it again")
