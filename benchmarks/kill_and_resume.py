@@ -23,7 +23,7 @@ from safetensors.torch import load_file
 from sammix.phantoms import PORTAL, write_lits
 
 ONE_THREAD = "import torch; torch.set_num_threads(1); from sammix.cli import main; main()"
-EPOCHS = 6
+EPOCHS = 2
 
 
 def start(*words: object) -> subprocess.Popen[bytes]:
