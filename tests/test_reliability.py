@@ -56,7 +56,7 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(tmp_path: Path, damage
     run, path = saved(tmp_path, 1, 2), tmp_path / CHECKPOINT
     content = bytearray(path.read_bytes())
     if damage == "a flipped bit":
-        content[len(content) // 4] ^= 1
+        content[content.index(b"scheduler")] ^= 1
     path.write_bytes(content[:-30] if damage == "cut" else content)
     if damage == "a pickle":
         path.write_bytes(pickle.dumps(Evil(tmp_path / "trace")))
@@ -64,7 +64,7 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(tmp_path: Path, damage
         torch.save({"weights": torch.zeros(3)}, path)
     state = run.load_checkpoint()
     assert state is not None
-    assert state["epoch"] == (2 if damage == "a flipped bit" and state["epoch"] == 2 else 1)
+    assert state["epoch"] == 1
     assert not (tmp_path / "trace").exists()
     assert run.load_checkpoint() == state
 
