@@ -30,7 +30,7 @@ SOURCES = {
     "kidneystone-kaggle": "CC BY 4.0",
     "kidneystone-mendeley": "CC BY 4.0",
 }
-EPOCHS = 8
+SETTINGS = ("fit.epochs=6", "fit.views=1")  # many masks need fewer views of each
 
 
 def main() -> None:
@@ -41,7 +41,7 @@ def main() -> None:
     arguments = parser.parse_args()
     table, run = arguments.out / "licensed-slices", arguments.out / "run"
     copy_licensed(arguments.data / "liver-slices", table)
-    settings = ["--set", f"fit.epochs={EPOCHS}"]
+    settings = [word for setting in SETTINGS for word in ("--set", setting)]
     sammix("fit", table, "--labels", "all", "--seed", arguments.seed, "--out", run, *settings)
     shipped = arguments.out / NAME
     ship(run, shipped)

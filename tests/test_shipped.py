@@ -56,7 +56,7 @@ def test_it_finds_the_liver_in_another_hospitals_scan(real_data: Path) -> None:
 
 
 def test_a_fit_goes_on_from_it(hospital_a: Path, tmp_path: Path) -> None:
-    settings = ["fit.epochs=1", "fit.views=0", "fit.batch_size=12", "data.middle_fraction=0.6"]
+    settings = ["data.middle_fraction=0.6", "fit.epochs=1", "fit.views=0", "fit.batch_size=12", "fit.decoded=2"]
     run = tmp_path / "run"
     fit(hospital_a, load_preset("lite", settings), run, labels=4, start=Path(DEFAULT_MODEL), device="cpu")
     card = read_card(run)

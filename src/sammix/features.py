@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from collections.abc import Mapping, Sequence
@@ -95,8 +96,9 @@ class CachedSource:
     """What the frozen stages make of every slice, and of some in other intensities, computed once and kept on disk.
 
     Args:
-        folder: holds ``features.f16``, mapped into memory, and ``views.json``, which is written last: without it the
-            cache is made anew. Runs on the same data may share it, whatever masks they use.
+        folder: gets a folder of its own for these features, named by what they depend on, with ``features.f16``, mapped
+            into memory, and ``views.json``, which is written last: without it they are made anew. Runs on the same
+            data may share it, whatever masks they use.
         views: which views of which rows to cache. View 0 is the slice as it is, the others vary its intensities.
         mask_rows: rows whose mask may be used.
         augmented: whether training batches are moved about (see :func:`~sammix.slices.augment.move`).
@@ -119,6 +121,8 @@ class CachedSource:
         starts = np.cumsum([0, *map(len, self.views.values())])
         self.start = dict(zip(self.views, starts[:-1].tolist(), strict=True))
         key = key | {"views": {str(row): numbers for row, numbers in self.views.items()}}
+        folder /= hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]
+        folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / "lock"):  # the first of several runs fills it, the others wait and read
             self._open(folder, model, int(starts[-1]), key)
 

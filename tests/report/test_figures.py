@@ -6,13 +6,14 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from sammix.report.figures import Series, dice_boxes, dice_by_area, hausdorff_boxes
+from sammix.report.figures import Series, dice_boxes, dice_by_area, dice_by_labels, hausdorff_boxes, standalone
 
 RNG = np.random.default_rng(0)
 SERIES = [Series("Automatic", RNG.random(50).tolist()), Series("A $ & <b>", [0.0, 1.0]), Series("one", [0.5])]
 CHARTS = {
     "dice": lambda: dice_boxes(SERIES),
     "hausdorff": lambda: hausdorff_boxes([Series("Automatic", [0.0, 3.0, 362.04])]),
+    "labels": lambda: dice_by_labels({"SAM-Mix": [(5, 0.7, 0.02), (50, 0.9, None)]}, {"U-Net": 0.8}),
     "area": lambda: dice_by_area([5, 300, 9000], [0.0, 0.5, 0.9]),
 }
 
@@ -50,6 +51,20 @@ def test_a_series_without_values_is_left_out() -> None:
     svg = dice_boxes([Series("known", [0.5]), Series("unknown", [])])
     assert "known</text>" in svg
     assert "unknown" not in svg
+
+
+def test_drawn_slices_are_named_on_the_axis_none_among_them() -> None:
+    svg = dice_by_labels({"SAM-PP": [(0, 0.4, None), (5, 0.7, 0.1), (50, 0.8, 0.1)], "SAM-Mix": [(5, 0.9, None)]}, {})
+    texts = [element.text for element in ElementTree.fromstring(svg).iter() if element.text]
+    assert [text for text in texts if text in ("0", "5", "50")] == ["0", "5", "50"]
+    assert {"SAM-PP", "SAM-Mix"} <= set(texts)
+
+
+def test_a_chart_alone_brings_its_colours() -> None:
+    alone = standalone(CHARTS["dice"]())
+    assert ElementTree.fromstring(alone).tag.endswith("svg")
+    used, defined = re.findall(r"var\((--\w+)\)", alone), re.findall(r"(--\w+):", alone)
+    assert set(used) <= set(defined)
 
 
 def test_a_chart_of_many_slices_stays_small() -> None:

@@ -9,7 +9,7 @@ from matplotlib.colors import to_rgb
 from numpy.typing import NDArray
 from PIL import Image
 
-from sammix.report.overlays import PREDICTION, TRUTH, overlay, preview_strip
+from sammix.report.overlays import PREDICTION, TRUTH, comparison, overlay, preview_strip
 
 CT = np.zeros((64, 64), np.float32)
 PANEL = 420
@@ -96,3 +96,18 @@ def test_a_strip_has_a_row_a_slice_and_a_panel_for_each_reason() -> None:
     assert image.shape == (1260, 1680, 3)
     assert [share_of(PREDICTION, panel(image, 3, row)) > 0 for row in range(3)] == [True, False, True]
     assert pixels(preview_strip(three[:1], mask=masks[:1])).shape == (420, 840, 3)
+
+
+def test_a_comparison_has_a_row_a_slice_and_a_column_a_method() -> None:
+    side = 266
+    found = [("U-Net", [mask(20, 20), mask(5, 5)]), ("none", [None, mask(0, 0, 0)])]
+    image = pixels(comparison(np.stack([CT, CT]), np.stack([mask(20, 20)] * 2), found, ["a, slice 1", "b, slice 2"]))
+    assert image.shape == (2 * side, 3 * side, 3)
+
+    def cell(row: int, column: int) -> NDArray[Any]:
+        return image[row * side + 45 : (row + 1) * side, column * side : (column + 1) * side]
+
+    assert share_of(TRUTH, cell(0, 0)) == share_of(PREDICTION, cell(0, 0)) == 0
+    assert all(share_of(TRUTH, cell(row, 2)) > 0.001 for row in (0, 1))
+    assert all(share_of(PREDICTION, cell(row, 1)) > 0.001 for row in (0, 1))
+    assert all(share_of(PREDICTION, cell(row, 2)) < 0.001 for row in (0, 1))

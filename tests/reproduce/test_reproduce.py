@@ -164,9 +164,14 @@ def test_a_dry_run_lists_and_trains_nothing(grid: Path, tmp_path: Path, capsys: 
 
 def test_another_grid_is_not_mixed_in(grid: Path, hospital_a: Path, hospital_b: Path) -> None:
     job = Job("unet", None, 0, ("fit.epochs=3",))
-    stores = Stores(grid / "data" / "in-domain.h5", ())
+    here = grid / "data" / "in-domain.h5"
+    stores = Stores(here, (grid / "data" / "across-1.h5",))
     with pytest.raises(InputError, match="was made with other settings"):
         Grid(grid, [job], stores).result(job)
+    (same,) = plan_jobs(choose_methods(["unet"]), [], 1, SMOKE)
+    assert Grid(grid, [same], stores).result(same) is not None
+    with pytest.raises(InputError, match="was made with other data"):
+        Grid(grid, [same], Stores(here, ())).result(same)
     config = plan_jobs(choose_methods(["unet"]), [], 1, SMOKE)[0].config().data
     with pytest.raises(OutputError, match="was not made from"):
         prepare_stores(hospital_b, [], grid, config, None)

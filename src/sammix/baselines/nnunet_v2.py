@@ -29,7 +29,8 @@ from sammix.slices.sampling import Rows
 from sammix.slices.table import SliceTable
 
 DATASET_ID, FOLD = 900, 0
-TRAINER = "nnUNetTrainer_100epochs"
+EPOCHS = 100
+TRAINER = f"nnUNetTrainer_{EPOCHS}epochs"
 ENVIRONMENT = "SAMMIX_NNUNET"
 AFFINE = np.diag([1.0, 1.0, 999.0, 1.0])  # mm; nnU-Net's own mark of a scan that is one slice
 PROGRAMS = ("nnUNetv2_plan_and_preprocess", "nnUNetv2_train", "nnUNetv2_predict")

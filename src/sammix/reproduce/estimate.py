@@ -15,7 +15,7 @@ from sammix.slices.table import SliceTable
 
 @dataclass(frozen=True)
 class Cost:
-    """Measured on one core of a machine with bfloat16, at 256 px and batch 30 (benchmarks/RESULTS.md).
+    """On one core of a CPU with bfloat16, at 256 px: time of a step, memory of batch 30 (of some, from smaller ones).
 
     Attributes:
         slice_seconds: of training, a slice and epoch. once_seconds: a slice, before the first epoch. gib: of memory.
@@ -27,13 +27,13 @@ class Cost:
 
 
 COSTS = {
-    "unet": Cost(0.05, 2.0),
-    "unet-standard": Cost(0.5, 6.0),
-    "nnunet-style": Cost(0.3, 4.0),
-    "transunet": Cost(0.7, 6.0),
-    "multimix": Cost(0.07, 2.0),
-    "sam-pp": Cost(0.1, 2.0, 0.5),
-    "sam-mix": Cost(0.1, 2.0, 0.5),
+    "unet": Cost(0.25, 3.0),
+    "unet-standard": Cost(2.2, 9.0),
+    "nnunet-style": Cost(0.85, 4.5),
+    "transunet": Cost(2.0, 9.5),
+    "multimix": Cost(0.3, 3.2),
+    "sam-pp": Cost(0.38, 2.0, 0.8),
+    "sam-mix": Cost(0.38, 2.0, 0.8),
 }
 
 

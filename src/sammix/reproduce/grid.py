@@ -44,7 +44,7 @@ class Grid:
         """A finished job's result.
 
         Raises:
-            InputError: it is damaged, or of a job with other settings.
+            InputError: it is damaged, or of a job with other settings or data.
         """
         path = self.folder(job) / "result.json"
         if not path.is_file():
@@ -52,6 +52,8 @@ class Grid:
         result = read_result(path)
         if result.settings != list(job.settings):
             raise InputError(path, "was made with other settings", "name another folder with --out, or remove it")
+        if [s.fingerprint for of_domain in result.domains.values() for s in of_domain] != self.stores.fingerprints():
+            raise InputError(path, "was made with other data", "name another folder with --out, or remove it")
         return result
 
     def error(self, job: Job) -> str | None:

@@ -15,12 +15,12 @@ import torch
 from torch import nn
 
 from sammix.atomic import write_text
-from sammix.baselines.nnunet_v2 import Recorded, Workspace, export, find_programs, run
+from sammix.baselines.nnunet_v2 import EPOCHS, Recorded, Workspace, export, find_programs, run
 from sammix.config import Config
 from sammix.devices import pick_device
 from sammix.evaluate import evaluate
 from sammix.fit import fit
-from sammix.learning import training_rows
+from sammix.learning import total_epochs, training_rows
 from sammix.reproduce.methods import METHODS, Domain
 from sammix.reproduce.plan import Job
 from sammix.reproduce.result import Oracle, Picture, Result, Scores, pack
@@ -51,7 +51,16 @@ def run_job(job: Job, stores: Stores, folder: Path, device: str) -> Result:
     if METHODS[job.method].preset is None:
         segmenter = _real_nnunet(stores, folder / "nnunet", config, device)
     else:
-        fit(stores.in_domain, config, folder / "run", labels=job.labels, seed=job.seed, resume=resumed, device=device)
+        fit(
+            stores.in_domain,
+            config,
+            folder / "run",
+            labels=job.labels,
+            seed=job.seed,
+            resume=resumed,
+            cache=stores.in_domain.parent / "features",  # the same for every job of SAM's family
+            device=device,
+        )
         segmenter = network = load_model(folder / "run", pick_device(device))
     seconds = time.monotonic() - start
     domains: dict[Domain, list[Scores]] = {
@@ -66,7 +75,7 @@ def run_job(job: Job, stores: Stores, folder: Path, device: str) -> Result:
         labels=job.labels,
         seed=job.seed,
         settings=list(job.settings),
-        epochs=config.fit.epochs,
+        epochs=EPOCHS if network is None else total_epochs(config, job.labels),
         parameters=_count(network),
         trained=_count(network, trained=True),
         fit_seconds=round(_seconds(folder / "run" / "log.jsonl") if resumed else seconds, 1),

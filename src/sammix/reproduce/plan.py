@@ -37,7 +37,7 @@ SMALL = Size(
     seeds=1,
     settings={
         "unet": ("fit.epochs=20",),
-        "unet-standard": ("fit.epochs=10",),
+        "unet-standard": ("fit.epochs=5",),
         "nnunet-style": ("fit.epochs=10",),
         "transunet": ("fit.epochs=10",),
         "multimix": ("fit.epochs=10",),
@@ -100,8 +100,11 @@ class Job:
     @property
     def cut(self) -> str | None:
         """How its training is shorter than its preset says, in words; None if it is not."""
-        asked, usual = self.config().fit.epochs, load_preset(METHODS[self.method].preset or "unet").fit.epochs
-        return f"{METHODS[self.method].title} {asked} of {usual} epochs" if asked < usual else None
+        method = METHODS[self.method]
+        if method.preset is None:
+            return None
+        asked, usual = self.config().fit.epochs, load_preset(method.preset).fit.epochs
+        return f"{method.title} {asked} of {usual} epochs" if asked < usual else None
 
 
 def plan_jobs(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +31,15 @@ class Stores:
 
     in_domain: Path
     across: tuple[Path, ...]
+
+    def fingerprints(self) -> list[str]:
+        """What names the content of each, in order."""
+        return [_fingerprint(path) for path in (self.in_domain, *self.across)]
+
+
+@lru_cache
+def _fingerprint(path: Path) -> str:
+    return open_store(path).fingerprint
 
 
 def prepare_stores(
