@@ -188,6 +188,7 @@ def test_resume_refuses_what_is_not_its_run(hospital_a: Path, hospital_b: Path, 
     copy = shutil.copytree(tiny_run, tmp_path / "copy")
     with pytest.raises(InputError, match="not the data that this run was begun with"):
         fit(hospital_b, load_preset("tiny"), copy, resume=True, device="cpu")
-    (copy / "checkpoint.pt").write_bytes(b"not a checkpoint")
+    for name in ("checkpoint.pt", "checkpoint-previous.pt"):
+        (copy / name).write_bytes(b"not a checkpoint")
     with pytest.raises(InputError, match="cannot be read as a checkpoint"):
         fit(hospital_a, load_preset("tiny"), copy, resume=True, device="cpu")

@@ -12,7 +12,9 @@ from typing import Any
 import numpy as np
 import torch
 from lightning_fabric import Fabric
+from lightning_fabric.utilities.rank_zero import rank_zero_only
 
+from sammix.atomic import sole_writer
 from sammix.build import build_model
 from sammix.config import Config, FitConfig
 from sammix.data import load_table
@@ -24,7 +26,7 @@ from sammix.model import SAMMix
 from sammix.network import Network
 from sammix.objective import positive_weight
 from sammix.progress import be_quiet, say, track
-from sammix.run import RunFolder, check_new_run
+from sammix.run import CHECKPOINT, RunFolder, check_new_run
 from sammix.saved_model import ModelCard, lay_over, load_trained_state, read_card, save_model, trained_state
 from sammix.slices.sampling import Rows, shuffled_batches, two_stream_batches
 from sammix.slices.splits import VAL, check_both_classes, draw_labelled, with_splits
@@ -63,20 +65,50 @@ def fit(
         The model's folder.
 
     Raises:
-        SammixError: the data cannot be learned from, a folder cannot be used, weights are missing.
+        SammixError: the data cannot be learned from, a folder cannot be used or is in use, weights are missing.
     """
     pick_device(device)  # before the data is read
+    run = RunFolder(out)
+    if _rank() != 0:  # another GPU's process: the first one holds the folder for all
+        return _fit(data, config, run, labels, seed, start, cache, device, devices, resume)
     if not resume:
         check_new_run(out)
-    run = RunFolder.resume(out) if resume else None
-    begun = run.settings() if run else None
+    with sole_writer(out):
+        if resume:
+            run.check_begun()
+            return _fit(data, config, run, labels, seed, start, cache, device, devices, resume)
+        check_new_run(out)  # while it was not ours, another may have been done
+        if start is not None:
+            config = config.model_copy(update={"model": read_card(start).config.model})
+        run.write_settings(config, seed=seed, labels=labels, start=str(start) if start else None)  # for --resume
+        try:
+            return _fit(data, config, run, labels, seed, start, cache, device, devices, resume)
+        except Exception:
+            run.forget_unless_learning()
+            raise
+
+
+def _fit(
+    data: Path,
+    config: Config,
+    run: RunFolder,
+    labels: int | None,
+    seed: int,
+    start: Path | None,
+    cache: Path | None,
+    device: str,
+    devices: int,
+    resume: bool,
+) -> Path:
+    """In a folder that is this run's own."""
+    begun = run.settings() if resume else None
     if begun:
         config, seed, labels = begun["config"], begun["seed"], begun["labels"]
         start = Path(begun["start"]) if begun.get("start") else None
     elif start is not None:
         config = config.model_copy(update={"model": read_card(start).config.model})
     table = with_splits(load_table(data, config.data), config.data.val_fraction, config.data.test_fraction, seed)
-    if begun and begun["data"]["fingerprint"] != table.fingerprint:
+    if begun and begun["data"] and begun["data"]["fingerprint"] != table.fingerprint:
         raise InputError(data, "is not the data that this run was begun with", "start a new run")
     check_both_classes(table)
     config = config.model_copy(update={"fit": config.fit.model_copy(update={"epochs": total_epochs(config, labels)})})
@@ -97,13 +129,27 @@ def fit(
     if start is not None:
         lay_over(model, base, start)
     card = _card(table, config, drawn, labels, seed, base)
-    if run is None:
-        run = RunFolder.create(out) if fabric.is_global_zero else RunFolder(out)
-        if fabric.is_global_zero:
-            facts = {"seed": seed, "labels": labels, "data": card.data, "base_sha256": base}
-            run.write_settings(config, **facts, start=str(start) if start else None)
-        fabric.barrier()
+    if begun and begun["data"]:
+        _check_same(data, begun, card)
+    elif fabric.is_global_zero:
+        facts = {"seed": seed, "labels": labels, "data": card.data, "base_sha256": base}
+        run.write_settings(config, **facts, start=str(start) if start else None)
+    fabric.barrier()
     return Trainer(fabric, model, table, drawn, config.fit, run, card, seed, cache).train(config)
+
+
+def _rank() -> int:
+    """Of this process among those of all GPUs, before Fabric has started."""
+    rank: int = getattr(rank_zero_only, "rank", 0)
+    return rank
+
+
+def _check_same(data: Path, begun: dict[str, Any], card: ModelCard) -> None:
+    """A store may be prepared again of the same scans but with other slices; the base may be another file."""
+    if any(begun["data"][key] != card.data[key] for key in ("drawn", "splits")):
+        raise InputError(data, "holds other slices than when this run was begun", "prepare it as it was")
+    if begun.get("base_sha256") != card.base_sha256:
+        raise SammixError(f"{begun['config'].model.encoder}: its weights are not those that this run was begun with")
 
 
 class Trainer:
@@ -137,6 +183,7 @@ class Trainer:
         teacher = self.teacher = Teacher(self.model, config)
         first, best = self._restore()
         if first > self.fit.epochs:
+            shutil.rmtree(self.run.cache_folder, ignore_errors=True)  # it may have been killed just before
             say("the run is finished already")
             return self.run.model_folder
         with self.fabric.rank_zero_first():
@@ -238,15 +285,22 @@ class Trainer:
     def _restore(self) -> tuple[int, float | None]:
         """The first epoch to do and the best score so far, with everything set as it was."""
         state = self.run.load_checkpoint()
+        epoch = int(state["epoch"]) if state else 0
+        if self.fabric.is_global_zero:
+            self.run.rewind_log(epoch)
         if state is None:
             return 1, None
-        load_trained_state(self.model, state["model"], self.run.path)
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.scheduler.load_state_dict(state["scheduler"])
-        self.teacher.load_state_dict(state["teacher"])
-        self.run.rewind_log(state["epoch"])
-        say(f"continuing after epoch {state['epoch']}")
-        return state["epoch"] + 1, state["best"]
+        try:
+            load_trained_state(self.model, state["model"], self.run.path)
+            self.optimizer.load_state_dict(state["optimizer"])
+            self.scheduler.load_state_dict(state["scheduler"])
+            self.teacher.load_state_dict(state["teacher"])
+        except (ValueError, KeyError, TypeError, AttributeError, RuntimeError, InputError) as error:
+            raise InputError(
+                self.run.path / CHECKPOINT, "is of another network or another fit", "remove it to start over"
+            ) from error
+        say(f"continuing after epoch {epoch}")
+        return epoch + 1, state["best"]
 
 
 def _encoder(config: Config) -> dict[str, Any]:
