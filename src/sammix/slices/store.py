@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import ExitStack
 from dataclasses import replace
 from math import prod
 from pathlib import Path
@@ -115,13 +116,16 @@ def open_store(path: str | Path) -> SliceTable:
     Raises:
         InputError: not a store, or a damaged one.
     """
-    try:
-        file = h5py.File(path, "r")
-        if file.attrs.get("format") != FORMAT:
-            raise InputError(path, "is HDF5, but not a store of sammix", "make one with `sammix prepare`")
-        return _table(Path(path), file)
-    except DAMAGE as error:
-        raise _unreadable(path, error) from error
+    with ExitStack() as opened:
+        try:
+            file = opened.enter_context(h5py.File(path, "r"))
+            if file.attrs.get("format") != FORMAT:
+                raise InputError(path, "is HDF5, but not a store of sammix", "make one with `sammix prepare`")
+            table = _table(Path(path), file)
+        except DAMAGE as error:
+            raise _unreadable(path, error) from error
+        opened.pop_all()  # it stays open for its slices
+        return table
 
 
 class Pixels:
