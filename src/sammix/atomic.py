@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -55,15 +55,20 @@ def write_json(path: str | Path, value: Any) -> None:
 
 
 @contextmanager
-def sole_writer(folder: Path) -> Iterator[None]:
+def sole_writer(folder: Path, check: Callable[[], None]) -> Iterator[None]:
     """Keep ``folder`` for this process, and remove what a killed one left half-written in it.
 
     The lock ends with the process, however that ends. A killed one leaves its file, which does no harm.
 
+    Args:
+        check: raises where the folder is not to be written into. Asked before anything is touched, and again when it is
+            ours: another process may have been done meanwhile.
+
     Raises:
         OutputError: another process writes there, or the folder cannot be made.
     """
-    lock = FileLock(folder / LOCK)
+    check()
+    lock, made = FileLock(folder / LOCK), not folder.exists()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=0)
@@ -72,20 +77,27 @@ def sole_writer(folder: Path) -> Iterator[None]:
     except OSError as error:
         raise OutputError(folder, f"cannot be made ({error.strerror})", "choose another folder") from error
     try:
-        for path in folder.iterdir():
-            if LEFT_OVER.fullmatch(path.name) and path.is_file():
-                path.unlink()
+        check()
+        remove_left_overs(folder)
         yield
     finally:
-        with suppress(OSError):  # Windows does not remove what is open, and a folder may not be empty
+        with suppress(OSError):  # Windows does not remove what is open, and the folder may hold something
             (folder / LOCK).unlink()
-            folder.rmdir()
+            if made:
+                folder.rmdir()
         lock.release()
+
+
+def remove_left_overs(folder: Path) -> None:
+    """Remove what a killed process left half-written directly in ``folder``."""
+    for path in folder.glob(".*"):
+        if LEFT_OVER.fullmatch(path.name) and path.is_file():
+            path.unlink()
 
 
 def _is_empty(folder: Path) -> bool:
     """But for the lock."""
-    return not any(path.name != LOCK for path in folder.iterdir())
+    return all(path.name == LOCK for path in folder.iterdir())
 
 
 def check_output(out: Path, overwrite: bool, remedy: str = "name another folder, or say --overwrite") -> None:

@@ -123,9 +123,7 @@ def predict(
         SammixError: every scan failed.
     """
     scans = find_scans(inputs, series)
-    check_output(out, overwrite or skip_done)
-    with sole_writer(out):
-        check_output(out, overwrite or skip_done)  # while it was not ours, another may have been done
+    with sole_writer(out, lambda: check_output(out, overwrite or skip_done)):
         return _predict_all(load(), scans, out, wanted, skip_done, batch_size)
 
 

@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import BaseModel
 
 from sammix.atomic import atomic_path, check_output, write_json, write_text
-from sammix.config import Config, parse_config
-from sammix.errors import ConfigError, InputError, OutputError
+from sammix.config import Config
+from sammix.errors import InputError, OutputError
 from sammix.progress import warn
 
 CHECKPOINT = "checkpoint.pt"
@@ -34,11 +35,32 @@ PACKAGES = (
 )
 
 
+class RunSettings(BaseModel):
+    """What a run was asked for; from when its data has been read, what it learns from as well.
+
+    Attributes:
+        start: a trained model that it goes on from.
+        data: name, fingerprints, drawn slices and splits; None before.
+        base_sha256: of the frozen base; None before, and where there is none.
+    """
+
+    config: Config
+    seed: int
+    labels: int | None
+    start: Path | None = None
+    data: dict[str, Any] | None = None
+    base_sha256: str | None = None
+
+
 class RunFolder:
-    """``config.json`` (settings, seed, data, drawn slices, versions), ``log.jsonl``, checkpoints, ``model/``."""
+    """``config.json`` (settings, data, versions), ``log.jsonl``, checkpoints, ``model/``."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
+
+    def check_new(self) -> None:
+        """Raise OutputError where the folder holds something."""
+        check_output(self.path, overwrite=False, remedy="name another folder, or continue it with --resume")
 
     def check_begun(self) -> None:
         """Raise InputError where there is nothing to continue."""
@@ -55,31 +77,27 @@ class RunFolder:
         """What frozen stages computed; removed when the fit ends."""
         return self.path / "cache"
 
-    def write_settings(self, config: Config, **facts: Any) -> None:
-        """``config.json``: the settings, and what they were applied to."""
+    def write(self, settings: RunSettings) -> None:
+        """``config.json``: the settings, and with what they were applied."""
         versions = {name: _version(name) for name in PACKAGES} | {"python": platform.python_version()}
-        write_json(
-            self.path / "config.json",
-            {"config": config.model_dump(), **facts, "versions": versions, "machine": platform.machine()},
-        )
+        facts = {"versions": versions, "machine": platform.machine()}
+        write_json(self.path / "config.json", settings.model_dump(mode="json") | facts)
 
-    def settings(self) -> dict[str, Any]:
-        """``config.json`` as it stands, its ``config`` checked.
+    def settings(self) -> RunSettings:
+        """``config.json`` as it stands.
 
         Raises:
             InputError: the file is damaged.
         """
         path = self.path / "config.json"
         try:
-            values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-            return values | {"config": parse_config(values["config"]), "seed": int(values["seed"]), **_data(values)}
-        except (ValueError, KeyError, TypeError, RecursionError, OSError, ConfigError) as error:
+            return RunSettings.model_validate_json(path.read_bytes())
+        except (ValueError, OSError) as error:
             raise InputError(path, "is damaged", "start a new run") from error
 
-    def forget_unless_learning(self) -> None:
-        """Leave no trace of a run whose data, settings or weights turned out not to be usable."""
-        if self.settings()["data"] is None:
-            (self.path / "config.json").unlink()
+    def forget(self) -> None:
+        """Leave no trace of a run that did not come to learn."""
+        (self.path / "config.json").unlink(missing_ok=True)
 
     def log(self, **values: Any) -> None:
         """Append a line to ``log.jsonl``."""
@@ -144,21 +162,6 @@ def _epoch_of(line: str) -> int:
         return int(json.loads(line)["epoch"])
     except (ValueError, KeyError, TypeError):
         return 0
-
-
-def _data(values: dict[str, Any]) -> dict[str, Any]:
-    """What a run learns from, as far as it had come to that: the keys by which data is told from other data."""
-    data = values.get("data")
-    return {"data": None if data is None else {key: data[key] for key in ("fingerprint", "drawn", "splits")}}
-
-
-def check_new_run(path: Path) -> None:
-    """Refuse, before any work, a folder that holds something.
-
-    Raises:
-        OutputError: it does.
-    """
-    check_output(path, overwrite=False, remedy="name another folder, or continue it with --resume")
 
 
 def _version(package: str) -> str:
