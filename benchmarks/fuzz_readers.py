@@ -3,13 +3,14 @@
     python benchmarks/fuzz_readers.py nifti --minutes 4 --out runs/fuzz
 
 Each case follows from the seed and its number. A file that a reader chokes on (another exception, or more than
-``PATIENCE`` seconds) is kept in ``--out`` with its traceback. Should the process itself die, ``READER-last`` there
-is the case that it was at.
+``PATIENCE`` seconds) is kept in ``--out`` with its traceback. Should the process itself die or be stuck, the case that
+it was at is ``READER-last`` there.
 """
 
 from __future__ import annotations
 
 import argparse
+import faulthandler
 import gzip
 import logging
 import resource
@@ -102,6 +103,7 @@ def mutate(content: bytes, rng: Random, others: list[bytes], unpack: bool) -> by
 def outcome(target: Target, case: Path) -> str:
     """``read``, ``refused``, or the traceback of what should not have come out."""
     signal.alarm(PATIENCE)
+    faulthandler.dump_traceback_later(2 * PATIENCE, exit=True)  # of code that hears no signals
     try:
         target.read(case)
     except SammixError as error:
@@ -110,6 +112,7 @@ def outcome(target: Target, case: Path) -> str:
         return traceback.format_exc()
     finally:
         signal.alarm(0)
+        faulthandler.cancel_dump_traceback_later()
     return "read"
 
 
