@@ -2,45 +2,59 @@
 
     python benchmarks/kill_and_resume.py --out runs/kill --times 20 --seed 0
 
-The moments are spread evenly over the whole life of the process, one at random in each part, so that some fall into
-reading the data and some into writing a checkpoint. A third of the runs is killed again while it resumes.
+The moments are spread evenly over the whole life of the fit, one at random in each part, so that some fall into reading
+the data and some into writing a checkpoint. A third of the runs is killed again while it resumes. Every fit is the
+command line in a process of its own, forked from one that has imported what it needs. Linux.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import shutil
-import signal
-import subprocess
 import sys
 import time
+from importlib import import_module
+from multiprocessing import get_context
+from multiprocessing.context import ForkProcess
 from pathlib import Path
 
 import numpy as np
+import torch
 from safetensors.torch import load_file
 
+from sammix import cli
 from sammix.phantoms import PORTAL, write_lits
 
-ONE_THREAD = "import torch; torch.set_num_threads(1); from sammix.cli import main; main()"
 EPOCHS = 2
 
 
-def start(*words: object) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-c", ONE_THREAD, *map(str, words), "--device", "cpu", "--quiet"]
-    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+def command(words: list[str], told: Path) -> None:
+    """The command line, in this process; what it says goes into a file."""
+    with told.open("w") as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+    sys.argv = ["sammix", *words]
+    cli.main()
 
 
-def wait(process: subprocess.Popen[bytes]) -> str:
+def start(told: Path, *words: object) -> ForkProcess:
+    process = get_context("fork").Process(target=command, args=([*map(str, words), "--device", "cpu", "--quiet"], told))
+    process.start()
+    return process
+
+
+def wait(process: ForkProcess, told: Path) -> str:
     """What the process said, if it failed."""
-    _, said = process.communicate()
-    return said.decode() if process.returncode else ""
+    process.join()
+    return told.read_text() or f"exit code {process.exitcode}" if process.exitcode else ""
 
 
-def kill(process: subprocess.Popen[bytes], after: float) -> None:
-    time.sleep(after)
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
+def kill(process: ForkProcess, after: float) -> None:
+    process.join(after)
+    process.kill()
+    process.join()
 
 
 def log(run: Path) -> list[dict[str, object]]:
@@ -72,14 +86,14 @@ def where(run: Path) -> str:
 
 
 def once(data: Path, run: Path, whole: Path, fit: list[str], moments: list[float]) -> str:
-    process = start("fit", data, "--out", run, *fit)
-    places = []
+    told, places = run.with_suffix(".txt"), []
+    process = start(told, "fit", data, "--out", run, *fit)
     for moment in moments:
         kill(process, moment)
-        places.append(where(run))
+        places.append(where(run) if process.exitcode else "when it was done")
         begun = (run / "config.json").exists()
-        process = start("fit", data, "--out", run, *(["--resume"] if begun else fit))
-    said = wait(process)
+        process = start(told, "fit", data, "--out", run, *(["--resume"] if begun else fit))
+    said = wait(process, told)
     problem = said.strip().splitlines()[-1] if said else differs(run, whole)
     return f"killed {' and '.join(places)}: {problem or 'the same end'}"
 
@@ -90,11 +104,13 @@ def main() -> None:
     parser.add_argument("--times", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
-    data, whole = arguments.out / "data", arguments.out / "whole"
+    import_module("sammix.fit")  # before the forks
+    torch.set_num_threads(1)
+    data, whole, told = (arguments.out / name for name in ("data", "whole", "whole.txt"))
     write_lits(data, 6, 0, PORTAL.at((72, 72, 12)))
     fit = ["--preset", "tiny", "--labels", "4", "--set", f"fit.epochs={EPOCHS}"]
     began = time.monotonic()
-    if said := wait(start("fit", data, "--out", whole, *fit)):
+    if said := wait(start(told, "fit", data, "--out", whole, *fit), told):
         raise SystemExit(said)
     life = time.monotonic() - began
     print(f"undisturbed: {life:.1f} s", flush=True)
