@@ -107,3 +107,12 @@ def test_info_models_counts_as_published(monkeypatch: pytest.MonkeyPatch, capsys
     shown = capsys.readouterr().out
     assert "105.08" in shown
     assert "294,912" in shown
+
+
+def test_ctrl_c_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def interrupted(*_: object) -> str:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("sammix.info.describe_path", interrupted)
+    assert run(["info", "scan.nii"], monkeypatch) == 130
+    assert capsys.readouterr().err == "interrupted; what was finished is whole\n"

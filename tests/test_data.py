@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,18 @@ def test_a_store_holds_what_the_scans_hold(hospital_a: Path, tmp_path: Path) -> 
     for name in ("case", "patient", "split", "index", "label", "has_mask"):
         np.testing.assert_array_equal(getattr(stored, name), getattr(direct, name))
     assert stored.fingerprint == direct.fingerprint
+    assert stored.sha256() == direct.sha256()
+
+
+@pytest.mark.parametrize("column", ["images", "masks", "label", "split", "index", "has_mask", "preprocess"])
+def test_the_checksum_of_a_table_tells_any_change(hospital_a: Path, column: str) -> None:
+    table = load_table(hospital_a, SMALL)
+    if column == "preprocess":
+        changed = table.preprocess.model_copy(update={"window_level": 41.0})
+    else:
+        changed = getattr(table, column).copy()
+        changed[-1] = "test" if column == "split" else 1 - changed[-1]
+    assert replace(table, **{column: changed}).sha256() != table.sha256() == load_table(hospital_a, SMALL).sha256()
 
 
 def test_labels_are_the_maximum_of_the_mask(hospital_a: Path) -> None:

@@ -127,6 +127,18 @@ def value(preset: str, setting: str) -> str:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_tests_exist(page: Path) -> None:
+    """`tests/test_fit.py::test_…`, and after it `::test_…` of the same file."""
+    text = page.read_text(encoding="utf-8")
+    for script in re.findall(r"`((?:benchmarks|tests)/[\w/]+\.py)", text):
+        assert (ROOT / script).is_file(), script
+    file = ""
+    for named, test in re.findall(r"`(tests/[\w/]+\.py)?::(test_\w+)`", text):
+        file = named or file
+        assert f"\ndef {test}(" in (ROOT / file).read_text(encoding="utf-8"), f"{file}::{test}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_imports_in_examples_work(page: Path) -> None:
     for code in re.findall(r"^```python\n(.*?)^```", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE):
         for node in ast.walk(ast.parse(code)):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -113,6 +114,15 @@ def test_a_whole_cache_is_used_again_and_another_one_is_not(
     next(tmp_path.glob("*/views.json")).unlink()  # as after a kill while it was being made
     cached(tmp_path, model, table, seed=1)
     assert len(filled) == 2
+
+
+@pytest.mark.parametrize("file", ["features.f16", "views.json"])
+def test_a_cache_that_is_cut_short_is_made_anew(model: SAMMix, table: SliceTable, tmp_path: Path, file: str) -> None:
+    rows = np.arange(4)
+    whole = cached(tmp_path, model, table).plain(rows).features
+    (path,) = tmp_path.glob(f"*/{file}")
+    os.truncate(path, path.stat().st_size // 2)
+    assert torch.equal(cached(tmp_path, model, table).plain(rows).features, whole)
 
 
 def test_runs_with_other_masks_share_a_cache_but_see_no_other_mask(

@@ -9,14 +9,19 @@ import sys
 import time
 from pathlib import Path
 
+import h5py
+import numpy as np
 import pytest
+import torch
+from filelock import FileLock
 from safetensors.torch import load_file
 
+from sammix.atomic import LOCK
 from sammix.config import load_preset
 from sammix.data import prepare
 from sammix.errors import InputError, OutputError, SammixError
 from sammix.fit import fit
-from sammix.run import RunFolder
+from sammix.run import CHECKPOINT, PREVIOUS, RunFolder
 
 
 def log(run: Path) -> list[dict[str, object]]:
@@ -188,6 +193,99 @@ def test_resume_refuses_what_is_not_its_run(hospital_a: Path, hospital_b: Path, 
     copy = shutil.copytree(tiny_run, tmp_path / "copy")
     with pytest.raises(InputError, match="not the data that this run was begun with"):
         fit(hospital_b, load_preset("tiny"), copy, resume=True, device="cpu")
-    (copy / "checkpoint.pt").write_bytes(b"not a checkpoint")
+    for name in (CHECKPOINT, PREVIOUS):
+        (copy / name).write_bytes(b"not a checkpoint")
     with pytest.raises(InputError, match="cannot be read as a checkpoint"):
         fit(hospital_a, load_preset("tiny"), copy, resume=True, device="cpu")
+
+
+def test_another_networks_checkpoint_is_named(hospital_a: Path, tiny_run: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(tiny_run, tmp_path / "copy")
+    (copy / PREVIOUS).unlink()
+    state = RunFolder(copy).load_checkpoint() or {}
+    torch.save({**state, "epoch": 1, "model": {"other": torch.zeros(2)}}, copy / CHECKPOINT)
+    with pytest.raises(InputError, match="of another network"):
+        fit(hospital_a, load_preset("tiny"), copy, resume=True, device="cpu")
+
+
+def test_a_run_goes_on_from_the_checkpoint_before_a_damaged_one(
+    hospital_a: Path, tiny_run: Path, tmp_path: Path
+) -> None:
+    copy = shutil.copytree(tiny_run, tmp_path / "copy")
+    (copy / CHECKPOINT).write_bytes((copy / CHECKPOINT).read_bytes()[:-100])
+    fit(hospital_a, load_preset("tiny"), copy, resume=True, device="cpu")
+    assert log(copy) == log(tiny_run)
+    assert same_weights(copy, tiny_run)
+
+
+def test_a_fit_killed_while_it_reads_resumes(hospital_a: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    config = load_preset("tiny", ["fit.epochs=1"])
+    with monkeypatch.context() as patch:
+        patch.setattr("sammix.fit.load_table", killed)
+        with pytest.raises(KeyboardInterrupt):
+            fit(hospital_a, config, tmp_path / "run", labels=5, seed=3, device="cpu")
+    fit(hospital_a, load_preset("tiny"), tmp_path / "run", resume=True, device="cpu")
+    record = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert (record["seed"], record["labels"], record["config"]["fit"]["epochs"]) == (3, 5, 1)
+    assert [line["epoch"] for line in log(tmp_path / "run")] == [1]
+
+
+@pytest.mark.parametrize("change", ["a mask", "a label", "prepared otherwise"])
+def test_a_store_that_changed_since_is_refused_and_the_run_is_left_as_it_was(
+    hospital_a: Path, tmp_path: Path, change: str
+) -> None:
+    store, run, config = tmp_path / "a.h5", tmp_path / "run", load_preset("tiny", ["fit.epochs=1"])
+    prepare(hospital_a, store, config.data)
+    fit(store, config, run, labels=4, device="cpu")
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    if change == "prepared otherwise":
+        prepare(hospital_a, store, load_preset("tiny", ["data.middle_fraction=0.9"]).data, overwrite=True)
+    else:
+        with h5py.File(shutil.copy(store, tmp_path / "b.h5"), "a") as file:
+            row = int(np.flatnonzero(file["has_mask"][:])[-1])
+            if change == "a mask":
+                file["masks"][row, 0, 0] ^= 1
+            else:
+                file["label"][row] ^= 1
+        os.replace(tmp_path / "b.h5", store)
+    with pytest.raises(InputError, match=r"a\.h5: is not the data that this run was begun with"):
+        fit(store, config, run, resume=True, device="cpu")
+    assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
+
+
+def test_other_base_weights_than_the_run_was_begun_with(hospital_a: Path, tiny_run: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(tiny_run, tmp_path / "copy")
+    record = json.loads((copy / "config.json").read_text())
+    (copy / "config.json").write_text(json.dumps(record | {"base_sha256": "0" * 64}))
+    with pytest.raises(SammixError, match="tiny: its weights are not those that this run was begun with"):
+        fit(hospital_a, load_preset("tiny"), copy, resume=True, device="cpu")
+
+
+def test_what_a_kill_left_behind_is_cleared(hospital_a: Path, tiny_run: Path, tmp_path: Path) -> None:
+    """Killed while the model was written, and again after the last epoch, before its cache was removed."""
+    copy = shutil.copytree(tiny_run, tmp_path / "copy")
+    (copy / "model" / ".0123abcd.model.safetensors").touch()
+    (copy / ".0123abcd.checkpoint.pt").touch()
+    (copy / "cache").mkdir()
+    fit(hospital_a, load_preset("tiny"), copy, resume=True, device="cpu")
+    names = [{path.relative_to(run) for path in run.rglob("*")} for run in (copy, tiny_run)]
+    assert names[0] == names[1]
+
+
+def test_two_fits_into_one_folder(hospital_a: Path, tiny_run: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(tiny_run, tmp_path / "copy")
+    with FileLock(copy / LOCK), pytest.raises(OutputError, match="another sammix is writing there"):
+        fit(hospital_a, load_preset("tiny"), copy, resume=True, device="cpu")
+    (tmp_path / "new").mkdir()
+    with FileLock(tmp_path / "new" / LOCK), pytest.raises(OutputError, match="another sammix is writing there"):
+        fit(hospital_a, load_preset("tiny"), tmp_path / "new", device="cpu")
+
+
+def test_a_shared_cache_is_not_used_for_slices_prepared_otherwise(hospital_a: Path, tmp_path: Path) -> None:
+    for width in (400, 300):
+        config = load_preset("tiny", ["fit.epochs=1", f"data.window_width={width}"])
+        fit(hospital_a, config, tmp_path / str(width), labels=4, cache=tmp_path / "cache", device="cpu")
+    assert len(list((tmp_path / "cache").glob("*/features.f16"))) == 2

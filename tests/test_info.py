@@ -65,6 +65,10 @@ def test_a_large_nifti_is_read_in_part(tmp_path, monkeypatch) -> None:
     shown = describe_path(tmp_path / "ct.nii.gz")
     assert "scan of 8 × 9 × 10 voxels, 1 × 2 × 3 mm, axes LPS" in shown
     assert "values from -1000 to 300 HU in 4 of 10 slices" in shown
+    content = (tmp_path / "ct.nii.gz").read_bytes()
+    (tmp_path / "ct.nii.gz").write_bytes(content[: len(content) // 2])
+    with pytest.raises(InputError, match="gzip data is damaged or cut short"):
+        describe_path(tmp_path / "ct.nii.gz")
 
 
 def test_it_is_quick_and_needs_no_torch(tmp_path, write_series, hospital_a) -> None:

@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import shutil
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,9 +13,12 @@ import numpy as np
 import pydicom
 import pytest
 import torch
+from filelock import FileLock
 from PIL import Image
 
 import sammix.predict
+from sammix.atomic import LOCK
+from sammix.cli import main
 from sammix.errors import InputError, OutputError, SammixError
 from sammix.model import SAMMix
 from sammix.predict import Wanted, find_scans, predict, predict_volume
@@ -218,6 +223,50 @@ def break_in_ten_ways(folder: Path, good: Path, write_series, write_dicom) -> in
     return 10
 
 
+def test_a_hundred_scans_of_which_ten_are_broken(
+    tiny_run: Path,
+    hospital_a: Path,
+    tmp_path: Path,
+    write_series,
+    write_dicom,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """By the command line: ninety masks, ten named failures, and another run does only the ten."""
+    folder, out, rng = tmp_path / "in", tmp_path / "out", np.random.default_rng(0)
+    folder.mkdir()
+    for k in range(90):
+        hu = rng.integers(-900, 300, (16, 16, 2)).astype(np.int16)
+        nib.save(nib.Nifti1Image(hu, np.diag([9, 9, 5, 1])), folder / f"good{k}.nii")
+    broken = break_in_ten_ways(folder, hospital_a / "volume-0.nii", write_series, write_dicom)
+    names = {path.name.split(".")[0] for path in folder.iterdir()}
+    bad = {name for name in names if not name.startswith("good")}
+    assert (len(names), len(bad)) == (100, broken)
+    command = ["sammix", "predict", str(tiny_run), str(folder), "--out", str(out), "--device", "cpu"]
+
+    def run(*more: str) -> list[str]:
+        """The names of the scans that were worked on."""
+        monkeypatch.setattr(sys, "argv", [*command, *more])
+        with pytest.raises(SystemExit) as leave:
+            main()
+        assert leave.value.code == 1
+        shown = capsys.readouterr().err
+        failures = re.findall(r"^warning: failed: (\S+?)[.:/]", shown.replace(f"{folder}/", ""), flags=re.MULTILINE)
+        assert sorted(failures) == sorted(bad)
+        return re.findall(r"^\[\d+/\d+\] (\S+)$", shown, flags=re.MULTILINE)
+
+    assert sorted(run()) == sorted(names)
+    masks = {path: path.stat().st_mtime_ns for path in out.glob("*.nii.gz")}
+    assert {path.name for path in masks} == {f"{name}_liver.nii.gz" for name in names - bad}
+    assert len(list(out.iterdir())) == 90 + len(("manifest.json", "statistics.json", "statistics.csv"))
+    assert sorted(run("--skip-done")) == sorted(bad)
+    assert {path: path.stat().st_mtime_ns for path in out.glob("*.nii.gz")} == masks
+    manifest = json.loads((out / "manifest.json").read_text())["scans"]
+    assert {scan["name"]: scan["status"] for scan in manifest} == {
+        name: "failed" if name in bad else "done" for name in names
+    }
+
+
 def test_a_rerun_does_only_what_failed_or_is_missing(
     hospital_a: Path, tmp_path: Path, write_series, write_dicom, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -301,3 +350,31 @@ def test_scans_out_of_an_archive(write_series, tmp_path: Path) -> None:
     assert list(find_scans([plain, archive], "1.7.1")) == ["ct_1"]
     with pytest.raises(InputError, match=r"plain: holds no scan of series 1\.7\.9"):
         find_scans([plain, archive], "1.7.9")
+
+
+def test_two_predicts_into_one_folder(hospital_a: Path, tmp_path: Path) -> None:
+    tmp_path.joinpath("mine").touch()
+    with FileLock(tmp_path / LOCK), pytest.raises(OutputError, match="another sammix is writing there"):
+        predict(lambda: pytest.fail("loaded"), [hospital_a], tmp_path, LIVER, overwrite=True)
+
+
+def test_ctrl_c_leaves_whole_masks(hospital_a: Path, tmp_path: Path) -> None:
+    asked: list[int] = []
+
+    class Interrupted(BrightRight):
+        def encode(self, images: torch.Tensor) -> torch.Tensor:
+            asked.append(1)
+            if len(asked) == 5:  # in the second scan
+                raise KeyboardInterrupt
+            return super().encode(images)
+
+    with pytest.raises(KeyboardInterrupt):
+        predict(Interrupted, [hospital_a], tmp_path, LIVER)
+    done = json.loads((tmp_path / "manifest.json").read_text())["scans"]
+    masks = sorted(tmp_path.glob("*.nii.gz"))
+    assert [mask.name for mask in masks] == [entry["mask"] for entry in done]
+    assert len(done) == 1
+    assert nib.load(masks[0]).get_fdata().shape == (72, 72, 12)
+    assert not (tmp_path / LOCK).exists()
+    assert predict(BrightRight, [hospital_a], tmp_path, LIVER, skip_done=True) == 0
+    assert len(list(tmp_path.glob("*.nii.gz"))) == 6

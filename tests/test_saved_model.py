@@ -1,13 +1,17 @@
 from __future__ import annotations
 
 import json
+import os
+import pickle
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 
 from sammix.errors import InputError
+from sammix.readers.limits import MAX_TEXT
 from sammix.saved_model import load_model, read_card, save_model
 
 
@@ -65,6 +69,58 @@ def test_damaged_files_are_named(tiny_run: Path, tmp_path: Path, file: str, cont
     (copy / file).write_text(content)
     with pytest.raises(InputError, match=message):
         load_model(copy)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"organ": "../../liver"},
+        {"organ": ".liver"},
+        {"config": {"model": {"lora_rank": 10**12}}},
+        {"config": {"model": {"classifier_width": 1e6}}},
+        {"preprocess": {"window_level": 1e999}},
+        None,
+    ],
+)
+def test_an_absurd_card_is_refused(tiny_run: Path, tmp_path: Path, change: dict[str, dict[str, object]] | None) -> None:
+    card = json.loads((tiny_run / "model" / "model.json").read_text())
+    for key, value in (change or {}).items():
+        if key == "config":
+            card["config"]["model"] |= value["model"]
+        else:
+            card[key] = card[key] | value if key == "preprocess" else value
+    (tmp_path / "model.json").write_text(json.dumps(card) if change else "[" * 100_000)
+    with pytest.raises(InputError, match="is damaged or of another version"):
+        read_card(tmp_path)
+
+
+def test_a_card_of_gigabytes_is_not_read(tmp_path: Path) -> None:
+    (tmp_path / "model.json").touch()
+    os.truncate(tmp_path / "model.json", MAX_TEXT + 1)
+    with pytest.raises(InputError, match="has more than"):
+        read_card(tmp_path)
+
+
+class Evil:
+    """Would leave a file where it is unpickled."""
+
+    def __init__(self, trace: Path) -> None:
+        self.trace = trace
+
+    def __reduce__(self) -> tuple[Callable[..., object], tuple[object, ...]]:
+        return Path.touch, (self.trace,)
+
+
+@pytest.mark.parametrize("save", [pickle.dump, torch.save])
+def test_a_pickle_posing_as_a_model_is_not_run(
+    tiny_run: Path, tmp_path: Path, save: Callable[[object, object], None]
+) -> None:
+    copy = shutil.copytree(tiny_run / "model", tmp_path / "model")
+    with open(copy / "model.safetensors", "wb") as file:
+        save(Evil(tmp_path / "trace"), file)
+    with pytest.raises(InputError, match=r"model\.safetensors: is missing or damaged"):
+        load_model(copy)
+    assert not (tmp_path / "trace").exists()
 
 
 def test_a_state_of_another_network_is_refused(tiny_run: Path, tmp_path: Path) -> None:

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+from filelock import FileLock, Timeout
+
 from sammix.errors import OutputError
+
+LOCK = ".lock"
+
+LEFT_OVER = re.compile(r"\.[0-9a-f]{8}\..+")
+"""The names under which :func:`atomic_path` writes."""
 
 
 @contextmanager
@@ -46,6 +54,52 @@ def write_json(path: str | Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
 
 
+@contextmanager
+def sole_writer(folder: Path, check: Callable[[], None]) -> Iterator[None]:
+    """Keep ``folder`` for this process, and remove what a killed one left half-written in it.
+
+    The lock ends with the process, however that ends. A killed one leaves its file, which does no harm.
+
+    Args:
+        check: raises where the folder is not to be written into. Asked before anything is touched, and again when it is
+            ours: another process may have been done meanwhile.
+
+    Raises:
+        OutputError: another process writes there, or the folder cannot be made.
+    """
+    check()
+    lock, made = FileLock(folder / LOCK), not folder.exists()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise OutputError(folder, "another sammix is writing there", "wait for it, or name another folder") from error
+    except OSError as error:
+        raise OutputError(folder, f"cannot be made ({error.strerror})", "choose another folder") from error
+    try:
+        check()
+        remove_left_overs(folder)
+        yield
+    finally:
+        with suppress(OSError):  # Windows does not remove what is open, and the folder may hold something
+            (folder / LOCK).unlink()
+            if made:
+                folder.rmdir()
+        lock.release()
+
+
+def remove_left_overs(folder: Path) -> None:
+    """Remove what a killed process left half-written directly in ``folder``."""
+    for path in folder.glob(".*"):
+        if LEFT_OVER.fullmatch(path.name) and path.is_file():
+            path.unlink()
+
+
+def _is_empty(folder: Path) -> bool:
+    """But for the lock."""
+    return all(path.name == LOCK for path in folder.iterdir())
+
+
 def check_output(out: Path, overwrite: bool, remedy: str = "name another folder, or say --overwrite") -> None:
     """Refuse, before any work, a folder that holds something.
 
@@ -54,5 +108,5 @@ def check_output(out: Path, overwrite: bool, remedy: str = "name another folder,
     """
     if out.exists() and not out.is_dir():
         raise OutputError(out, "is a file, not a folder", "name another folder")
-    if out.is_dir() and any(out.iterdir()) and not overwrite:
+    if out.is_dir() and not overwrite and not _is_empty(out):
         raise OutputError(out, "exists already and is not empty", remedy)

@@ -11,6 +11,9 @@ import typer
 
 from sammix import __version__
 
+INTERRUPTED = 130
+"""The exit code that typer makes of Ctrl-C, as shells do."""
+
 app = typer.Typer(
     help="Organ masks in CT from yes/no labels and a handful of drawn slices. Not for clinical use.",
     no_args_is_help=True,
@@ -372,9 +375,10 @@ def main() -> None:
     except OSError as error:  # a disk that is full, a folder without permission
         print(f"error: {error.filename or 'a file'}: {error.strerror or error}", file=sys.stderr)
         sys.exit(2)
-    except KeyboardInterrupt:
-        print("interrupted; what was finished is whole", file=sys.stderr)
-        sys.exit(130)
+    except SystemExit as leave:
+        if leave.code == INTERRUPTED:
+            print("interrupted; what was finished is whole", file=sys.stderr)
+        raise
 
 
 def _label_number(text: str) -> int:

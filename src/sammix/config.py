@@ -11,16 +11,19 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from sammix.errors import ConfigError
+from sammix.readers.limits import PLAIN_NAME
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class DataConfig(_Section):
     """Which slices are used and how they are seen."""
 
-    organ: str | None = Field(default=None, description="whose masks; null: what the data names, else the liver")
+    organ: str | None = Field(
+        default=None, pattern=PLAIN_NAME, description="whose masks; null: what the data names, else the liver"
+    )
     window_level: float | None = Field(default=None, description="HU; null: the data's own default, else 40")
     window_width: float | None = Field(default=None, gt=0, description="HU; null: the data's own, else 400")
     size: int = Field(default=256, ge=16, le=2048, description="px, side of the network's square input")
@@ -33,12 +36,12 @@ class ModelConfig(_Section):
     """The network: SAM's encoder, the classifier, and how its map becomes prompts; or a baseline."""
 
     kind: Literal["sam-mix", "sam-pp", "unet", "nnunet-style", "transunet", "multimix"] = "sam-mix"
-    width: float = Field(default=1.0, gt=0, description="channel multiplier of a baseline")
+    width: float = Field(default=1.0, gt=0, le=64, description="channel multiplier of a baseline")
     encoder: Literal["lite-medsam", "sam-vit-b", "medsam-vit-b", "tiny"] = "lite-medsam"
-    lora_rank: int = Field(default=8, ge=0, description="of q and v; 0: no LoRA")
+    lora_rank: int = Field(default=8, ge=0, le=1024, description="of q and v; 0: no LoRA")
     lora_blocks: int = Field(default=1, ge=0, description="last blocks of the encoder with LoRA; all before is frozen")
     classifier: Literal["shared", "resnet38"] = "shared"
-    classifier_width: float = Field(default=1.0, gt=0, description="channel multiplier")
+    classifier_width: float = Field(default=1.0, gt=0, le=64, description="channel multiplier")
     omega: float = Field(default=0.5, gt=0, lt=1, description="threshold of the map, a share of its peak (eq. 6)")
     box: Literal["peak", "hull", "each"] = "peak"
     mask_prompt: Literal["soft", "hard"] = "soft"

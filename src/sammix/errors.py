@@ -20,7 +20,7 @@ class InputError(SammixError):
     """
 
     def __init__(self, path: str | Path, problem: str, remedy: str) -> None:
-        super().__init__(f"{path}: {problem}; {remedy}")
+        super().__init__(" ".join(f"{path}: {problem}; {remedy}".splitlines()))  # a name in a table may hold line ends
         self.path, self.problem, self.remedy = Path(path), problem, remedy
 
 

@@ -19,7 +19,7 @@ from sammix.atomic import write_json
 from sammix.errors import OutputError
 from sammix.nets.classifier import halve
 from sammix.network import Network
-from sammix.progress import track
+from sammix.progress import track, warn
 from sammix.slices.augment import augment, move, move_features, random_motion, vary_intensity
 from sammix.slices.sampling import Rows
 from sammix.slices.table import SliceTable
@@ -176,12 +176,16 @@ class CachedSource:
     def _open(self, folder: Path, model: Network, total: int, key: dict[str, Any]) -> None:
         size, marker = self.table.preprocess.size, folder / "views.json"
         probe = model.features(torch.zeros(1, 1, size, size, device=_device(model)))
-        done = marker.exists() and json.loads(marker.read_text()) == key
+        path, held = folder / "features.f16", total * 2 * probe[0].numel()  # bytes
+        done = _marked(marker) == key
+        if done and not (path.is_file() and path.stat().st_size == held):
+            warn(f"{path}: is not as long as it was; made anew")
+            done = False
         mode: Literal["r", "w+"] = "r" if done else "w+"
         if not done:
             marker.unlink(missing_ok=True)
-            _check_space(folder, total * 2 * probe[0].numel())
-        self.features = np.memmap(folder / "features.f16", np.float16, mode, shape=(total, *probe.shape[1:]))
+            _check_space(folder, held)
+        self.features = np.memmap(path, np.float16, mode, shape=(total, *probe.shape[1:]))
         if not done:
             self._fill(model)
             self.features.flush()
@@ -219,6 +223,14 @@ def read_rows(table: SliceTable, rows: Rows, mask_rows: Rows) -> tuple[Tensor, T
     images = np.asarray(table.images[order], dtype=np.float32)[back]
     masks = np.asarray(table.masks[order])[back] * np.isin(rows, mask_rows)[:, None, None]
     return torch.from_numpy(images), torch.from_numpy(masks.astype(np.uint8))
+
+
+def _marked(marker: Path) -> Any:
+    """What a cache says that it holds; None where it is not whole."""
+    try:
+        return json.loads(marker.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return None
 
 
 def _generator(rng: np.random.Generator) -> torch.Generator:

@@ -12,7 +12,9 @@ from typing import Any
 import numpy as np
 import torch
 from lightning_fabric import Fabric
+from lightning_fabric.utilities.rank_zero import rank_zero_only
 
+from sammix.atomic import remove_left_overs, sole_writer
 from sammix.build import build_model
 from sammix.config import Config, FitConfig
 from sammix.data import load_table
@@ -24,7 +26,7 @@ from sammix.model import SAMMix
 from sammix.network import Network
 from sammix.objective import positive_weight
 from sammix.progress import be_quiet, say, track
-from sammix.run import RunFolder, check_new_run
+from sammix.run import CHECKPOINT, RunFolder, RunSettings
 from sammix.saved_model import ModelCard, lay_over, load_trained_state, read_card, save_model, trained_state
 from sammix.slices.sampling import Rows, shuffled_batches, two_stream_batches
 from sammix.slices.splits import VAL, check_both_classes, draw_labelled, with_splits
@@ -62,21 +64,42 @@ def fit(
         The model's folder.
 
     Raises:
-        SammixError: the data cannot be learned from, a folder cannot be used, weights are missing.
+        SammixError: the data cannot be learned from, a folder cannot be used or is in use, weights are missing.
     """
     pick_device(device)  # before the data is read
-    if not resume:
-        check_new_run(out)
-    run = RunFolder.resume(out) if resume else None
-    begun = run.settings() if run else None
-    if begun:
-        config, seed, labels = begun["config"], begun["seed"], begun["labels"]
-        start = Path(begun["start"]) if begun.get("start") else None
-    elif start is not None:
+    run = RunFolder(out)
+    if start is not None:
         config = config.model_copy(update={"model": read_card(start).config.model})
-    table = with_splits(load_table(data, config.data), config.data.val_fraction, config.data.test_fraction, seed)
-    if begun and begun["data"]["fingerprint"] != table.fingerprint:
+    asked = RunSettings(config=config, seed=seed, labels=labels, start=start)
+    if devices > 1 and _rank() != 0:  # another GPU's process: the first one holds the folder for all
+        return _trainer(data, run, run.settings() if resume else asked, cache, device, devices).train()
+    with sole_writer(out, run.check_begun if resume else run.check_new):
+        if resume:
+            asked = run.settings()
+            remove_left_overs(run.model_folder)
+        else:
+            run.write(asked)
+        try:
+            trainer = _trainer(data, run, asked, cache, device, devices)
+        except Exception:
+            if not resume:
+                run.forget()  # nothing was learned: the same command may be given again
+            raise
+        return trainer.train()
+
+
+def _trainer(data: Path, run: RunFolder, asked: RunSettings, cache: Path | None, device: str, devices: int) -> Trainer:
+    """Data and network, ready to learn what was asked for.
+
+    Raises:
+        SammixError: they cannot be used, or are not those that the run was begun with.
+    """
+    config, seed, labels = asked.config, asked.seed, asked.labels
+    table = load_table(data, config.data)
+    content = table.sha256()
+    if asked.data and asked.data.get("content_sha256") != content:
         raise InputError(data, "is not the data that this run was begun with", "start a new run")
+    table = with_splits(table, config.data.val_fraction, config.data.test_fraction, seed)
     check_both_classes(table)
     config = config.model_copy(update={"fit": config.fit.model_copy(update={"epochs": total_epochs(config, labels)})})
     drawn = draw_labelled(table, labels, seed)
@@ -93,16 +116,22 @@ def fit(
         be_quiet()
     fabric.seed_everything(seed, verbose=False)
     model, base = build_model(config, table.preprocess)
-    if start is not None:
-        lay_over(model, base, start)
-    card = _card(table, config, drawn, labels, seed, base)
-    if run is None:
-        run = RunFolder.create(out) if fabric.is_global_zero else RunFolder(out)
-        if fabric.is_global_zero:
-            facts = {"seed": seed, "labels": labels, "data": card.data, "base_sha256": base}
-            run.write_settings(config, **facts, start=str(start) if start else None)
-        fabric.barrier()
-    return Trainer(fabric, model, table, drawn, config.fit, run, card, seed, cache).train(config)
+    if asked.data and asked.base_sha256 != base:
+        raise SammixError(f"{config.model.encoder}: its weights are not those that this run was begun with")
+    if asked.start is not None:
+        lay_over(model, base, asked.start)
+    settings = asked.model_copy(update={"config": config, "base_sha256": base})
+    card = _card(settings, table, drawn, content)
+    if not asked.data and fabric.is_global_zero:
+        run.write(settings.model_copy(update={"data": card.data}))
+    fabric.barrier()
+    return Trainer(fabric, model, table, drawn, run, card, seed, cache)
+
+
+def _rank() -> int:
+    """Of this process among those of all GPUs, before Fabric has started."""
+    rank: int = getattr(rank_zero_only, "rank", 0)
+    return rank
 
 
 class Trainer:
@@ -114,17 +143,17 @@ class Trainer:
         model: Network,
         table: SliceTable,
         drawn: Rows,
-        fit: FitConfig,
         run: RunFolder,
         card: ModelCard,
         seed: int,
         cache: Path | None = None,
     ) -> None:
         self.fabric, self.model, self.table, self.drawn = fabric, model, table, drawn
-        self.fit, self.run, self.card, self.seed, self.cache = fit, run, card, seed, cache
+        self.run, self.card, self.seed, self.cache = run, card, seed, cache
+        self.config, self.fit = card.config, card.config.fit
         self.train_rows, self.val_rows = training_rows(table, drawn, card.config), table.rows(VAL)
 
-    def train(self, config: Config) -> Path:
+    def train(self) -> Path:
         """Run all epochs that are still to be done; returns the best model's folder."""
         prepare_for_training(self.model, self.fabric.device)
         self.optimizer = optimiser(self.model, self.fit)
@@ -135,6 +164,7 @@ class Trainer:
         alpha = positive_weight(torch.from_numpy(self.table.label[self.train_rows]), self.fit.focal_alpha)
         first, best = self._restore()
         if first > self.fit.epochs:
+            shutil.rmtree(self.run.cache_folder, ignore_errors=True)  # it may have been killed just before
             say("the run is finished already")
             return self.run.model_folder
         with self.fabric.rank_zero_first():
@@ -147,7 +177,7 @@ class Trainer:
             for rows, rng in track(list(self._batches(epoch)), f"epoch {epoch}/{self.fit.epochs}"):
                 batch = source.batch(rows, rng).to(self.fabric.device)
                 with trainable_attention(self.fabric.device):
-                    losses = objective_of(config, epoch)(wrapped, batch, config, alpha, rng)
+                    losses = objective_of(self.config, epoch)(wrapped, batch, self.config, alpha, rng)
                     optimizer.zero_grad()
                     self.fabric.backward(losses["loss"])
                 optimizer.step()
@@ -176,7 +206,11 @@ class Trainer:
             self._views(),
             mask_rows=may_use,
             augmented=self.fit.augment,
-            key={"data": self.table.fingerprint, "base": self.card.base_sha256, "encoder": _encoder(self.card.config)},
+            key={
+                "data": self.card.data["content_sha256"],
+                "base": self.card.base_sha256,
+                "encoder": _encoder(self.config),
+            },
         )
 
     def _views(self) -> dict[int, list[int]]:
@@ -235,14 +269,21 @@ class Trainer:
     def _restore(self) -> tuple[int, float | None]:
         """The first epoch to do and the best score so far, with everything set as it was."""
         state = self.run.load_checkpoint()
+        epoch = int(state["epoch"]) if state else 0
+        if self.fabric.is_global_zero:
+            self.run.rewind_log(epoch)
         if state is None:
             return 1, None
-        load_trained_state(self.model, state["model"], self.run.path)
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.scheduler.load_state_dict(state["scheduler"])
-        self.run.rewind_log(state["epoch"])
-        say(f"continuing after epoch {state['epoch']}")
-        return state["epoch"] + 1, state["best"]
+        try:
+            load_trained_state(self.model, state["model"], self.run.path)
+            self.optimizer.load_state_dict(state["optimizer"])
+            self.scheduler.load_state_dict(state["scheduler"])
+        except (ValueError, KeyError, TypeError, AttributeError, RuntimeError, InputError) as error:
+            raise InputError(
+                self.run.path / CHECKPOINT, "is of another network or another fit", "remove it to start over"
+            ) from error
+        say(f"continuing after epoch {epoch}")
+        return epoch + 1, state["best"]
 
 
 def _encoder(config: Config) -> dict[str, Any]:
@@ -278,19 +319,20 @@ def schedule(
     return torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
 
 
-def _card(table: SliceTable, config: Config, drawn: Rows, labels: int | None, seed: int, base: str | None) -> ModelCard:
+def _card(settings: RunSettings, table: SliceTable, drawn: Rows, content: str) -> ModelCard:
     splits = {str(case): str(split) for case, split in zip(table.case, table.split, strict=True)}
     return ModelCard(
-        name=f"{config.preset}-{'all' if labels is None else labels}",
+        name=f"{settings.config.preset}-{'all' if settings.labels is None else settings.labels}",
         organ=table.organ,
-        config=config,
+        config=settings.config,
         preprocess=table.preprocess,
-        base_sha256=base,
+        base_sha256=settings.base_sha256,
         data={
             "name": table.name,
             "fingerprint": table.fingerprint,
-            "seed": seed,
-            "labels": labels,
+            "content_sha256": content,
+            "seed": settings.seed,
+            "labels": settings.labels,
             "drawn": [{"case": str(table.case[row]), "slice": int(table.index[row])} for row in drawn],
             "splits": splits,
         },

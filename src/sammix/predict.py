@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from sammix import __version__
-from sammix.atomic import check_output
+from sammix.atomic import check_output, sole_writer
 from sammix.errors import InputError, SammixError
 from sammix.progress import say, track, warn
 from sammix.readers import Case, find_inputs
@@ -118,12 +118,19 @@ def predict(
         How many scans failed; each is named in the manifest, and the others are done.
 
     Raises:
-        InputError: an input does not exist or holds no scan. OutputError: ``out`` holds something already.
+        InputError: an input does not exist or holds no scan. OutputError: ``out`` holds something already, or
+            another process writes there.
         SammixError: every scan failed.
     """
     scans = find_scans(inputs, series)
-    check_output(out, overwrite or skip_done)
-    segmenter = load()
+    with sole_writer(out, lambda: check_output(out, overwrite or skip_done)):
+        return _predict_all(load(), scans, out, wanted, skip_done, batch_size)
+
+
+def _predict_all(
+    segmenter: Segmenter, scans: dict[str, Case], out: Path, wanted: Wanted, skip_done: bool, batch_size: int
+) -> int:
+    """One scan after the other; how many failed."""
     settings = {"model": segmenter.name, "organ": wanted.organ, "format": wanted.mask_format}
     records = Records(out, {"sammix": __version__, **settings}, keep=skip_done)
     files = ("mask", "preview") if wanted.preview else ("mask",)

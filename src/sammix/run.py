@@ -5,18 +5,23 @@ from __future__ import annotations
 import json
 import os
 import platform
+import zipfile
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import BaseModel
 
-from sammix.atomic import atomic_path, check_output, write_json
-from sammix.config import Config, parse_config
+from sammix.atomic import atomic_path, check_output, write_json, write_text
+from sammix.config import Config
 from sammix.errors import InputError, OutputError
+from sammix.progress import warn
 
 CHECKPOINT = "checkpoint.pt"
+PREVIOUS = "checkpoint-previous.pt"
+STATE = {"epoch", "best", "model", "optimizer", "scheduler"}
 PACKAGES = (
     "sammix",
     "torch",
@@ -30,36 +35,37 @@ PACKAGES = (
 )
 
 
+class RunSettings(BaseModel):
+    """What a run was asked for; from when its data has been read, what it learns from as well.
+
+    Attributes:
+        start: a trained model that it goes on from.
+        data: name, fingerprints, drawn slices and splits; None before.
+        base_sha256: of the frozen base; None before, and where there is none.
+    """
+
+    config: Config
+    seed: int
+    labels: int | None
+    start: Path | None = None
+    data: dict[str, Any] | None = None
+    base_sha256: str | None = None
+
+
 class RunFolder:
-    """``config.json`` (settings, seed, data, drawn slices, versions), ``log.jsonl``, ``checkpoint.pt``, ``model/``."""
+    """``config.json`` (settings, data, versions), ``log.jsonl``, checkpoints, ``model/``."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    @classmethod
-    def create(cls, path: Path) -> RunFolder:
-        """A new run.
+    def check_new(self) -> None:
+        """Raise OutputError where the folder holds something."""
+        check_output(self.path, overwrite=False, remedy="name another folder, or continue it with --resume")
 
-        Raises:
-            OutputError: the folder holds something already, or cannot be made.
-        """
-        check_new_run(path)
-        try:
-            path.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise OutputError(path, f"cannot be made ({error.strerror})", "choose another folder") from error
-        return cls(path)
-
-    @classmethod
-    def resume(cls, path: Path) -> RunFolder:
-        """A run that was begun.
-
-        Raises:
-            InputError: there is nothing to continue.
-        """
-        if not (path / "config.json").is_file():
-            raise InputError(path, "is not a run's folder: it has no config.json", "start it without --resume")
-        return cls(path)
+    def check_begun(self) -> None:
+        """Raise InputError where there is nothing to continue."""
+        if not (self.path / "config.json").is_file():
+            raise InputError(self.path, "is not a run's folder: it has no config.json", "start it without --resume")
 
     @property
     def model_folder(self) -> Path:
@@ -71,25 +77,27 @@ class RunFolder:
         """What frozen stages computed; removed when the fit ends."""
         return self.path / "cache"
 
-    def write_settings(self, config: Config, **facts: Any) -> None:
-        """``config.json``: the settings, and what they were applied to."""
+    def write(self, settings: RunSettings) -> None:
+        """``config.json``: the settings, and with what they were applied."""
         versions = {name: _version(name) for name in PACKAGES} | {"python": platform.python_version()}
-        write_json(
-            self.path / "config.json",
-            {"config": config.model_dump(), **facts, "versions": versions, "machine": platform.machine()},
-        )
+        facts = {"versions": versions, "machine": platform.machine()}
+        write_json(self.path / "config.json", settings.model_dump(mode="json") | facts)
 
-    def settings(self) -> dict[str, Any]:
-        """``config.json`` as it stands, its ``config`` checked.
+    def settings(self) -> RunSettings:
+        """``config.json`` as it stands.
 
         Raises:
             InputError: the file is damaged.
         """
+        path = self.path / "config.json"
         try:
-            values: dict[str, Any] = json.loads((self.path / "config.json").read_text(encoding="utf-8"))
-            return values | {"config": parse_config(values["config"])}
-        except (json.JSONDecodeError, KeyError, OSError) as error:
-            raise InputError(self.path / "config.json", "is damaged", "start a new run") from error
+            return RunSettings.model_validate_json(path.read_bytes())
+        except (ValueError, OSError) as error:
+            raise InputError(path, "is damaged", "start a new run") from error
+
+    def forget(self) -> None:
+        """Leave no trace of a run that did not come to learn."""
+        (self.path / "config.json").unlink(missing_ok=True)
 
     def log(self, **values: Any) -> None:
         """Append a line to ``log.jsonl``."""
@@ -98,48 +106,62 @@ class RunFolder:
             file.write(line + "\n")
 
     def rewind_log(self, epoch: int) -> None:
-        """Drop the lines of epochs after ``epoch``, which a resumed run will write again."""
+        """Drop the lines of epochs after ``epoch``, which a resumed run will write again, and half a line."""
         path = self.path / "log.jsonl"
         if path.exists():
-            lines = [line for line in path.read_text().splitlines() if json.loads(line).get("epoch", 0) <= epoch]
-            with atomic_path(path) as temporary:
-                temporary.write_text("".join(line + "\n" for line in lines))
+            lines = [line for line in path.read_text(encoding="utf-8").splitlines() if 0 < _epoch_of(line) <= epoch]
+            write_text(path, "".join(line + "\n" for line in lines))
 
     def save_checkpoint(self, state: dict[str, Any]) -> None:
-        """Write tensors and plain values, whole or not at all."""
-        with atomic_path(self.path / CHECKPOINT) as temporary:
+        """Write tensors and plain values, whole or not at all. The one before it is kept beside it."""
+        path = self.path / CHECKPOINT
+        with atomic_path(path) as temporary:
             try:
                 torch.save(state, temporary)
             except RuntimeError as error:  # torch reports a full disk so
-                raise OutputError(
-                    self.path / CHECKPOINT, "cannot be written", "free space and continue with --resume"
-                ) from error
+                raise OutputError(path, "cannot be written", "free space and continue with --resume") from error
             with open(temporary, "rb") as file:
                 os.fsync(file.fileno())
+            if path.exists():
+                os.replace(path, self.path / PREVIOUS)
 
     def load_checkpoint(self) -> dict[str, Any] | None:
-        """The last checkpoint, or None before the first epoch ended.
+        """The last checkpoint, or None before the first epoch ended; where it is damaged, the one before it.
 
         Raises:
-            InputError: it is damaged or holds more than tensors and plain values.
+            InputError: it is damaged, or holds more or less than a fit's tensors and plain values, and so is the one
+                before it.
         """
-        path = self.path / CHECKPOINT
-        if not path.exists():
-            return None
+        last, previous = self.path / CHECKPOINT, self.path / PREVIOUS
+        if not previous.exists():
+            return _read_checkpoint(last) if last.exists() else None
         try:
-            state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+            return _read_checkpoint(last)
+        except InputError as error:
+            state = _read_checkpoint(previous)
+            warn(f"{error.path}: {error.problem}; the epoch before it is taken")
+            os.replace(previous, last)
             return state
-        except Exception as error:
-            raise InputError(path, "cannot be read as a checkpoint", "remove it to start over") from error
 
 
-def check_new_run(path: Path) -> None:
-    """Refuse, before any work, a folder that holds something.
+def _read_checkpoint(path: Path) -> dict[str, Any]:
+    try:
+        with zipfile.ZipFile(path) as content:
+            if content.testzip():
+                raise ValueError("a checksum differs")
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        if state.keys() != STATE:
+            raise ValueError("it is not of a fit")
+        return state
+    except Exception as error:  # whatever an unpickler makes of foreign bytes
+        raise InputError(path, "cannot be read as a checkpoint", "remove it to start over") from error
 
-    Raises:
-        OutputError: it does.
-    """
-    check_output(path, overwrite=False, remedy="name another folder, or continue it with --resume")
+
+def _epoch_of(line: str) -> int:
+    try:
+        return int(json.loads(line)["epoch"])
+    except (ValueError, KeyError, TypeError):
+        return 0
 
 
 def _version(package: str) -> str:

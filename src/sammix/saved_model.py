@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
@@ -21,6 +21,7 @@ from sammix.config import Config, DataConfig
 from sammix.devices import prepare_for_inference
 from sammix.errors import InputError, SammixError
 from sammix.network import Network
+from sammix.readers.limits import PLAIN_NAME, check_text
 from sammix.slices.preprocess import Preprocess
 
 FORMAT = "sammix-model-1"
@@ -35,7 +36,7 @@ class ModelCard(BaseModel):
 
     format: str = FORMAT
     name: str
-    organ: str
+    organ: str = Field(pattern=PLAIN_NAME)
     config: Config
     preprocess: Preprocess
     base_sha256: str | None
@@ -125,9 +126,10 @@ def read_card(path: Path) -> ModelCard:
         InputError: there is none, or it is damaged.
     """
     file = find_model(path) / "model.json"
+    check_text(file)
     try:
         return ModelCard.model_validate(json.loads(file.read_text(encoding="utf-8")))
-    except (json.JSONDecodeError, ValidationError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(file, "is damaged or of another version", "fit the model again") from error
 
 

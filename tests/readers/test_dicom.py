@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+import struct
 import traceback
+import zlib
 
 import numpy as np
 import pydicom
@@ -21,7 +23,7 @@ from pydicom.uid import (
 
 from sammix.errors import InputError
 from sammix.readers.dicom import read_dicom
-from sammix.readers.dicom_files import is_dicom_series
+from sammix.readers.dicom_files import MAX_DEFLATED, is_dicom_series
 
 AXIAL = (1, 0, 0, 0, 1, 0)
 FLIPPED = (-1, 0, 0, 0, 1, 0)
@@ -161,6 +163,13 @@ def test_small_rounding_of_positions_is_no_gap(tmp_path, write_dicom):
     assert read_dicom(tmp_path).spacing[2] == pytest.approx(0.625)
 
 
+def test_two_spacings(tmp_path, write_dicom):
+    for k, z in enumerate([0, 1, 2, 3, 5, 7]):
+        stored = np.random.default_rng(k).integers(0, 2000, (6, 4)).astype(np.uint16)
+        write_dicom(tmp_path / f"{k}", stored, ImagePositionPatient=[0, 0, z])
+    assert "slices are missing or mixed: a gap of 2.00 mm between 3.00 and 5.00 mm" in refused(tmp_path)
+
+
 def test_two_slices_in_one_place(tmp_path, write_series):
     folder = write_series(tmp_path / "ct")
     shutil.copy(folder / "004.dcm", folder / "copy.dcm")
@@ -238,6 +247,24 @@ def test_a_file_cut_short(tmp_path, write_series, share):
     (folder / "002.dcm").write_bytes(content[: int(len(content) * share)])
     with pytest.raises(InputError, match=r"002\.dcm"):
         read_dicom(folder)
+
+
+def test_a_hostile_length(tmp_path, write_dicom):
+    path = write_dicom(tmp_path / "a.dcm", np.zeros((8, 8), np.uint16))
+    content = path.read_bytes()
+    at = content.index(b"\x18\x00\x50\x00DS")  # SliceThickness, now of four gigabytes
+    path.write_bytes(content[:at] + b"\x18\x00\x50\x00OB\0\0" + b"\xf0\xff\xff\xff" + content[at + 10 :])
+    assert "damaged, cut short" in refused(path)
+
+
+def test_an_object_that_unpacks_without_end(tmp_path):
+    packer, zeros = zlib.compressobj(1, zlib.DEFLATED, -zlib.MAX_WBITS), bytes(2**24)
+    bomb = b"".join(packer.compress(zeros) for _ in range(MAX_DEFLATED // 2**24 + 1)) + packer.flush()
+    uid = DeflatedExplicitVRLittleEndian.encode()
+    meta = b"\2\0\x10\0UI" + struct.pack("<H", len(uid)) + uid
+    group_length = b"\2\0\0\0UL\4\0" + struct.pack("<I", len(meta))
+    (tmp_path / "a.dcm").write_bytes(bytes(128) + b"DICM" + group_length + meta + bomb)
+    assert "unpacks to more than" in refused(tmp_path / "a.dcm")
 
 
 def test_random_damage_gives_a_volume_or_an_input_error(tmp_path, write_series):

@@ -42,6 +42,41 @@ def test_labels(tmp_path):
     assert read_itk_labels(tmp_path / "mask.nrrd").array.shape == (4, 3, 2)
 
 
+@pytest.mark.parametrize("named", ["/dev/zero", "../other.raw", "LIST", "there-is-none.raw", "link.raw"])
+@pytest.mark.parametrize("suffix", [".mha", ".nrrd"])
+def test_voxels_outside_the_folder_are_not_opened(tmp_path, image, suffix, named):
+    path = tmp_path / f"ct{suffix}"
+    (tmp_path / "link.raw").symlink_to("/dev/zero")
+    sitk.WriteImage(image, str(path))
+    content = path.read_bytes().replace(b"ElementDataFile = LOCAL", f"ElementDataFile = {named}".encode())
+    path.write_bytes(content.replace(b"encoding:", f"data file: {named}\nencoding:".encode()))
+    with pytest.raises(InputError, match="names no single file beside it"):
+        read_itk(path)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "content", "problem"),
+    [
+        (".mha", b"ObjectType = Image\nNDims = 3\n", "nothing says where its voxels are"),
+        (".nrrd", b"NRRD0004\ntype: short\ndimension: 3\n", "its header has no end"),
+    ],
+)
+def test_a_header_without_an_end(tmp_path, suffix, content, problem):
+    (tmp_path / f"ct{suffix}").write_bytes(content)
+    with pytest.raises(InputError, match=problem):
+        read_itk(tmp_path / f"ct{suffix}")
+
+
+def test_voxels_beside_the_header_must_all_be_there(tmp_path, image):
+    sitk.WriteImage(image, str(tmp_path / "ct.mhd"))
+    raw = tmp_path / "ct.raw"
+    raw.write_bytes(raw.read_bytes()[:5])
+    header = (tmp_path / "ct.mhd").read_text().replace("DimSize = 6 7 8", "DimSize = 600 700 800")
+    (tmp_path / "ct.mhd").write_text(header)
+    with pytest.raises(InputError, match=r"ct\.raw: is cut short: 600 × 700 × 800 voxels need"):
+        read_itk(tmp_path / "ct.mhd")
+
+
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
 @pytest.mark.parametrize("name", ["ct.mha", "ct.nrrd"])
 def test_files_cut_short(tmp_path, image, name, share):

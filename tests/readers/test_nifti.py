@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from sammix.errors import InputError
 from sammix.readers.hu import AIR
-from sammix.readers.nifti import read_nifti, read_nifti_labels
+from sammix.readers.limits import MAX_BESIDE
+from sammix.readers.nifti import first_slices, open_nifti, read_nifti, read_nifti_labels
 
 AFFINE = np.array([[-0.8, 0, 0, 60.0], [0, -0.8, 0, 75.0], [0, 0, 2.5, -300.0], [0, 0, 0, 1]])
 
@@ -216,12 +217,57 @@ def test_an_absurd_claim_is_refused_before_memory_is_asked_for(tmp_path, hu, wri
             read_nifti(tmp_path / name)
 
 
-def test_voxels_that_begin_too_late_are_refused(tmp_path, hu, write_nifti):
+@pytest.mark.parametrize(
+    ("offset", "problem"),
+    [
+        (600, "is cut short: 6 × 7 × 8 voxels need 1,272 bytes"),
+        (2 * MAX_BESIDE, "its voxels begin at byte 134,217,728, absurdly late"),
+        (float("nan"), "cannot be read as NIfTI"),
+    ],
+)
+def test_voxels_that_begin_too_late_are_refused(tmp_path, hu, write_nifti, offset, problem):
     raw = bytearray(write_nifti(tmp_path / "ct.nii", hu).read_bytes())
-    raw[108:112] = struct.pack("<f", 600)  # vox_offset
+    raw[108:112] = struct.pack("<f", offset)  # vox_offset
     (tmp_path / "ct.nii").write_bytes(raw)
-    with pytest.raises(InputError, match="is cut short: 6 × 7 × 8 voxels need 1,272 bytes"):
+    with pytest.raises(InputError, match=problem):
         read_nifti(tmp_path / "ct.nii")
+
+
+def with_extension(raw: bytes, claimed: int, order: str = "<") -> bytes:
+    """A NIfTI-1 file whose header is followed by an extension of a kilobyte, and what that claims to be."""
+    extended = bytearray(raw[:348] + b"\1\0\0\0" + struct.pack(f"{order}2i", claimed, 4) + bytes(1016) + raw[352:])
+    extended[108:112] = struct.pack(f"{order}f", 352 + 1024)
+    return bytes(extended)
+
+
+@pytest.mark.parametrize("claimed", [2**31 - 8, 1032, 0, -16])
+def test_an_extension_that_claims_too_much_is_not_unpacked(tmp_path, hu, write_nifti, claimed):
+    raw = write_nifti(tmp_path / "ct.nii", hu).read_bytes()
+    (tmp_path / "ct.nii.gz").write_bytes(gzip.compress(with_extension(raw, claimed)))
+    with pytest.raises(InputError, match=f"an extension of its header claims {claimed:,} bytes"):
+        read_nifti(tmp_path / "ct.nii.gz")
+
+
+def test_an_honest_extension_is_passed_over(tmp_path, hu, write_nifti):
+    raw = write_nifti(tmp_path / "ct.nii", hu).read_bytes()
+    (tmp_path / "ct.nii").write_bytes(with_extension(raw, 1024))
+    np.testing.assert_array_equal(read_nifti(tmp_path / "ct.nii").array, hu)
+
+
+def test_a_gzip_bomb_is_refused(tmp_path, hu, write_nifti):
+    raw = write_nifti(tmp_path / "ct.nii", hu).read_bytes()
+    (tmp_path / "ct.nii.gz").write_bytes(gzip.compress(raw + bytes(2 * MAX_BESIDE), 1))
+    with pytest.raises(InputError, match="holds far more than its header says"):
+        read_nifti(tmp_path / "ct.nii.gz")
+
+
+def test_damage_in_the_first_slices_is_named(tmp_path, write_nifti):
+    hu = np.random.default_rng(0).integers(-1000, 900, (20, 20, 8)).astype(np.int16)
+    path = write_nifti(tmp_path / "ct.nii.gz", hu)
+    np.testing.assert_array_equal(first_slices(path, open_nifti(path)[0], 2), hu[..., :2])
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(InputError, match="gzip data is damaged or cut short"):
+        first_slices(path, open_nifti(path)[0], 8)
 
 
 def test_labels_are_read_as_they_are(tmp_path, write_nifti):

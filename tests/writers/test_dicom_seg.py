@@ -11,6 +11,7 @@ import SimpleITK as sitk
 from pydicom.sr.codedict import codes
 
 from sammix.errors import InputError, OutputError
+from sammix.metrics import dice
 from sammix.readers.dicom import read_dicom, source_images
 from sammix.readers.mask import read_mask
 from sammix.writers.dicom_seg import write_dicom_seg
@@ -164,6 +165,13 @@ def test_real_masks_are_the_same_in_dicom_and_in_nifti(real_data, tmp_path, name
     assert len(points) > 300_000
     np.testing.assert_allclose(highdicom_points(tmp_path / "m.dcm"), points, atol=2e-3)
     np.testing.assert_array_equal(read_mask(tmp_path / "m.dcm", scan).array, mask)
+
+    other = np.roll(mask, (9, -4), axis=(0, 1))  # a prediction that is not perfect
+    write_mask(tmp_path / "p.nii.gz", other, scan)
+    write_dicom_seg(tmp_path / "p.dcm", other, source_images(folder), "liver", "tiny")
+    one, same = (dice(read_mask(tmp_path / name, scan).array, mask) for name in ("p.nii.gz", "p.dcm"))
+    assert one == same
+    assert 0.5 < one < 0.95
 
 
 def test_codes_are_those_of_the_standards_dictionary():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +22,12 @@ TAGS = [
     "PixelPaddingValue", "PixelPaddingRangeLimit", "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence",
 ]  # fmt: skip
 
+
+DEFLATED = b"1.2.840.10008.1.2.1.99"
+"""The transfer syntax that packs the whole object; it is named in a file's first bytes."""
+
+MAX_DEFLATED = 2**29
+"""Bytes of such an object, unpacked: an enhanced CT of a thousand slices."""
 
 DAMAGED = "its DICOM data is damaged, cut short or in an unknown encoding"
 
@@ -54,11 +61,30 @@ def guarded(file: Path, problem: str = DAMAGED, remedy: str = "copy or export it
     try:
         with catch_warnings():
             simplefilter("ignore")
+            _check_deflated(file)
             yield
     except (InputError, MemoryError):
         raise
     except Exception:
         raise InputError(file, problem, remedy) from None
+
+
+def _check_deflated(file: Path) -> None:
+    """pydicom unpacks such a file whole, however large it becomes."""
+    with file.open("rb") as stream:
+        start = stream.read(4096)
+        if DEFLATED not in start:
+            return
+        stream.seek(start.index(b"DICM"))
+        packed = stream.read()
+    meta = 4 + 12 + int.from_bytes(packed[12:16], "little")  # magic, group length (PS3.10, 7.1), group
+    unpacker, size = zlib.decompressobj(-zlib.MAX_WBITS), 0
+    packed = packed[meta:]
+    while packed and not unpacker.eof:
+        size += len(unpacker.decompress(packed, 2**20))
+        packed = unpacker.unconsumed_tail
+        if size > MAX_DEFLATED:
+            raise InputError(file, f"unpacks to more than {MAX_DEFLATED:,} bytes", "export it uncompressed")
 
 
 def read_headers(file: Path) -> list[SliceHeader]:

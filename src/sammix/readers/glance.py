@@ -53,14 +53,13 @@ def glance(path: Path) -> Glance:
         InputError: as ``read_volume``, as far as the part that is read can tell.
     """
     if has_suffix(path, NIFTI) and path.is_file():
-        from sammix.readers.nifti import open_nifti
+        from sammix.readers.nifti import first_slices, open_nifti
 
         image, affine, warnings = open_nifti(path)
         shape = (*image.shape, 1, 1)[:3]
         seen = min(shape[2], max(1, GLANCE_VOXELS // (shape[0] * shape[1])))
         if seen < shape[2]:
-            values = np.asarray(image.dataobj[:, :, :seen])
-            return _glance(path, shape, affine, values, seen, warnings)
+            return _glance(path, shape, affine, first_slices(path, image, seen), seen, warnings)
     volume = read_volume(path)
     return whole(volume)
 

@@ -1,7 +1,8 @@
-"""Headers that claim more than a file can hold are refused before anything is allocated."""
+"""Claims that cannot be true, or would do harm, are refused before anything is allocated."""
 
 from __future__ import annotations
 
+import os
 from math import prod
 from pathlib import Path
 
@@ -13,9 +14,18 @@ MAX_VOXELS = 2**31
 MAX_DEFLATE_RATIO = 1032
 """The most that deflate (gzip, PNG) can shrink, by its format."""
 
+MAX_TEXT = 64 * 2**20
+"""Bytes of a table or a description."""
+
+MAX_BESIDE = 64 * 2**20
+"""Bytes that a scan's file may hold beside its voxels, unpacked."""
+
+PLAIN_NAME = r"^[^./\\\x00-\x1f][^/\\\x00-\x1f]{0,63}$"
+"""What may become a part of a file's name: it cannot lead out of a folder."""
+
 
 def check_size(path: Path, shape: tuple[int, ...], stored_bytes: int, ratio: int = 1) -> None:
-    """Refuse a shape that is empty, absurd, or needs more bytes than the file holds.
+    """Refuse a shape that is empty, absurd, or needs more bytes than the file or the memory holds.
 
     Args:
         path: the file whose header claims ``shape``.
@@ -37,3 +47,21 @@ def check_size(path: Path, shape: tuple[int, ...], stored_bytes: int, ratio: int
         if ratio > 1:
             problem += " compressed"
         raise InputError(path, problem, "copy or download it again")
+    needed, there = max(stored_bytes, 2 * prod(shape)), _memory()
+    if needed > there:
+        problem = f"{size} voxels need {needed:,} bytes of memory, this machine has {there:,}"
+        raise InputError(path, problem, "crop it, or use a larger machine")
+
+
+def check_text(path: Path, most: int = MAX_TEXT) -> None:
+    """Refuse a table or a description of more than ``most`` bytes: parsers take many times as much memory."""
+    if path.stat().st_size > most:
+        raise InputError(path, f"has more than {most:,} bytes, as no file of its kind has", "check what it is")
+
+
+def _memory() -> int:
+    """Bytes of the machine's memory; where that cannot be told, no limit."""
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):
+        return 2**63

@@ -6,7 +6,9 @@
 from __future__ import annotations
 
 import gzip
+import struct
 import zlib
+from itertools import product
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -19,13 +21,13 @@ from numpy.typing import NDArray
 
 from sammix.errors import InputError
 from sammix.readers.hu import check_hu, rescale
-from sammix.readers.limits import MAX_DEFLATE_RATIO, check_size
+from sammix.readers.limits import MAX_BESIDE, MAX_DEFLATE_RATIO, check_size
 from sammix.volume import Affine, Volume, disagreement, is_usable
 
 MM_PER_UNIT = {1: 1000.0, 2: 1.0, 3: 0.001}
 """NIfTI-1 ``xyzt_units & 7``: metre, millimetre, micrometre. Files that say nothing mean mm."""
 
-DAMAGE = (HeaderDataError, OSError, EOFError, zlib.error, ValueError, OverflowError)
+DAMAGE = (HeaderDataError, OSError, EOFError, zlib.error, struct.error, ValueError, OverflowError)
 """What nibabel and gzip raise when a file is not what its header says."""
 
 
@@ -70,11 +72,24 @@ def open_nifti(path: Path) -> tuple[Any, Affine, tuple[str, ...]]:
     return image, affine, warnings
 
 
+def first_slices(path: Path, image: Any, count: int) -> NDArray[Any]:
+    """The first ``count`` slices along the third axis of an image from ``open_nifti``, with slope and intercept.
+
+    Raises:
+        InputError: damaged or cut short before their end.
+    """
+    try:
+        return np.asarray(image.dataobj[:, :, :count])
+    except DAMAGE as error:
+        raise _unreadable(path, error) from error
+
+
 def _open(path: Path) -> Any:
     """The header, checked against the file's size; no voxel is read yet."""
     if path.stat().st_size == 0:
         raise InputError(path, "the file is empty", "copy or download it again")
     try:
+        _check_extensions(path)
         image: Any = nib.load(path)
     except (ImageFileError, *DAMAGE) as error:
         raise _unreadable(path, error) from error
@@ -93,14 +108,44 @@ def _open(path: Path) -> Any:
     return image
 
 
+def _check_extensions(path: Path) -> None:
+    """What lies between header and voxels must be small and end there: nibabel would unpack whatever it claims.
+
+    What is no NIfTI at all is left to nibabel.
+    """
+    with gzip.open(path) if path.suffix.lower() == ".gz" else path.open("rb") as stream:
+        try:
+            header = stream.read(348)
+        except gzip.BadGzipFile:
+            return
+        for order, nifti in product("<>", ((348, 108, "f"), (540, 168, "q"))):  # NIfTI-1, NIfTI-2
+            if len(header) == 348 and struct.unpack_from(f"{order}i", header)[0] == nifti[0]:
+                break
+        else:
+            return
+        size, place, kind = nifti
+        offset = struct.unpack_from(order + kind, header, place)[0]
+        if offset > MAX_BESIDE:
+            raise InputError(path, f"its voxels begin at byte {offset:,.0f}, absurdly late", "export it again")
+        if stream.read(size - 348 + 4)[size - 348 :][:1] in (b"", b"\0"):
+            return  # none
+        while (here := stream.tell()) + 16 <= offset:
+            claimed = struct.unpack(f"{order}i", stream.read(4))[0]
+            if not 8 <= claimed <= offset - here:
+                raise InputError(path, f"an extension of its header claims {claimed:,} bytes", "export it again")
+            stream.read(claimed - 4)
+
+
 def _stored(path: Path, image: Any) -> NDArray[Any]:
     """The numbers as stored, (I, J, K), before slope and intercept."""
     try:
         if path.suffix.lower() == ".gz":
             with gzip.open(path) as stream:
                 stored: NDArray[Any] = np.asarray(type(image).from_stream(stream).dataobj.get_unscaled())
+                end = image.dataobj.offset + stored.nbytes + MAX_BESIDE
                 while stream.read(2**20):  # gzip compares its checksum at the end only
-                    pass
+                    if stream.tell() > end:
+                        raise InputError(path, "holds far more than its header says", "export it again")
         else:
             stored = np.asarray(image.dataobj.get_unscaled())
     except DAMAGE as error:

@@ -25,7 +25,7 @@ from sammix.reproduce.methods import METHODS, Domain
 from sammix.reproduce.plan import Job
 from sammix.reproduce.result import Oracle, Picture, Result, Scores, pack
 from sammix.reproduce.stores import Stores
-from sammix.run import CHECKPOINT
+from sammix.run import CHECKPOINT, PREVIOUS
 from sammix.saved_model import load_model
 from sammix.segmenter import MASK_THRESHOLD, Segmenter
 from sammix.slices.preprocess import Preprocess
@@ -83,7 +83,8 @@ def run_job(job: Job, stores: Stores, folder: Path, device: str) -> Result:
         domains=domains,
     )
     write_text(folder / "result.json", result.model_dump_json() + "\n")
-    (folder / "run" / CHECKPOINT).unlink(missing_ok=True)  # of no use any more, and the largest file
+    for name in (CHECKPOINT, PREVIOUS):  # of no use any more, and the largest files
+        (folder / "run" / name).unlink(missing_ok=True)
     return result
 
 

@@ -22,7 +22,7 @@ class Preprocess(BaseModel):
     np.float32(0.5)
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     window_level: float = 40.0
     window_width: float = Field(default=400.0, gt=0)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
+from contextlib import ExitStack
 from dataclasses import replace
+from math import prod
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
+from numpy.typing import NDArray
 
 from sammix.atomic import atomic_path
 from sammix.errors import InputError, SammixError
@@ -18,9 +20,16 @@ from sammix.slices.extract import SliceStack
 from sammix.slices.preprocess import Preprocess
 from sammix.slices.table import SliceTable, columns
 
-FORMAT = "sammix-slices-1"
-_TEXT = ("case", "patient", "source", "split")
-_NUMBERS = ("index", "label", "has_mask")
+FORMAT = "sammix-slices-2"
+SIGNATURE = b"\x89HDF\r\n\x1a\n\3"
+"""HDF5, version 3 of its format: structures with checksums. Damage to older ones can crash the library itself."""
+
+KINDS = {"images": "f", "masks": "u"}
+COLUMN_KINDS = {"case": "S", "patient": "S", "source": "S", "split": "S", "index": "i", "label": "i", "has_mask": "b"}
+"""What each data set holds, by NumPy's letters. Texts are of a fixed length: others lie in a heap without checksums."""
+
+DAMAGE = (OSError, KeyError, ValueError, TypeError, AttributeError, RuntimeError, MemoryError)
+"""What h5py raises when a file is not what it says it is."""
 
 
 def in_memory(stacks: Iterable[SliceStack], dataset: Dataset, preprocess: Preprocess) -> SliceTable:
@@ -47,6 +56,8 @@ def in_memory(stacks: Iterable[SliceStack], dataset: Dataset, preprocess: Prepro
 def write_store(path: str | Path, stacks: Iterable[SliceStack], dataset: Dataset, preprocess: Preprocess) -> int:
     """Write stacks one by one, so that memory stays bounded; the file appears when it is whole.
 
+    There are checksums of the structure, and ``fletcher32`` of each slice: most damage is noticed.
+
     Returns:
         The number of slices.
 
@@ -54,13 +65,14 @@ def write_store(path: str | Path, stacks: Iterable[SliceStack], dataset: Dataset
         SammixError: there was no slice to write. OutputError: the disk is full or the folder is not writable.
     """
     slim: list[SliceStack] = []
-    with atomic_path(path) as temporary, h5py.File(temporary, "w") as file:
+    with atomic_path(path) as temporary, h5py.File(temporary, "w", libver="v110") as file:
         shape = (0, preprocess.size, preprocess.size)
         options = {
             "maxshape": (None, *shape[1:]),
             "chunks": (1, *shape[1:]),
             "compression": "gzip",
             "shuffle": True,
+            "fletcher32": True,
         }
         images = file.create_dataset("images", shape, np.float16, **options)
         masks = file.create_dataset("masks", shape, np.uint8, **options)
@@ -75,14 +87,15 @@ def write_store(path: str | Path, stacks: Iterable[SliceStack], dataset: Dataset
         if not slim:
             raise SammixError(f"{dataset.root}: no slice could be read; see the messages above")
         for name, values in columns(slim).items():
-            file[name] = values.astype(h5py.string_dtype()) if name in _TEXT else values
-        file.attrs.update(
-            format=FORMAT,
-            preprocess=preprocess.model_dump_json(),
-            name=dataset.name,
-            organ=dataset.organ,
-            fingerprint=dataset.fingerprint(),
-        )
+            file[name] = np.char.encode(values, "utf-8") if COLUMN_KINDS[name] == "S" else values
+        facts = {
+            "format": FORMAT,
+            "preprocess": preprocess.model_dump_json(),
+            "name": dataset.name,
+            "organ": dataset.organ,
+            "fingerprint": dataset.fingerprint(),
+        }
+        file.attrs.update({name: np.bytes_(text.encode()) for name, text in facts.items()})
         return len(images)
 
 
@@ -102,31 +115,86 @@ def open_store(path: str | Path) -> SliceTable:
     Raises:
         InputError: not a store, or a damaged one.
     """
-    try:
-        file = h5py.File(path, "r")
-        if file.attrs.get("format") != FORMAT:
-            raise InputError(path, "is HDF5, but not a store of sammix", "make one with `sammix prepare`")
-        return _table(file)
-    except (OSError, KeyError, ValueError, json.JSONDecodeError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(path, f"cannot be read as a store ({reason})", "make it anew with `sammix prepare`") from error
+    path = Path(path)
+    with ExitStack() as opened:
+        try:
+            with path.open("rb") as start:
+                if start.read(len(SIGNATURE)) != SIGNATURE:
+                    raise ValueError("it is not HDF5 as sammix writes it")
+            file = opened.enter_context(h5py.File(path, "r"))
+            if _fact(file, "format") != FORMAT:
+                raise ValueError("it is of another program, or of another version of sammix")
+            table = _table(path, file)
+        except DAMAGE as error:
+            raise _unreadable(path, error) from error
+        opened.pop_all()  # it stays open for its slices
+        return table
 
 
-def _table(file: h5py.File) -> SliceTable:
-    values: dict[str, Any] = {name: file[name].asstr()[:].astype(np.str_) for name in _TEXT}
-    values |= {name: file[name][:] for name in _NUMBERS}
-    count = len(file["images"])
-    if any(len(column) != count for column in (*values.values(), file["masks"])):
-        raise ValueError("its columns differ in length")
+class Pixels:
+    """Slices on disk, (N, S, S), read when they are indexed."""
+
+    def __init__(self, path: Path, data: Any) -> None:
+        self.path, self.data, self.shape, self.dtype = path, data, data.shape, data.dtype
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def __getitem__(self, rows: Any) -> NDArray[Any]:
+        """The slices of ascending ``rows``. Raises InputError: the file is damaged there."""
+        try:
+            values: NDArray[Any] = self.data[rows]
+        except DAMAGE as error:
+            raise _unreadable(self.path, error) from error
+        return values
+
+
+def _table(path: Path, file: h5py.File) -> SliceTable:
+    preprocess = Preprocess.model_validate_json(_fact(file, "preprocess"))
+    pixels = {name: _data(file, name, kind) for name, kind in KINDS.items()}
+    count, shape = len(pixels["images"]), (preprocess.size, preprocess.size)
+    for data in pixels.values():
+        if data.shape != (count, *shape) or prod(data.chunks or ()) > prod(shape):
+            raise ValueError(f"its slices are not {preprocess.size} px squares, one at a time")
     return SliceTable(
-        images=file["images"],
-        masks=file["masks"],
-        **values,
-        preprocess=Preprocess.model_validate_json(file.attrs["preprocess"]),
-        name=str(file.attrs["name"]),
-        organ=str(file.attrs["organ"]),
-        fingerprint=str(file.attrs["fingerprint"]),
+        **{name: Pixels(path, data) for name, data in pixels.items()},
+        **{name: _column(path, _data(file, name, kind), count) for name, kind in COLUMN_KINDS.items()},
+        preprocess=preprocess,
+        **{name: _fact(file, name) for name in ("name", "organ", "fingerprint")},
     )
+
+
+def _fact(file: h5py.File, name: str) -> str:
+    """An attribute. One of variable length is not even read: the library may never come back from a damaged heap."""
+    if file.attrs.get_id(name).dtype.kind != "S":
+        raise ValueError(f"its {name} is no text as sammix writes it")
+    text: str = file.attrs[name].decode()
+    return text
+
+
+def _data(file: h5py.File, name: str, kind: str) -> Any:
+    """A data set that this very file holds: HDF5 can also point at any other file."""
+    if not isinstance(file.get(name, getlink=True), h5py.HardLink):
+        raise ValueError(f"it holds no {name}")
+    data = file[name]
+    if not isinstance(data, h5py.Dataset) or data.external or data.is_virtual or not data.shape:
+        raise ValueError(f"it holds no {name} of its own")
+    if data.dtype.kind != kind:
+        raise ValueError(f"its {name} are of another type")
+    return data
+
+
+def _column(path: Path, data: Any, count: int) -> NDArray[Any]:
+    """A value a slice, stored as it is: so the file's own size bounds what is read."""
+    if data.shape != (count,) or data.chunks or data.nbytes > path.stat().st_size:
+        raise ValueError("its columns differ in length, or claim more than it can hold")
+    values: NDArray[Any] = data[:]
+    return np.char.decode(values, "utf-8") if data.dtype.kind == "S" else values
+
+
+def _unreadable(path: str | Path, error: Exception) -> InputError:
+    reason = (str(error).splitlines() or [type(error).__name__])[0]
+    return InputError(path, f"cannot be read as a store ({reason})", "make it anew with `sammix prepare`")
 
 
 def _without_pixels(stack: SliceStack) -> SliceStack:

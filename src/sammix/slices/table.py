@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -11,6 +12,8 @@ from numpy.typing import NDArray
 
 from sammix.slices.extract import UNKNOWN, SliceStack
 from sammix.slices.preprocess import Preprocess
+
+HASHED_AT_A_TIME = 64  # slices
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,7 +26,7 @@ class SliceTable:
         case, patient, source, split: (N,) str; an empty split means that none was given.
         index: (N,) int32, position in the scan. label: (N,) int8, 1, 0 or -1. has_mask: (N,) bool.
         preprocess: how the images were made.
-        name, organ, fingerprint: of the data set; the fingerprint names its content.
+        name, organ, fingerprint: of the data set; the fingerprint names the files that it was made of.
     """
 
     images: Any
@@ -46,6 +49,19 @@ class SliceTable:
     def with_split(self, split: NDArray[np.str_]) -> SliceTable:
         """The same slices under other splits."""
         return replace(self, split=split)
+
+    def sha256(self) -> str:
+        """Of every slice, mask and column: it tells slices that were made otherwise, or changed since, from these.
+
+        A store and the scans that it was made of have the same. All is read once, which takes a while on disk.
+        """
+        digest = hashlib.sha256(self.preprocess.model_dump_json().encode())
+        for column in (self.case, self.patient, self.source, self.split, self.index, self.label, self.has_mask):
+            digest.update(repr(column.tolist()).encode())
+        for start in range(0, len(self), HASHED_AT_A_TIME):
+            for pixels in (self.images, self.masks):
+                digest.update(np.asarray(pixels[start : start + HASHED_AT_A_TIME]).tobytes())
+        return digest.hexdigest()
 
     def rows(self, split: str) -> NDArray[np.int64]:
         """Row numbers of a split whose image-level label is known."""

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import csv
+import os
 
 import numpy as np
 import pytest
 
 from sammix.errors import InputError
 from sammix.readers import open_dataset
+from sammix.readers.limits import MAX_TEXT
 
 COLUMNS = ["image", "mask", "source", "patient", "hu_min", "hu_max", "liver", "split"]
 ROWS = [
@@ -98,6 +100,7 @@ def test_tables_of_other_programs(table):
         (0, "hu_min", "240", "line 2: hu_min and hu_max are “240” and “240”, not a range"),
         (0, "hu_max", "", "not a range"),
         (0, "hu_max", "nan", "not a range"),
+        (0, "hu_max", "1e300", "not a range"),
         (1, "image", "images/a0.png", "several images would be named"),
     ],
 )
@@ -147,6 +150,13 @@ def test_one_patient_in_two_splits_is_a_problem(table):
         ("window_level: 40\nwindow_width: -1", "window_width"),
         ("window_level: bright\nwindow_width: 3", "window_level"),
         ("{", "is not YAML"),
+        ("window_level: 1e999\nwindow_width: 3", "window_level: Input should be a finite number"),
+        ("window_level: " + "9" * 5000, "is not YAML"),
+        ("name: " + "[" * 5000, "is not YAML"),
+        ("name: 2020-99-99", "is not YAML"),
+        ("organ: ../../etc/liver", "organ: String should match"),
+        ("organ: .liver", "organ: String should match"),
+        ("a: " + "x" * 70_000, "has more than 65,536 bytes"),
         ("- a\n- b", "the file"),
     ],
 )
@@ -156,6 +166,20 @@ def test_wrong_defaults(table, text, problem):
     with pytest.raises(InputError) as error:
         open_dataset(root)
     assert problem in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_line_ends_in_a_cell_do_not_break_the_message(table):
+    with pytest.raises(InputError, match=r"images/a0 \.png") as error:
+        open_dataset(table(changed(0, "image", "images/a0\n.png")))
+    assert "\n" not in str(error.value)
+
+
+def test_a_table_of_gigabytes_is_not_read(table):
+    root = table()
+    os.truncate(root / "slices.csv", MAX_TEXT + 1)
+    with pytest.raises(InputError, match=r"slices\.csv: has more than 67,108,864 bytes"):
+        open_dataset(root)
 
 
 def test_real_table(real_data):

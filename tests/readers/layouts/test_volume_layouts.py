@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 
 import numpy as np
 import pytest
 
 from sammix.errors import InputError
 from sammix.readers import open_dataset
+from sammix.readers.limits import MAX_TEXT
 
 
 @pytest.fixture
@@ -141,13 +143,34 @@ def test_nnunet_raw(tmp_path, ct, mask):
 
 
 @pytest.mark.parametrize(
-    "text", ["{", "[1]", '{"labels": {"liver": "x"}}', '{"labels": 3}', '{"labels": {"liver": null}}']
+    "text",
+    [
+        "{",
+        "[1]",
+        "[" * 100_000,
+        '{"labels": {"liver": "x"}}',
+        '{"labels": 3}',
+        '{"labels": {"liver": null}}',
+        '{"labels": {"liver": 1e999}}',
+        '{"labels": {"liver": ' + "9" * 5000 + "}}",
+    ],
+    ids=range(8),
 )
 def test_broken_dataset_json(decathlon, text):
     root = decathlon()
     (root / "dataset.json").write_text(text)
     with pytest.raises(InputError, match=r"dataset\.json"):
         open_dataset(root)
+
+
+def test_descriptions_of_gigabytes_are_not_read(decathlon, tmp_path, ct):
+    root = decathlon()
+    ct(tmp_path / "ts/s1/ct.nii.gz")
+    (tmp_path / "ts/meta.csv").touch()
+    for path in (root / "dataset.json", tmp_path / "ts/meta.csv"):
+        os.truncate(path, MAX_TEXT + 1)
+        with pytest.raises(InputError, match=f"{path.name}: has more than 67,108,864 bytes"):
+            open_dataset(path.parent)
 
 
 # TotalSegmentator

@@ -9,6 +9,7 @@ from typing import Any
 from sammix.errors import InputError
 from sammix.readers.dataset import Case, Dataset, listing, unpaired
 from sammix.readers.formats import is_image_file, stem
+from sammix.readers.limits import check_text
 
 LOOKED_FOR = "Medical Decathlon or nnU-Net raw (imagesTr, labelsTr, dataset.json)"
 
@@ -53,9 +54,10 @@ def open_layout(root: Path, organ: str | None) -> Dataset | None:
 def _dataset_json(path: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
+    check_text(path)
     try:
         info = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(path, "is not JSON", "copy it again, or remove it to count every label") from error
     if not isinstance(info, dict):
         raise InputError(path, "is not a JSON object", "copy it again, or remove it to count every label")
@@ -94,7 +96,7 @@ def _label_numbers(path: Path, info: dict[str, Any]) -> dict[str, tuple[int, ...
             of_label = tuple(int(n) for n in number) if isinstance(number, list) else (int(number),)
             if of_label != (0,):
                 numbers[name.lower()] = of_label
-    except (AttributeError, TypeError, ValueError) as error:
+    except (AttributeError, TypeError, ValueError, OverflowError) as error:
         raise InputError(path, "its “labels” are not names and numbers", 'write {"liver": 1}') from error
     return numbers
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 from collections import defaultdict
 from collections.abc import Iterator
-from math import isfinite
 from pathlib import Path, PurePosixPath
 
 import yaml
@@ -13,19 +12,25 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from sammix.errors import InputError
 from sammix.readers.dataset import Case, Dataset, case_names, listing
+from sammix.readers.limits import PLAIN_NAME, check_text
 
 LOOKED_FOR = "a slice table (slices.csv)"
 
 SPLITS = ("train", "val", "test")
 
+MAX_DEFAULTS = 64 * 1024
+"""Bytes of ``dataset.yaml``, which has four lines."""
+
+MAX_HU = 1e6
+
 
 class Defaults(BaseModel):
     """``dataset.yaml``: what holds for the whole table."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
     name: str | None = None
-    organ: str | None = None
+    organ: str | None = Field(default=None, pattern=PLAIN_NAME)
     window_level: float | None = None
     window_width: float | None = Field(default=None, gt=0)
 
@@ -62,6 +67,7 @@ def open_layout(root: Path, organ: str | None) -> Dataset | None:
 def _defaults(path: Path) -> Defaults:
     if not path.is_file():
         return Defaults()
+    check_text(path, MAX_DEFAULTS)
     try:
         defaults = Defaults.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")) or {})
     except ValidationError as error:
@@ -69,7 +75,7 @@ def _defaults(path: Path) -> Defaults:
         key = ".".join(str(part) for part in first["loc"]) or "the file"
         known = ", ".join(Defaults.model_fields)
         raise InputError(path, f"{key}: {first['msg']}", f"it may hold {known}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise InputError(path, "is not YAML", "write lines such as “organ: liver”") from error
     if (defaults.window_level is None) != (defaults.window_width is None):
         raise InputError(path, "has only one of window_level and window_width", "give both or neither")
@@ -78,6 +84,7 @@ def _defaults(path: Path) -> Defaults:
 
 def _rows(table: Path, organ: str) -> Iterator[tuple[int, dict[str, str]]]:
     """Line number and cells of each row, stripped; the label's column is called ``label`` from here on."""
+    check_text(table)
     try:
         with table.open(encoding="utf-8-sig", newline="") as stream:
             reader = csv.DictReader(stream, restkey="", restval="")
@@ -123,7 +130,7 @@ def _hu_range(table: Path, line: int, row: dict[str, str]) -> tuple[float, float
         low, high = (float(cell) for cell in cells)
     except ValueError:
         low = high = float("nan")
-    if not (isfinite(low) and isfinite(high) and low < high):
+    if not -MAX_HU <= low < high <= MAX_HU:
         raise _bad_line(table, line, f"hu_min and hu_max are “{cells[0]}” and “{cells[1]}”, not a range")
     return low, high
 

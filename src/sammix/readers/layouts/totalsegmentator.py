@@ -8,6 +8,7 @@ from pathlib import Path
 from sammix.errors import InputError
 from sammix.readers.dataset import Case, Dataset, listing, unpaired
 from sammix.readers.formats import NIFTI, has_suffix, stem
+from sammix.readers.limits import check_text
 
 LOOKED_FOR = "TotalSegmentator (sXXXX/ct.nii.gz, sXXXX/segmentations/ORGAN.nii.gz)"
 
@@ -45,6 +46,7 @@ def _splits(meta: Path) -> dict[str, str]:
     """Subject → train, val or test. The published table is separated by semicolons."""
     if not meta.is_file():
         return {}
+    check_text(meta)
     try:
         lines = meta.read_text(encoding="utf-8-sig").splitlines()
         rows = csv.DictReader(lines, delimiter=";" if ";" in "".join(lines[:1]) else ",", restval="")
