@@ -1,0 +1,60 @@
+"""Draw the worst slices of an evaluation, one picture each, for a person to sort by cause.
+
+    python benchmarks/failures.py runs/real-ct/labels-50-seed-0 liver-slices ../shared/data --out runs/failures
+
+``RUN`` holds a model and, in the folder ``NAME``, its evaluation; ``DATA``/``NAME`` is what was evaluated. Pictures of
+patients stay where they are written: none belongs into a repository.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from sammix.data import load_table
+from sammix.devices import pick_device
+from sammix.report.overlays import overlay
+from sammix.reproduce.job import find_row
+from sammix.saved_model import load_model, read_card
+from sammix.segmenter import MASK_THRESHOLD
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("run", type=Path)
+    parser.add_argument("name")
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--count", type=int, default=20)
+    arguments = parser.parse_args()
+    with open(arguments.run / arguments.name / "slices.csv", newline="", encoding="utf-8") as file:
+        scored = [row for row in csv.DictReader(file) if row["automatic_dice"]]
+    worst = sorted(scored, key=lambda row: float(row["automatic_dice"]))[: arguments.count]
+    table = load_table(arguments.data / arguments.name, read_card(arguments.run).data_config())
+    model = load_model(arguments.run, pick_device("auto"))
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    for place, row in enumerate(worst, start=1):
+        case, index, dice = row["case"], int(row["slice"]), float(row["automatic_dice"])
+        number = find_row(table, case, index)
+        image = torch.from_numpy(np.asarray(table.images[number], np.float32))[None, None]
+        with torch.inference_mode():
+            found = model.segment(model.encode(image))
+        picture = overlay(
+            image[0, 0].numpy(),
+            truth=np.asarray(table.masks[number]),
+            prediction=found.probability[0].float().cpu().numpy() >= MASK_THRESHOLD,
+            cam=None if found.cam is None else found.cam[0].float().cpu().numpy(),
+            box=None if found.box is None else found.box[0].cpu().numpy(),
+            caption=f"{case} slice {index}\nDice {dice:.2f}, {row['truth_px']} px",
+        )
+        (arguments.out / f"{place:02}.png").write_bytes(picture)
+        presence = float(found.presence[0])
+        print(f"{place:2}  Dice {dice:.3f}  {row['truth_px']:>6} px  presence {presence:.2f}  {case} slice {index}")
+
+
+if __name__ == "__main__":
+    main()
