@@ -156,12 +156,10 @@ def _table(path: Path, file: h5py.File) -> SliceTable:
     for data in pixels.values():
         if data.shape != (count, *shape) or prod(data.chunks or ()) > prod(shape):
             raise ValueError(f"its slices are not {preprocess.size} px squares, one at a time")
-    return SliceTable(
-        **{name: Pixels(path, data) for name, data in pixels.items()},
-        **{name: _column(path, _data(file, name, kind), count) for name, kind in COLUMN_KINDS.items()},
-        preprocess=preprocess,
-        **{name: _fact(file, name) for name in ("name", "organ", "fingerprint")},
-    )
+    values: dict[str, Any] = {name: Pixels(path, data) for name, data in pixels.items()}
+    values |= {name: _column(path, _data(file, name, kind), count) for name, kind in COLUMN_KINDS.items()}
+    values |= {name: _fact(file, name) for name in ("name", "organ", "fingerprint")}
+    return SliceTable(**values, preprocess=preprocess)
 
 
 def _fact(file: h5py.File, name: str) -> str:
