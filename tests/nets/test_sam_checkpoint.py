@@ -181,9 +181,9 @@ def test_tables_of_1024_px_are_interpolated_to_256(their_sam: SamModel) -> None:
 def test_a_checkpoint_of_1024_px_builds_a_network_of_256(monkeypatch: pytest.MonkeyPatch) -> None:
     small = {"hidden_size": 24, "num_hidden_layers": 2, "num_attention_heads": 2, "global_attn_indexes": [1]}
     monkeypatch.setattr("sammix.nets.sam.SamVisionConfig", partial(SamVisionConfig, **small))
-    state = official_state(build_sam_vit_b(None, lora_rank=0))
+    state = official_state(build_sam_vit_b(None, lora_blocks=2, lora_rank=0))
     assert state["image_encoder.pos_embed"].shape == (1, 64, 64, 24)
-    sam = build_sam_vit_b(state, image_size=256)
+    sam = build_sam_vit_b(state, image_size=256, lora_blocks=2)
     assert torch.equal(sam.image_encoder.state_dict()["neck.conv1.weight"], state["image_encoder.neck.0.weight"])
     masks, _ = sam.decode(sam.image_encoder(torch.rand(1, 1, 256, 256)), torch.tensor([[10.0, 10, 99, 99]]))
     assert masks.shape == (1, 4, 64, 64)
