@@ -32,8 +32,8 @@ COSTS = {
     "nnunet-style": Cost(0.85, 4.5),
     "transunet": Cost(2.0, 9.5),
     "multimix": Cost(0.3, 3.2),
-    "sam-pp": Cost(0.38, 2.0, 0.8),
-    "sam-mix": Cost(0.38, 2.0, 0.8),
+    "sam-pp": Cost(0.12, 2.0, 0.8),
+    "sam-mix": Cost(0.12, 2.0, 0.8),
 }
 
 
