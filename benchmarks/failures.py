@@ -20,7 +20,7 @@ from sammix.devices import pick_device
 from sammix.report.overlays import overlay
 from sammix.reproduce.job import find_row
 from sammix.saved_model import load_model, read_card
-from sammix.segmenter import MASK_THRESHOLD
+from sammix.writers.preview import slice_evidence
 
 
 def main() -> None:
@@ -43,17 +43,18 @@ def main() -> None:
         image = torch.from_numpy(np.asarray(table.images[number], np.float32))[None, None]
         with torch.inference_mode():
             found = model.segment(model.encode(image))
+        shown = slice_evidence(index, image[0, 0].numpy(), found.probability[0].float().cpu().numpy(), found, 0)
         picture = overlay(
-            image[0, 0].numpy(),
+            shown.image,
             truth=np.asarray(table.masks[number]),
-            prediction=found.probability[0].float().cpu().numpy() >= MASK_THRESHOLD,
-            cam=None if found.cam is None else found.cam[0].float().cpu().numpy(),
-            box=None if found.box is None else found.box[0].cpu().numpy(),
+            prediction=shown.mask,
+            cam=shown.cam,
+            box=shown.box,
             caption=f"{case} slice {index}\nDice {dice:.2f}, {row['truth_px']} px",
         )
         (arguments.out / f"{place:02}.png").write_bytes(picture)
-        presence = float(found.presence[0])
-        print(f"{place:2}  Dice {dice:.3f}  {row['truth_px']:>6} px  presence {presence:.2f}  {case} slice {index}")
+        facts = f"Dice {dice:.3f}  {row['truth_px']:>6} px  presence {shown.presence:.2f}"
+        print(f"{place:2}  {facts}  {case} slice {index}")
 
 
 if __name__ == "__main__":
