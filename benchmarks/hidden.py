@@ -1,0 +1,94 @@
+"""How good a fit is where choices may be made: on validation slices, and on training slices whose mask it did not see.
+
+    python benchmarks/hidden.py runs/fit50 ../shared/data/liver-slices
+
+Of the hidden slices, all below 2,000 px count and every sixth larger one: plain validation hardly has small sections.
+Their patients are not new to the fit, only their masks are. The test split is not touched.
+"""
+
+from __future__ import annotations
+
+import argparse
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from sammix.data import load_table
+from sammix.devices import pick_device
+from sammix.metrics import dice
+from sammix.model import SAMMix
+from sammix.progress import track
+from sammix.saved_model import load_model, read_card
+from sammix.segmenter import MASK_THRESHOLD
+from sammix.slices.splits import TRAIN, VAL
+from sammix.slices.table import SliceTable
+
+SMALL = 2000  # px
+EACH_LARGE = 6
+EDGES = (0, 500, SMALL, 5000, np.inf)  # px of true organ
+WAYS: dict[str, dict[str, Any]] = {
+    "as fitted": {},
+    "one pass": {"refinements": 0},
+    "two passes": {"refinements": 1},
+    "three passes": {"refinements": 2},
+    "five passes": {"refinements": 4},
+    "a box for each part": {"box": "each"},
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("run", type=Path)
+    parser.add_argument("data", type=Path)
+    arguments = parser.parse_args()
+    card = read_card(arguments.run)
+    table = load_table(arguments.data, card.data_config())
+    model = load_model(arguments.run, pick_device("auto"))
+    if not isinstance(model, SAMMix):
+        raise SystemExit(f"{arguments.run} is a baseline: it has neither map nor passes")
+    seen = {(one["case"], one["slice"]) for one in card.data["drawn"]}
+    print("| slices | way | n | Dice | < 0.7 | by size (< 500, < 2,000, < 5,000, more px) |")
+    print("|---|---|---|---|---|---|")
+    rows = {"val": table.rows(VAL)[table.drawable[table.rows(VAL)]], "hidden": hidden_rows(table, seen)}
+    for name, of_kind in rows.items():
+        area, scores = measure(model, table, of_kind)
+        for way, values in scores.items():
+            sizes = [values[(area > low) & (area <= high)] for low, high in pairwise(EDGES)]
+            by_size = ", ".join(f"{size.mean():.3f} ({len(size)})" for size in sizes if len(size))
+            print(f"| {name} | {way} | {len(values)} | {values.mean():.3f} | {(values < 0.7).mean():.3f} | {by_size} |")
+
+
+def hidden_rows(table: SliceTable, seen: set[tuple[str, int]]) -> np.ndarray[Any, Any]:
+    """Training slices with a mask that the fit did not see."""
+    rows = [row for row in table.rows(TRAIN) if table.drawable[row]]
+    rows = [row for row in rows if (str(table.case[row]), int(table.index[row])) not in seen]
+    area = {row: int(np.asarray(table.masks[row]).sum()) for row in rows}
+    small, large = [r for r in rows if area[r] < SMALL], [r for r in rows if area[r] >= SMALL]
+    return np.array([*small, *large[::EACH_LARGE]])
+
+
+def measure(
+    model: SAMMix, table: SliceTable, rows: np.ndarray[Any, Any]
+) -> tuple[np.ndarray[Any, Any], dict[str, np.ndarray[Any, Any]]]:
+    """Pixels of true organ, and the Dice of each slice, of the map alone and of the mask in each way."""
+    area, scores = [], {name: [] for name in ("map alone", *WAYS)}  # type: ignore[var-annotated]
+    fitted = model.config
+    for row in track(list(rows), "slices"):
+        truth = np.asarray(table.masks[row])
+        area.append(int(truth.sum()))
+        encoding = model.encode(torch.from_numpy(np.asarray(table.images[row], np.float32))[None, None])
+        answers = {"map alone": encoding.cam}
+        for way, changes in WAYS.items():
+            model.config = fitted.model_copy(update=changes)
+            answers[way] = model.segment(encoding).probability
+        model.config = fitted
+        for name, answer in answers.items():
+            scores[name].append(dice((answer[0] >= MASK_THRESHOLD).cpu().numpy(), truth))
+    return np.array(area), {name: np.array(values) for name, values in scores.items()}
+
+
+if __name__ == "__main__":
+    main()
