@@ -48,7 +48,7 @@ class ModelConfig(_Section):
     mask_sharpness: float = Field(default=10.0, gt=0, description="logits per unit of map")
     mask_choice: Literal["first", "last"] = "first"
     refinements: int = Field(
-        default=2, ge=0, description="further passes, in use, that take the last mask as their map"
+        default=1, ge=0, description="further passes, in use, that take the last mask as their map"
     )
 
 
