@@ -345,7 +345,8 @@ def test_real_slices(real_data: Path, tmp_path: Path) -> None:
 
 
 def test_a_real_scan(real_data: Path, tmp_path: Path) -> None:
-    found = evaluate(HUSegmenter(), open_dataset(real_data / "totalsegmentator"), tmp_path / "out", batch_size=16)
+    data = open_dataset(real_data / "totalsegmentator")
+    found = evaluate(HUSegmenter(), data, tmp_path / "out", batch_size=16, smallest_part=0)
     assert found["counts"]["scored"] == 42
     assert found["presence"]["negative"] == 70
     assert found["volume"]["n"] == 1

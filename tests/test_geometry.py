@@ -173,7 +173,7 @@ def test_dicom_and_nifti_of_one_phantom_give_one_mask(
 
 def test_a_turned_scan_gets_the_turned_mask(tiny_run: Path, hospital_a: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A fitted network sees the same slices whatever the order of the axes: nothing is interpolated on the way."""
-    monkeypatch.setattr("sammix.predict.PRESENCE_THRESHOLD", 0.0)
+    monkeypatch.setattr("sammix.slices.assemble.PRESENCE_THRESHOLD", 0.0)
     model = load_model(tiny_run, torch.device("cpu"))
     image = nib.load(hospital_a / "volume-0.nii")
     image = nib.Nifti1Image(np.asarray(image.dataobj)[..., 4:7], image.affine)

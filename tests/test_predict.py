@@ -20,12 +20,15 @@ import sammix.predict
 from sammix.atomic import LOCK
 from sammix.cli import main
 from sammix.errors import InputError, OutputError, SammixError
+from sammix.evaluate import evaluate
+from sammix.metrics import dice
 from sammix.model import SAMMix
 from sammix.predict import Wanted, find_scans, predict, predict_volume
-from sammix.readers import read_volume
+from sammix.readers import open_dataset, read_volume
 from sammix.readers.mask import read_mask
 from sammix.saved_model import load_model
 from sammix.segmenter import PromptSource, SlicePrediction
+from sammix.slices.assemble import SMALLEST_PART
 from sammix.slices.preprocess import Preprocess
 from sammix.volume import Volume
 
@@ -96,7 +99,7 @@ def test_the_patients_right_is_where_the_liver_is(hospital_b: Path) -> None:
 
 
 def test_batches_do_not_change_the_mask(model: SAMMix, hospital_a: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sammix.predict.PRESENCE_THRESHOLD", 0.0)
+    monkeypatch.setattr("sammix.slices.assemble.PRESENCE_THRESHOLD", 0.0)
     volume = read_volume(hospital_a / "volume-1.nii")
     one, four = (predict_volume(model, volume, batch_size=size) for size in (1, 4))
     np.testing.assert_allclose(one.presence, four.presence, atol=2e-2)
@@ -175,6 +178,50 @@ def test_the_gate_empties_a_slice(hospital_a: Path) -> None:
     volume = read_volume(hospital_a / "volume-0.nii")
     assert predict_volume(BrightRight(), volume).organ_found
     assert not predict_volume(Doubtful(), volume).organ_found
+
+
+def scan_with_a_crumb(folder: Path) -> Path:
+    """A bright organ in slices 0 to 3, and a bright crumb in slice 6, on the patient's right."""
+    ct = np.full((72, 72, 7), -100, np.int16)
+    ct[45:65, 20:50, :4], ct[50:54, 40:44, 6] = 160, 160
+    folder.mkdir(exist_ok=True)
+    nib.save(nib.Nifti1Image(ct, np.diag([1.0, 1.0, 5.0, 1.0])), folder / "volume-0.nii")
+    nib.save(nib.Nifti1Image((ct > 0).astype(np.uint8), np.diag([1.0, 1.0, 5.0, 1.0])), folder / "segmentation-0.nii")
+    return folder / "volume-0.nii"
+
+
+def test_crumbs_are_dropped_unless_all_parts_are_wanted(tmp_path: Path) -> None:
+    scan = scan_with_a_crumb(tmp_path / "scans")
+    masks = {}
+    for name, wanted in {"clean": Wanted("liver", preview=True), "whole": Wanted("liver", all_parts=True)}.items():
+        predict(BrightRight, [scan], tmp_path / name, wanted)
+        masks[name] = np.asarray(nib.load(tmp_path / name / "volume-0_liver.nii.gz").dataobj)
+    assert masks["whole"][..., 6].any()
+    assert not masks["clean"][..., 6].any()
+    np.testing.assert_array_equal(masks["clean"][..., :6], masks["whole"][..., :6])
+    manifest = json.loads((tmp_path / "clean" / "manifest.json").read_text())
+    assert (manifest["all_parts"], manifest["scans"][0]["slices_with_organ"]) == (False, 4)
+    with pytest.raises(OutputError, match="another all_parts"):
+        predict(BrightRight, [scan], tmp_path / "clean", Wanted("liver", all_parts=True), skip_done=True)
+
+
+def test_pictures_show_what_was_written(tmp_path: Path) -> None:
+    volume = read_volume(scan_with_a_crumb(tmp_path / "scans"))
+    shown = {one.index: one for one in predict_volume(BrightRight(), volume).evidence}
+    assert shown[2].mask.any()
+    assert not shown[6].mask.any()
+
+
+@pytest.mark.parametrize("all_parts", [False, True])
+def test_whole_scans_are_evaluated_as_they_are_written(tmp_path: Path, all_parts: bool) -> None:
+    scan = scan_with_a_crumb(tmp_path / "scans")
+    predict(BrightRight, [scan], tmp_path / "out", Wanted("liver", all_parts=all_parts))
+    written = np.asarray(nib.load(tmp_path / "out" / "volume-0_liver.nii.gz").dataobj)
+    truth = np.asarray(nib.load(scan.with_name("segmentation-0.nii")).dataobj)
+    share = 0 if all_parts else SMALLEST_PART
+    found = evaluate(BrightRight(), open_dataset(tmp_path / "scans"), tmp_path / "report", smallest_part=share)
+    assert found["volume"]["dice"]["mean"] == pytest.approx(dice(written > 0, truth > 0))
+    assert found["protocol"]["smallest_part"] == share
 
 
 def test_statistics_are_those_of_the_masks(hospital_a: Path, tmp_path: Path) -> None:

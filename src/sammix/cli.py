@@ -39,6 +39,9 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show warnings and er
 SeriesUid = Annotated[
     str | None, typer.Option("--series", metavar="UID", help="The SeriesInstanceUID of a DICOM series to take alone.")
 ]
+AllParts = Annotated[
+    bool, typer.Option("--all-parts", help="Keep parts of a scan's mask below a tenth of its largest, too.")
+]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Write into a folder that holds something already.")]
 
 
@@ -139,6 +142,7 @@ def predict(
         str, typer.Option("--format", help="nifti, dicom-seg or rtstruct; the latter need DICOM.")
     ] = "nifti",
     preview: Annotated[bool, typer.Option("--preview", help="A picture for each scan: CT, map, box, mask.")] = False,
+    all_parts: AllParts = False,
     series: SeriesUid = None,
     skip_done: Annotated[bool, typer.Option("--skip-done", help="Do only what failed or is missing in --out.")] = False,
     overwrite: Overwrite = False,
@@ -166,7 +170,7 @@ def predict(
         lambda: load_model(model, pick_device(device)),
         inputs,
         out,
-        Wanted(card.organ, check_format(mask_format), preview),
+        Wanted(card.organ, check_format(mask_format), preview, all_parts),
         series=series,
         overwrite=overwrite,
         skip_done=skip_done,
@@ -189,6 +193,7 @@ def evaluate(
         float | None,
         typer.Option(min=0.01, max=1, help="Central share of each scan's slices; the model's own by default."),
     ] = None,
+    all_parts: AllParts = False,
     overwrite: Overwrite = False,
     device: DeviceName = "auto",
     batch_size: BatchSize = 4,
@@ -201,6 +206,7 @@ def evaluate(
     from sammix.evaluate import evaluate as evaluate_model
     from sammix.progress import be_quiet
     from sammix.saved_model import load_model, read_card
+    from sammix.slices.assemble import SMALLEST_PART
 
     be_quiet(quiet)
     card = read_card(model)
@@ -213,6 +219,7 @@ def evaluate(
         split,
         middle_fraction=middle_fraction or card.config.data.middle_fraction,
         batch_size=batch_size,
+        smallest_part=0 if all_parts else SMALLEST_PART,
         overwrite=overwrite,
     )
     print(out / "report.html")

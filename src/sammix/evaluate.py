@@ -18,6 +18,7 @@ from sammix.evaluation.stacks import EvaluationStack, choose_split, read_stack, 
 from sammix.progress import track, warn
 from sammix.readers.dataset import Dataset
 from sammix.segmenter import Segmenter
+from sammix.slices.assemble import SMALLEST_PART
 from sammix.slices.preprocess import Preprocess
 from sammix.slices.table import SliceTable
 
@@ -30,6 +31,7 @@ def evaluate(
     *,
     middle_fraction: float = 1.0,
     batch_size: int = 4,
+    smallest_part: float = SMALLEST_PART,
     overwrite: bool = False,
 ) -> dict[str, Any]:
     """Evaluate a network and leave ``metrics.json``, tables, pictures and ``report.html`` in ``out``.
@@ -42,6 +44,7 @@ def evaluate(
         middle_fraction: central share of each scan's slices that enter figures by slice (paper: 0.3). Figures
             in mm always take whole scans; a store has its share already.
         batch_size: slices that go through the network together.
+        smallest_part: of scans' masks, as ``predict`` takes it; no figure by slice depends on it.
         overwrite: replace an earlier evaluation in ``out``.
 
     Returns:
@@ -68,6 +71,7 @@ def evaluate(
         network_grid=segmenter.preprocess.size,
         window=Window(level=segmenter.preprocess.window_level, width=segmenter.preprocess.window_width),
         middle_fraction=middle_fraction,
+        smallest_part=smallest_part,
     )
     found = evaluate_stacks(segmenter, stacks, protocol, batch_size, notes)
     write_evaluation(out, found)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,8 @@ from sammix.errors import InputError, SammixError
 from sammix.progress import say, track, warn
 from sammix.readers import Case, find_inputs
 from sammix.records import Records
-from sammix.segmenter import MASK_THRESHOLD, PRESENCE_THRESHOLD, Segmenter
+from sammix.segmenter import MASK_THRESHOLD, Segmenter
+from sammix.slices.assemble import SMALLEST_PART, assemble
 from sammix.slices.extract import in_plane
 from sammix.statistics import organ_statistics
 from sammix.volume import Volume
@@ -50,34 +51,39 @@ class VolumePrediction:
 
 
 @torch.inference_mode()
-def predict_volume(segmenter: Segmenter, volume: Volume, batch_size: int = 4, name: str = "slices") -> VolumePrediction:
+def predict_volume(
+    segmenter: Segmenter,
+    volume: Volume,
+    batch_size: int = 4,
+    name: str = "slices",
+    smallest_part: float = SMALLEST_PART,
+) -> VolumePrediction:
     """Segment every axial slice, a few at a time, so that memory is bounded by the scan itself.
 
     Args:
         segmenter: a trained network.
         volume: HU.
+        smallest_part: the share of the largest part of the mask below which another is dropped; 0 keeps all.
     """
     axial = volume.axial()
-    height, width = axial.array.shape[1:]
-    spacing = in_plane(axial)
-    mask = np.zeros(axial.array.shape, np.uint8)
-    presence = np.zeros(len(mask), np.float32)
-    shown = set(np.linspace(0, len(mask) - 1, num=min(len(mask), EVIDENCE_SLICES)).round().astype(int).tolist())
+    count, height, width = axial.array.shape
+    spacing, size = in_plane(axial), segmenter.preprocess.size
+    probability = np.zeros((count, size, size), np.float16)
+    presence = np.zeros(count, np.float32)
+    shown = set(np.linspace(0, count - 1, num=min(count, EVIDENCE_SLICES)).round().astype(int).tolist())
     evidence: list[SliceEvidence] = []
-    total, pixels = 0.0, 0
-    for start in track(range(0, len(mask), batch_size), name):
+    for start in track(range(0, count, batch_size), name):
         where = slice(start, start + batch_size)
         images = segmenter.preprocess.images(axial.array[where], spacing)
         found = segmenter.segment(segmenter.encode(torch.from_numpy(images)[:, None]))
         presence[where] = found.presence.float().cpu().numpy()
-        probability = found.probability.float().cpu().numpy()
-        probability[presence[where] < PRESENCE_THRESHOLD] = 0
-        sure = probability[probability >= MASK_THRESHOLD]
-        total, pixels = total + float(sure.sum(dtype=np.float64)), pixels + sure.size
-        mask[where] = segmenter.preprocess.restore(probability, (height, width), spacing) >= MASK_THRESHOLD
+        probability[where] = found.probability.float().cpu().numpy()
         rows = [row for row in range(len(images)) if start + row in shown]
-        evidence += [slice_evidence(start + row, images[row], probability[row], found, row) for row in rows]
-    confidence = total / pixels if pixels else None
+        evidence += [slice_evidence(start + row, images[row], found, row) for row in rows]
+    mask = assemble(probability, presence, segmenter.preprocess, (height, width), spacing, smallest_part)
+    sure = probability[probability >= MASK_THRESHOLD]
+    confidence = float(sure.mean(dtype=np.float64)) if sure.size else None
+    evidence = [replace(one, mask=probability[one.index] >= MASK_THRESHOLD) for one in evidence]
     return VolumePrediction(volume.from_axial(mask).array, presence, confidence, evidence)
 
 
@@ -89,11 +95,13 @@ class Wanted:
         organ: what the masks are called.
         mask_format: of the masks.
         preview: whether to draw a picture too.
+        all_parts: whether to keep parts of a mask that are much smaller than its largest.
     """
 
     organ: str
     mask_format: MaskFormat = "nifti"
     preview: bool = False
+    all_parts: bool = False
 
 
 def predict(
@@ -131,8 +139,8 @@ def _predict_all(
     segmenter: Segmenter, scans: dict[str, Case], out: Path, wanted: Wanted, skip_done: bool, batch_size: int
 ) -> int:
     """One scan after the other; how many failed."""
-    settings = {"model": segmenter.name, "organ": wanted.organ, "format": wanted.mask_format}
-    records = Records(out, {"sammix": __version__, **settings}, keep=skip_done)
+    settings = {"organ": wanted.organ, "format": wanted.mask_format, "all_parts": wanted.all_parts}
+    records = Records(out, {"sammix": __version__, "model": segmenter.name, **settings}, keep=skip_done)
     files = ("mask", "preview") if wanted.preview else ("mask",)
     todo = {name: case for name, case in scans.items() if not records.is_done(name, _origin(case), files)}
     if len(todo) < len(scans):
@@ -190,7 +198,7 @@ def _predict_one(
     volume = case.read()
     for warning in volume.warnings:
         warn(f"{name}: {warning}")
-    found = predict_volume(segmenter, volume, batch_size, name)
+    found = predict_volume(segmenter, volume, batch_size, name, 0 if wanted.all_parts else SMALLEST_PART)
     if not found.organ_found:
         warn(f"{name}: no {wanted.organ} found; the mask is empty")
     target = out / f"{name}_{wanted.organ}{SUFFIX[wanted.mask_format]}"
@@ -206,6 +214,7 @@ def _predict_one(
         raise
     for problem in problems:
         warn(f"{name}: {problem}")
+    statistics = organ_statistics(volume, found.mask, found.confidence)
     entry = {
         "status": "done",
         "mask": target.name,
@@ -213,7 +222,7 @@ def _predict_one(
         "prompt": "cam",
         "organ_found": found.organ_found,
         "slices": len(found.presence),
-        "slices_with_organ": int((found.presence >= PRESENCE_THRESHOLD).sum()),
+        "slices_with_organ": statistics["slices_with_organ"],
         "warnings": [*volume.warnings, *problems],
     }
-    return entry, organ_statistics(volume, found.mask, found.confidence)
+    return entry, statistics

@@ -119,8 +119,7 @@ def _evidence(segmenter: Segmenter, table: SliceTable, rows: Rows) -> list[Slice
     """Of the few that were chosen: to keep it of all candidates would take much memory."""
     images = _images(table, rows)
     found = _segment(segmenter, images)
-    probability = found.probability.float().cpu().numpy()
-    return [slice_evidence(int(table.index[row]), images[i], probability[i], found, i) for i, row in enumerate(rows)]
+    return [slice_evidence(int(table.index[row]), images[i], found, i) for i, row in enumerate(rows)]
 
 
 def _write_table(path: Path, suggestions: list[Suggestion]) -> None:

@@ -8,15 +8,17 @@ from itertools import groupby
 from operator import attrgetter
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sammix.errors import SammixError
 from sammix.evaluation.gallery import Exhibit, Gallery
 from sammix.evaluation.results import run_network
-from sammix.evaluation.rows import Mask, SliceRow, VolumeRow, gated_mask, score_slice, score_volume
+from sammix.evaluation.rows import SliceRow, VolumeRow, score_slice, score_volume
 from sammix.evaluation.schema import Failure, Metrics, Protocol
 from sammix.evaluation.stacks import EvaluationStack
 from sammix.evaluation.summary import summarise
 from sammix.segmenter import Segmenter
+from sammix.slices.assemble import assemble
 
 
 @dataclass
@@ -58,17 +60,28 @@ def evaluate_stacks(
     sources: set[str] = set()
     results = run_network(segmenter, stacks, batch_size)
     for stack, of_stack in groupby(results, key=attrgetter("stack")):
-        masks: list[Mask] = []
+        planes: list[NDArray[np.float16]] = []
+        presence: list[float] = []
         for result in of_stack:
             sources.add(result.prompt)
             if stack.scan is not None:
-                masks.append(gated_mask(result, stack.scan, segmenter.preprocess))
+                planes.append(result.automatic.astype(np.float16))
+                presence.append(result.presence)
             if result.counts:
                 row, shown = score_slice(result, segmenter.preprocess)
                 rows.append(row)
                 gallery.offer(row, shown)
-        if stack.scan is not None and (volume := score_volume(stack, stack.scan, np.stack(masks))):
-            volumes.append(volume)
+        if stack.scan is not None:
+            mask = assemble(
+                np.stack(planes),
+                np.array(presence, np.float32),
+                segmenter.preprocess,
+                (stack.scan.truth.shape[1], stack.scan.truth.shape[2]),
+                stack.scan.spacing[1:],
+                protocol.smallest_part,
+            )
+            if volume := score_volume(stack, stack.scan, mask > 0):
+                volumes.append(volume)
         notes.warnings += [f"{stack.case}: {warning}" for warning in stack.warnings]
     if not rows:
         raise SammixError(_nothing_done(protocol.dataset, notes))

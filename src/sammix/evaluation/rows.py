@@ -81,7 +81,7 @@ class SliceRow:
 
 @dataclass(frozen=True)
 class VolumeRow:
-    """A whole scan's gated mask against its truth, on the scan's own grid."""
+    """A whole scan's mask, as ``predict`` writes it, against its truth, on the scan's own grid."""
 
     case: str
     patient: str
@@ -140,16 +140,6 @@ def score_slice(result: SliceResult, preprocess: Preprocess) -> tuple[SliceRow, 
         oracle_box=score(reference(result.oracle_box)),
     )
     return row, Shown(_on_grid(stack.images[at], preprocess), truth, automatic, cam, box)
-
-
-def gated_mask(result: SliceResult, scan: Scan, preprocess: Preprocess) -> Mask:
-    """The gated mask (H, W) of one slice on its scan's own pixels."""
-    shape = (scan.truth.shape[1], scan.truth.shape[2])
-    if result.presence < PRESENCE_THRESHOLD:
-        return np.zeros(shape, bool)
-    probability = preprocess.restore(result.automatic[None], shape, scan.spacing[1:])[0]
-    mask: Mask = probability >= MASK_THRESHOLD
-    return mask
 
 
 def score_volume(stack: EvaluationStack, scan: Scan, pred: Mask) -> VolumeRow | None:

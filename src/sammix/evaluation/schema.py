@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from sammix.errors import InputError
 from sammix.segmenter import MASK_THRESHOLD, PRESENCE_THRESHOLD
+from sammix.slices.assemble import SMALLEST_PART
 
 GRID = 256  # px: the paper's grid, on which every network is measured, whatever its own
 POOR_DICE = 0.7
@@ -90,7 +91,7 @@ class Negatives(_Part):
 
 
 class Volumes(_Part):
-    """Gated masks of whole scans on the scans' own grid, against truth, in mm."""
+    """Masks of whole scans as ``predict`` writes them, on the scans' own grid, against truth, in mm."""
 
     n: int
     dice: Stat
@@ -155,6 +156,7 @@ class Protocol(_Part):
     middle_fraction: float
     threshold: float = MASK_THRESHOLD
     gate: float = PRESENCE_THRESHOLD
+    smallest_part: float = SMALLEST_PART
     slices: str = "those whose truth on the grid shows the organ; no other enters Dice or distances"
     empty_policy: str = "a miss is Dice 0 and the grid's diagonal, and is counted; empty against empty is left out"
     hausdorff: str = "between boundary pixels, larger of both directions; HD95: larger of both 95th percentiles"

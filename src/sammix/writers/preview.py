@@ -28,13 +28,11 @@ class SliceEvidence:
     presence: float
 
 
-def slice_evidence(
-    index: int, image: NDArray[np.float32], probability: NDArray[np.float32], found: SlicePrediction, row: int
-) -> SliceEvidence:
+def slice_evidence(index: int, image: NDArray[np.float32], found: SlicePrediction, row: int) -> SliceEvidence:
     """What there is to show of one slice of a batch.
 
     Args:
-        image, probability: (S, S), of this slice; the latter as it is used, perhaps emptied by the gate.
+        image: (S, S), of this slice.
         found: of the batch. row: the slice's place in it.
     """
     return SliceEvidence(
@@ -42,7 +40,7 @@ def slice_evidence(
         image=image,
         cam=None if found.cam is None else found.cam[row].float().cpu().numpy(),
         box=None if found.box is None else found.box[row].float().cpu().numpy(),
-        mask=probability >= MASK_THRESHOLD,
+        mask=found.probability[row].float().cpu().numpy() >= MASK_THRESHOLD,
         presence=float(found.presence[row]),
     )
 
