@@ -30,7 +30,7 @@ SOURCES = {
     "kidneystone-kaggle": "CC BY 4.0",
     "kidneystone-mendeley": "CC BY 4.0",
 }
-SETTINGS = ("fit.epochs=12", "fit.decoded=8", "fit.views=1")  # many masks: longer, but fewer views of each
+SETTINGS = ("fit.epochs=12", "fit.decoded=8")  # many masks: longer, and more of them a step
 
 
 def main() -> None:

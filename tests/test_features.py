@@ -102,6 +102,7 @@ def test_a_whole_cache_is_used_again_and_another_one_is_not(
     model: SAMMix, table: SliceTable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cached(tmp_path, model, table)
+    first = set(tmp_path.glob("*/views.json"))
     filled: list[int] = []
     fill = CachedSource._fill
     monkeypatch.setattr(CachedSource, "_fill", lambda self, model: (filled.append(1), fill(self, model))[1])
@@ -111,7 +112,8 @@ def test_a_whole_cache_is_used_again_and_another_one_is_not(
     assert len(filled) == 1
     cached(tmp_path, model, table)  # the first is still there
     assert len(filled) == 1
-    next(tmp_path.glob("*/views.json")).unlink()  # as after a kill while it was being made
+    (second,) = set(tmp_path.glob("*/views.json")) - first
+    second.unlink()  # as after a kill while it was being made
     cached(tmp_path, model, table, seed=1)
     assert len(filled) == 2
 
@@ -153,3 +155,18 @@ def test_a_disk_too_small_is_said_before_it_is_full(
     monkeypatch.setattr("shutil.disk_usage", lambda folder: SimpleNamespace(free=1000))
     with pytest.raises(OutputError, match=r"but 0\.0 GB are free; .*fit\.cache=false"):
         cached(tmp_path, model, table)
+
+
+def test_a_view_moves_the_mask_with_its_slice(model: SAMMix, table: SliceTable, tmp_path: Path) -> None:
+    """Features, image and mask of a view belong together, though only the features are kept."""
+    source, rng = cached(tmp_path, model, table), np.random.default_rng(0)
+    row = np.flatnonzero(table.drawable)[:1]
+    plain = source.plain(row)
+    batches = [source.batch(row, rng) for _ in range(20)]
+    moved = [batch for batch in batches if not torch.equal(batch.images, plain.images)]
+    assert moved
+    for batch in moved:
+        assert not torch.equal(batch.masks, plain.masks)
+        torch.testing.assert_close(batch.features.float(), model.features(batch.images), atol=2e-3, rtol=2e-3)
+        inside = batch.images[0, 0][batch.masks[0] > 0]
+        assert (inside > 0.3).float().mean() > 0.9  # the organ is bright in a phantom; what surrounds the body is black

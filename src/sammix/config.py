@@ -72,8 +72,8 @@ class FitConfig(_Section):
     misled_share: float = Field(default=0.25, ge=0, le=1, description="training maps moved to a wrong place")
     classifier_epochs: int = Field(default=0, ge=0, description="of SAM-PP's first stage, among epochs")
     restart_epochs: int | None = Field(default=None, ge=1, description="between warm restarts; null: none")
-    augment: bool = Field(default=False, description="move training slices about; vary the drawn ones' intensities")
-    views: int = Field(default=2, ge=0, description="of each drawn slice, intensities varied, in the cache")
+    augment: bool = Field(default=False, description="see training slices in augmented views, and move them about")
+    views: int = Field(default=2, ge=0, description="augmented, of each drawn slice in the cache")
     cache: bool = Field(default=True, description="compute the frozen stages once")
     precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = "auto"
 

@@ -20,10 +20,12 @@ from sammix.errors import OutputError
 from sammix.nets.classifier import halve
 from sammix.network import Network
 from sammix.progress import track, warn
-from sammix.slices.augment import augment, move, move_features, random_motion, vary_intensity
+from sammix.slices import augment as augmentation
+from sammix.slices.augment import augment, move, move_features, random_motion
 from sammix.slices.sampling import Rows
 from sammix.slices.table import SliceTable
 
+_VIEWS_MADE_BY = hashlib.sha256(Path(augmentation.__file__).read_bytes()).hexdigest()  # another version, other views
 ENCODE_BATCH = 4  # slices at a time through the frozen stages: more does not pay on a CPU
 
 
@@ -107,13 +109,13 @@ class LiveSource:
 
 
 class CachedSource:
-    """What the frozen stages make of every slice, and of some in other intensities, computed once and kept on disk.
+    """What the frozen stages make of every slice, and of some in augmented views, computed once and kept on disk.
 
     Args:
         folder: gets a folder of its own for these features, named by what they depend on, with ``features.f16``, mapped
             into memory, and ``views.json``, which is written last: without it they are made anew. Runs on the same
             data may share it, whatever masks they use.
-        views: which views of which rows to cache. View 0 is the slice as it is, the others vary its intensities.
+        views: which views of which rows to cache. View 0 is the slice as it is, the others are augmented.
         mask_rows: rows whose mask may be used.
         augmented: whether training batches are moved about (see :func:`~sammix.slices.augment.move`).
         key: names all else that the features depend on.
@@ -134,7 +136,10 @@ class CachedSource:
         self.views = {row: list(views[row]) for row in sorted(views)}
         starts = np.cumsum([0, *map(len, self.views.values())])
         self.start = dict(zip(self.views, starts[:-1].tolist(), strict=True))
-        key = key | {"views": {str(row): numbers for row, numbers in self.views.items()}}
+        key = key | {
+            "views": {str(row): numbers for row, numbers in self.views.items()},
+            "augmentation": _VIEWS_MADE_BY,
+        }
         folder /= hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / "lock"):  # the first of several runs fills it, the others wait and read
@@ -161,12 +166,12 @@ class CachedSource:
         return single_view(row) if single_view(row) in self.views[row] else self.views[row][0]
 
     def _read(self, rows: Rows, views: list[int]) -> Batch:
-        images, masks = read_rows(self.table, rows, self.mask_rows)
+        images, masks = _views(*read_rows(self.table, rows, self.mask_rows), rows, views)
         entries = [
             self.start[int(row)] + self.views[int(row)].index(view) for row, view in zip(rows, views, strict=True)
         ]
         return Batch(
-            images=_views(images, rows, views),
+            images=images[:, None],
             features=torch.from_numpy(self.features[entries]),
             labels=torch.from_numpy(self.table.label[rows].astype(np.int64)),
             masks=masks,
@@ -195,23 +200,26 @@ class CachedSource:
         plan = [(row, view) for row, views in self.views.items() for view in views]
         for first in track(range(0, len(plan), ENCODE_BATCH), "frozen stages"):
             rows, views = zip(*plan[first : first + ENCODE_BATCH], strict=True)
-            images, _ = read_rows(self.table, np.array(rows), self.mask_rows)
-            features = model.features(_views(images, rows, views).to(_device(model)))
+            images, _ = _views(*read_rows(self.table, np.array(rows), self.mask_rows), rows, views)
+            features = model.features(images[:, None].to(_device(model)))
             self.features[first : first + len(rows)] = features.float().cpu().numpy()
 
 
 def single_view(row: int) -> int:
-    """The view of a slice that has but one in the cache: every other slice varies. It costs nothing."""
+    """The view of a slice that has but one in the cache: every other slice is augmented. It costs nothing."""
     return row % 2
 
 
-def _views(images: Tensor, rows: Sequence[int] | Rows, views: Sequence[int]) -> Tensor:
-    """(B, S, S) → (B, 1, S, S), each in one of its views, which are the same whenever they are made."""
+def _views(images: Tensor, masks: Tensor, rows: Sequence[int] | Rows, views: Sequence[int]) -> tuple[Tensor, Tensor]:
+    """Images and masks (B, S, S), each in one of its views, which are the same whenever they are made."""
     seen = [
-        vary_intensity(image[None], _generator(np.random.default_rng([row, view]))) if view else image[None]
-        for image, row, view in zip(images, rows, views, strict=True)
+        augment(image[None], mask[None], _generator(np.random.default_rng([row, view])))
+        if view
+        else (image[None], mask[None])
+        for image, mask, row, view in zip(images, masks, rows, views, strict=True)
     ]
-    return torch.stack(seen)
+    images, masks = (torch.cat(parts) for parts in zip(*seen, strict=True))
+    return images, masks
 
 
 def read_rows(table: SliceTable, rows: Rows, mask_rows: Rows) -> tuple[Tensor, Tensor]:

@@ -63,3 +63,14 @@ def test_other_intensities_leave_the_anatomy_where_it_is() -> None:
     assert not torch.equal(varied, images)
     for image, mask in zip(varied, masks.bool(), strict=True):
         assert image[mask].mean() > image[~mask].mean() + 0.2
+
+
+def test_coarse_scans_are_noisy_in_their_own_pixels() -> None:
+    """Noise that was added to fine pixels would average out in coarse ones: no view would show a noisy coarse scan."""
+    plain = torch.full((64, 96, 96), 0.5)
+    varied = vary_intensity(plain, torch.Generator().manual_seed(6))
+    noise = varied - varied.mean(dim=(1, 2), keepdim=True)
+    beside = (noise[:, :, 1:] * noise[:, :, :-1]).mean(dim=(1, 2)) / noise.square().mean(dim=(1, 2))
+    coarse = beside > 0.7  # neighbours alike: pixels larger than the grid's
+    assert coarse.float().mean() > 0.2
+    assert noise[coarse].std() > 0.01

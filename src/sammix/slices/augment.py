@@ -17,8 +17,8 @@ ELASTIC = 0.02  # of the frame, on a coarse grid of 6 × 6 displacements
 GAMMA = (0.7, 1.4)
 GAIN = (0.85, 1.15)
 OFFSET = 0.08
-NOISE = 0.04
-RESOLUTION = (0.4, 1.0)  # of the grid's, for half of the slices: thick pixels, as in coarse scans
+RESOLUTION = (0.3, 1.0)  # of the grid's: pixels of up to 5 mm
+NOISE = 0.06  # of the window, standard deviation in a pixel of that size
 
 
 def augment(images: Tensor, masks: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -83,24 +83,22 @@ def _sample_mask(masks: Tensor, grid: Tensor) -> Tensor:
 
 
 def vary_intensity(images: Tensor, generator: torch.Generator) -> Tensor:
-    """Another gamma, gain, offset, noise and resolution for each of (B, S, S) slices: phase, scanner, dose, pixels."""
+    """Another gamma, gain, offset, pixels and noise for each of (B, S, S) slices: phase, protocol, scanner, dose."""
     batch = len(images)
     gamma, gain = _uniform(batch, *GAMMA, generator), _uniform(batch, *GAIN, generator)
-    offset, noise = _uniform(batch, -OFFSET, OFFSET, generator), _uniform(batch, 0, NOISE, generator)
-    gamma, gain, offset, noise = (value[:, None, None] for value in (gamma, gain, offset, noise))
-    seen = images.clamp(0, 1) ** gamma * gain + offset * (images > 0)
-    noisy = (seen + noise * torch.randn(images.shape, generator=generator)).clamp(0, 1)
-    return torch.stack([_coarsen(one, generator) for one in noisy])
+    offset = _uniform(batch, -OFFSET, OFFSET, generator)
+    gamma, gain, offset = (value[:, None, None] for value in (gamma, gain, offset))
+    seen = (images.clamp(0, 1) ** gamma * gain + offset * (images > 0)).clamp(0, 1)
+    return torch.stack([_scan_anew(one, generator) for one in seen])
 
 
-def _coarsen(image: Tensor, generator: torch.Generator) -> Tensor:
-    """A slice (S, S) as a scan with larger pixels would show it, or, every other time, as it is."""
-    chance, share = torch.rand(2, generator=generator).tolist()
-    if chance < 0.5:
-        return image
-    size = round(image.shape[-1] * (RESOLUTION[0] + share * (RESOLUTION[1] - RESOLUTION[0])))
+def _scan_anew(image: Tensor, generator: torch.Generator) -> Tensor:
+    """A slice (S, S) as a scan with larger, noisy pixels would show it."""
+    resolution, noise = _uniform(1, *RESOLUTION, generator).item(), _uniform(1, 0, NOISE, generator).item()
+    size = round(image.shape[-1] * resolution)
     small = F.interpolate(image[None, None], size=(size, size), mode="bilinear", antialias=True)
-    return F.interpolate(small, size=image.shape, mode="bilinear")[0, 0]
+    noisy = (small + noise * torch.randn(small.shape, generator=generator)).clamp(0, 1)
+    return F.interpolate(noisy, size=image.shape, mode="bilinear")[0, 0]
 
 
 def _uniform(count: int, low: float, high: float, generator: torch.Generator) -> Tensor:
