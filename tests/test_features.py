@@ -1,8 +1,6 @@
 from __future__ import annotations
 
-import os
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,8 +9,7 @@ import torch
 from sammix.build import build_model
 from sammix.config import load_preset
 from sammix.data import load_table
-from sammix.errors import OutputError
-from sammix.features import CachedSource, LiveSource, single_view
+from sammix.features import CachedSource, LiveSource
 from sammix.model import SAMMix
 from sammix.slices.table import SliceTable
 
@@ -69,19 +66,6 @@ def test_drawn_slices_have_views_and_the_others_do_not(model: SAMMix, table: Sli
     assert len({source.batch(plain, rng).images.sum().item() for _ in range(10)}) == 1
 
 
-def test_an_undrawn_slice_keeps_to_one_view_even_where_several_are_cached(
-    model: SAMMix, table: SliceTable, tmp_path: Path
-) -> None:
-    rows = np.flatnonzero(table.drawable)[:2]
-    views = dict.fromkeys(rows.tolist(), (0, 1, 2))
-    source = CachedSource(tmp_path, model, table, views, mask_rows=np.array([], np.int64), augmented=False, key={})
-    rng = np.random.default_rng(0)
-    for row in rows:
-        seen = [source.batch(np.array([row]), rng).images for _ in range(10)]
-        assert all(torch.equal(seen[0], one) for one in seen)
-        assert torch.equal(seen[0], source.plain(np.array([row])).images) == (single_view(int(row)) == 0)
-
-
 def test_augmented_batches_move_but_plain_ones_do_not(model: SAMMix, table: SliceTable, tmp_path: Path) -> None:
     source, row = cached(tmp_path, model, table, augmented=True), np.flatnonzero(table.drawable)[2:3]
     plain = source.plain(row)
@@ -96,35 +80,6 @@ def test_augmented_batches_move_but_plain_ones_do_not(model: SAMMix, table: Slic
         assert torch.equal(seen, again)
         assert not torch.equal(seen, still)
         assert seen.shape == still.shape
-
-
-def test_a_whole_cache_is_used_again_and_another_one_is_not(
-    model: SAMMix, table: SliceTable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    cached(tmp_path, model, table)
-    first = set(tmp_path.glob("*/views.json"))
-    filled: list[int] = []
-    fill = CachedSource._fill
-    monkeypatch.setattr(CachedSource, "_fill", lambda self, model: (filled.append(1), fill(self, model))[1])
-    cached(tmp_path, model, table)
-    assert not filled
-    cached(tmp_path, model, table, seed=1)
-    assert len(filled) == 1
-    cached(tmp_path, model, table)  # the first is still there
-    assert len(filled) == 1
-    (second,) = set(tmp_path.glob("*/views.json")) - first
-    second.unlink()  # as after a kill while it was being made
-    cached(tmp_path, model, table, seed=1)
-    assert len(filled) == 2
-
-
-@pytest.mark.parametrize("file", ["features.f16", "views.json"])
-def test_a_cache_that_is_cut_short_is_made_anew(model: SAMMix, table: SliceTable, tmp_path: Path, file: str) -> None:
-    rows = np.arange(4)
-    whole = cached(tmp_path, model, table).plain(rows).features
-    (path,) = tmp_path.glob(f"*/{file}")
-    os.truncate(path, path.stat().st_size // 2)
-    assert torch.equal(cached(tmp_path, model, table).plain(rows).features, whole)
 
 
 def test_runs_with_other_masks_share_a_cache_but_see_no_other_mask(
@@ -144,17 +99,11 @@ def test_runs_with_other_masks_share_a_cache_but_see_no_other_mask(
         )
 
     source(positives[:2])
-    monkeypatch.setattr(CachedSource, "_fill", lambda *_: pytest.fail("made anew"))
-    batch = source(positives[2:]).plain(positives)
+    monkeypatch.setattr("sammix.features._views", lambda *_: pytest.fail("made anew"))
+    second = source(positives[2:])
+    monkeypatch.undo()
+    batch = second.plain(positives)
     assert batch.masks.flatten(1).any(dim=1).tolist() == [False, False, True, True]
-
-
-def test_a_disk_too_small_is_said_before_it_is_full(
-    model: SAMMix, table: SliceTable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("shutil.disk_usage", lambda folder: SimpleNamespace(free=1000))
-    with pytest.raises(OutputError, match=r"but 0\.0 GB are free; .*fit\.cache=false"):
-        cached(tmp_path, model, table)
 
 
 def test_a_view_moves_the_mask_with_its_slice(model: SAMMix, table: SliceTable, tmp_path: Path) -> None:

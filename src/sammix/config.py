@@ -73,7 +73,7 @@ class FitConfig(_Section):
     classifier_epochs: int = Field(default=0, ge=0, description="of SAM-PP's first stage, among epochs")
     restart_epochs: int | None = Field(default=None, ge=1, description="between warm restarts; null: none")
     augment: bool = Field(default=False, description="see training slices in augmented views, and move them about")
-    views: int = Field(default=2, ge=0, description="augmented, of each drawn slice in the cache")
+    views: int = Field(default=100, ge=0, description="augmented, in the cache, of all drawn slices together")
     cache: bool = Field(default=True, description="compute the frozen stages once")
     precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = "auto"
 

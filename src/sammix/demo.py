@@ -20,7 +20,7 @@ from sammix.saved_model import load_model, read_card
 
 PATIENTS_HERE, PATIENTS_THERE = 6, 1
 LABELS = 10
-SETTINGS = ("fit.epochs=4", "fit.views=1")
+SETTINGS = ("fit.epochs=4", "fit.views=10")
 
 
 def run_demo(out: Path, seed: int = 0) -> Path:

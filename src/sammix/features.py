@@ -3,30 +3,24 @@
 from __future__ import annotations
 
 import hashlib
-import json
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
-from filelock import FileLock
 from torch import Tensor
 
-from sammix.atomic import write_json
-from sammix.errors import OutputError
+from sammix.feature_cache import Entry, FeatureCache
 from sammix.nets.classifier import halve
 from sammix.network import Network
-from sammix.progress import track, warn
 from sammix.slices import augment as augmentation
 from sammix.slices.augment import augment, move, move_features, random_motion
 from sammix.slices.sampling import Rows
 from sammix.slices.table import SliceTable
 
 _VIEWS_MADE_BY = hashlib.sha256(Path(augmentation.__file__).read_bytes()).hexdigest()  # another version, other views
-ENCODE_BATCH = 4  # slices at a time through the frozen stages: more does not pay on a CPU
 
 
 @dataclass(frozen=True)
@@ -109,13 +103,11 @@ class LiveSource:
 
 
 class CachedSource:
-    """What the frozen stages make of every slice, and of some in augmented views, computed once and kept on disk.
+    """What the frozen stages make of every slice, and of some in augmented views, from a :class:`FeatureCache`.
 
     Args:
-        folder: gets a folder of its own for these features, named by what they depend on, with ``features.f16``, mapped
-            into memory, and ``views.json``, which is written last: without it they are made anew. Runs on the same
-            data may share it, whatever masks they use.
-        views: which views of which rows to cache. View 0 is the slice as it is, the others are augmented.
+        folder: of the cache.
+        views: which views of which rows are needed. View 0 is the slice as it is, the others are augmented.
         mask_rows: rows whose mask may be used.
         augmented: whether training batches are moved about (see :func:`~sammix.slices.augment.move`).
         key: names all else that the features depend on.
@@ -132,18 +124,17 @@ class CachedSource:
         augmented: bool,
         key: dict[str, Any],
     ) -> None:
-        self.table, self.mask_rows, self.augmented = table, mask_rows, augmented
-        self.views = {row: list(views[row]) for row in sorted(views)}
-        starts = np.cumsum([0, *map(len, self.views.values())])
-        self.start = dict(zip(self.views, starts[:-1].tolist(), strict=True))
-        key = key | {
-            "views": {str(row): numbers for row, numbers in self.views.items()},
-            "augmentation": _VIEWS_MADE_BY,
-        }
-        folder /= hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]
-        folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder / "lock"):  # the first of several runs fills it, the others wait and read
-            self._open(folder, model, int(starts[-1]), key)
+        self.table, self.views, self.mask_rows, self.augmented = table, views, mask_rows, augmented
+        size, device = table.preprocess.size, _device(model)
+
+        def encode(entries: Sequence[Entry]) -> Tensor:
+            rows, of_rows = zip(*entries, strict=True)
+            images, _ = _views(*read_rows(table, np.array(rows), mask_rows), rows, of_rows)
+            return model.features(images[:, None].to(device)).float()
+
+        shape = tuple(model.features(torch.zeros(1, 1, size, size, device=device)).shape[1:])
+        self.cache = FeatureCache(folder, key | {"augmentation": _VIEWS_MADE_BY}, shape)
+        self.cache.add([(row, view) for row in sorted(views) for view in views[row]], encode)
 
     def batch(self, rows: Rows, rng: np.random.Generator) -> Batch:
         """The slices of ``rows``, those with a mask in any of their views, the others in one, moved about."""
@@ -161,53 +152,17 @@ class CachedSource:
         return self._read(rows, [0] * len(rows))
 
     def _choose(self, row: int, has_mask: bool, rng: np.random.Generator) -> int:
-        if has_mask:
-            return int(rng.choice(self.views[row]))
-        return single_view(row) if single_view(row) in self.views[row] else self.views[row][0]
+        return int(rng.choice(self.views[row])) if has_mask else self.views[row][0]
 
     def _read(self, rows: Rows, views: list[int]) -> Batch:
         images, masks = _views(*read_rows(self.table, rows, self.mask_rows), rows, views)
-        entries = [
-            self.start[int(row)] + self.views[int(row)].index(view) for row, view in zip(rows, views, strict=True)
-        ]
         return Batch(
             images=images[:, None],
-            features=torch.from_numpy(self.features[entries]),
+            features=self.cache.read([(int(row), view) for row, view in zip(rows, views, strict=True)]),
             labels=torch.from_numpy(self.table.label[rows].astype(np.int64)),
             masks=masks,
             has_mask=torch.from_numpy(np.isin(rows, self.mask_rows)),
         )
-
-    def _open(self, folder: Path, model: Network, total: int, key: dict[str, Any]) -> None:
-        size, marker = self.table.preprocess.size, folder / "views.json"
-        probe = model.features(torch.zeros(1, 1, size, size, device=_device(model)))
-        path, held = folder / "features.f16", total * 2 * probe[0].numel()  # bytes
-        done = _marked(marker) == key
-        if done and not (path.is_file() and path.stat().st_size == held):
-            warn(f"{path}: is not as long as it was; made anew")
-            done = False
-        mode: Literal["r", "w+"] = "r" if done else "w+"
-        if not done:
-            marker.unlink(missing_ok=True)
-            _check_space(folder, held)
-        self.features = np.memmap(path, np.float16, mode, shape=(total, *probe.shape[1:]))
-        if not done:
-            self._fill(model)
-            self.features.flush()
-            write_json(marker, key)
-
-    def _fill(self, model: Network) -> None:
-        plan = [(row, view) for row, views in self.views.items() for view in views]
-        for first in track(range(0, len(plan), ENCODE_BATCH), "frozen stages"):
-            rows, views = zip(*plan[first : first + ENCODE_BATCH], strict=True)
-            images, _ = _views(*read_rows(self.table, np.array(rows), self.mask_rows), rows, views)
-            features = model.features(images[:, None].to(_device(model)))
-            self.features[first : first + len(rows)] = features.float().cpu().numpy()
-
-
-def single_view(row: int) -> int:
-    """The view of a slice that has but one in the cache: every other slice is augmented. It costs nothing."""
-    return row % 2
 
 
 def _views(images: Tensor, masks: Tensor, rows: Sequence[int] | Rows, views: Sequence[int]) -> tuple[Tensor, Tensor]:
@@ -233,28 +188,9 @@ def read_rows(table: SliceTable, rows: Rows, mask_rows: Rows) -> tuple[Tensor, T
     return torch.from_numpy(images), torch.from_numpy(masks.astype(np.uint8))
 
 
-def _marked(marker: Path) -> Any:
-    """What a cache says that it holds; None where it is not whole."""
-    try:
-        return json.loads(marker.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return None
-
-
 def _generator(rng: np.random.Generator) -> torch.Generator:
     return torch.Generator().manual_seed(int(rng.integers(2**63)))
 
 
 def _device(model: Network) -> torch.device:
     return next(model.parameters()).device
-
-
-def _check_space(folder: Path, size: int) -> None:
-    """A full disk under a memory map would end the process without a word, so it is looked at before."""
-    free = shutil.disk_usage(folder).free
-    if size > free:
-        raise OutputError(
-            folder,
-            f"the cache of the frozen stages takes {size / 1e9:.1f} GB, but {free / 1e9:.1f} GB are free",
-            "free space, or go without it (--set fit.cache=false)",
-        )

@@ -20,7 +20,7 @@ from sammix.config import Config, FitConfig
 from sammix.data import load_table
 from sammix.devices import fabric_precision, pick_device, prepare_for_training, trainable_attention
 from sammix.errors import InputError, SammixError
-from sammix.features import Batch, BatchSource, CachedSource, LiveSource, single_view
+from sammix.features import Batch, BatchSource, CachedSource, LiveSource
 from sammix.learning import objective_of, total_epochs, training_rows
 from sammix.model import SAMMix
 from sammix.network import Network
@@ -218,9 +218,9 @@ class Trainer:
         plain = {int(row): [0] for row in np.union1d(self.train_rows, self.val_rows)}
         if not self.fit.augment:
             return plain
-        drawable = self.train_rows[self.table.drawable[self.train_rows]]  # whichever of them another run draws
-        single = {int(row): [single_view(int(row))] for row in self.train_rows}
-        several = {int(row): list(range(1 + self.fit.views)) for row in (drawable if self.cache else self.drawn)}
+        single = {int(row): [int(row) % 2] for row in self.train_rows}  # every other one augmented: it costs nothing
+        of_each = math.ceil(self.fit.views / max(1, len(self.drawn)))
+        several = {int(row): list(range(1 + of_each)) for row in self.drawn}
         return plain | single | several
 
     def _batches(self, epoch: int) -> Iterator[tuple[Rows, np.random.Generator]]:
