@@ -1,4 +1,4 @@
-"""How a fit stands other scanners: validation slices as a coarser, noisier, darker, brighter or wider scan shows them.
+"""How a fit stands other scanners: validation slices as a coarse, noisy, dark, bright, wide or plain scan shows them.
 
     python benchmarks/shift.py runs/fit50 ../shared/data/liver-slices
 
@@ -31,6 +31,7 @@ from sammix.slices.table import SliceTable
 Scan = Callable[[Tensor, Tensor, torch.Generator], tuple[Tensor, Tensor]]
 NEGATIVES = 24
 BATCH = 4
+MUSCLE = 50.0  # HU
 
 
 def coarse(image: Tensor, mask: Tensor, _: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -56,6 +57,16 @@ def dark(image: Tensor, mask: Tensor, _: torch.Generator) -> tuple[Tensor, Tenso
 def bright(image: Tensor, mask: Tensor, _: torch.Generator) -> tuple[Tensor, Tensor]:
     """Much contrast agent."""
     return (image * 1.25 + 0.05 * (image > 0)).clamp(0, 1), mask
+
+
+def without_contrast(muscle: float) -> Scan:
+    """No contrast agent: of what organs have above muscle, a quarter is left; bone stays."""
+
+    def scan(image: Tensor, mask: Tensor, _: torch.Generator) -> tuple[Tensor, Tensor]:
+        organ = (image > muscle) & (image < 1)
+        return torch.where(organ, muscle + (image - muscle) / 4, image), mask
+
+    return scan
 
 
 def wide(image: Tensor, mask: Tensor, _: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -89,7 +100,8 @@ def main() -> None:
     free = free[:: -(-len(free) // NEGATIVES)]
     print("| scan | Dice | median | < 0.7 | AUC | sensitivity | specificity |")
     print("|---|---|---|---|---|---|---|")
-    for name, scan in SCANS.items():
+    scans = SCANS | {"without contrast": without_contrast(table.preprocess.gray(MUSCLE))}
+    for name, scan in scans.items():
         scores, shown = segment(model, table, drawn, scan)
         _, empty = segment(model, table, free, scan)
         auc = (shown[:, None] > empty[None]).mean()
