@@ -30,16 +30,9 @@ class Preprocess(BaseModel):
 
     def images(self, hu: NDArray[Any], spacing: Spacing = (1.0, 1.0)) -> NDArray[np.float32]:
         """HU of shape (N, H, W) → float32 (N, size, size) in [0, 1]. ``spacing`` is (row, column) in mm."""
-        windowed = ((hu.astype(np.float32) - self._low) / self.window_width).clip(0, 1)
+        low = self.window_level - self.window_width / 2
+        windowed = ((hu.astype(np.float32) - low) / self.window_width).clip(0, 1)
         return self._to_grid(windowed, spacing)
-
-    def gray(self, hu: float) -> float:
-        """Where a value in HU lies in the window: 0 to 1 inside it.
-
-        >>> Preprocess(window_level=120, window_width=240).gray(60)
-        0.25
-        """
-        return (hu - self._low) / self.window_width
 
     def masks(self, mask: NDArray[Any], spacing: Spacing = (1.0, 1.0)) -> NDArray[np.uint8]:
         """Binary masks (N, H, W) → uint8 (N, size, size): a pixel is set where at least half of it was."""
@@ -52,10 +45,6 @@ class Preprocess(BaseModel):
         top, left, height, width = self._frame(shape, spacing)
         inner = np.asarray(probability, np.float32)[:, top : top + height, left : left + width]
         return _resize(inner, shape)
-
-    @property
-    def _low(self) -> float:
-        return self.window_level - self.window_width / 2
 
     def _to_grid(self, values: NDArray[np.float32], spacing: Spacing) -> NDArray[np.float32]:
         top, left, height, width = self._frame(values.shape[-2:], spacing)
