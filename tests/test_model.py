@@ -45,6 +45,13 @@ def test_a_refinement_takes_the_mask_as_its_map() -> None:
     assert torch.equal(second.box, first.box)  # what is shown is the map's
 
 
+def test_redrawn_from_its_own_mask_it_is_refined() -> None:
+    once, twice = tiny("model.refinements=0"), tiny("model.refinements=1")
+    encoding = once.encode(torch.rand(3, 1, 64, 64))
+    redrawn = once.redraw(encoding, once.segment(encoding).probability)
+    torch.testing.assert_close(redrawn, twice.segment(encoding).probability)
+
+
 def test_slices_of_a_batch_do_not_see_each_other() -> None:
     model, images = tiny(), torch.rand(3, 1, 64, 64)
     together = model.segment(model.encode(images))

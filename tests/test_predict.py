@@ -69,6 +69,21 @@ def test_masks_lie_on_the_scans_own_grid(model: SAMMix, hospital_a: Path, hospit
         assert Image.open(tmp_path / "out" / f"{name}_preview.png").size[0] > 300
 
 
+def test_neighbours_prompt_each_other_where_millimetres_can_be_trusted(hospital_a: Path) -> None:
+    class Consulting(BrightRight):
+        neighbours_mm = 6.0
+
+        def redraw(self, encoding: torch.Tensor, maps: torch.Tensor) -> torch.Tensor:
+            return maps * 0
+
+    scan = read_volume(hospital_a / "volume-0.nii")
+    near = replace(scan, affine=scan.affine @ np.diag([1, 1, 0.1, 1]))
+    assert near.axial().spacing[0] < 6 < scan.axial().spacing[0]
+    assert predict_volume(Consulting(), scan).organ_found
+    assert not predict_volume(Consulting(), near).organ_found
+    assert predict_volume(Consulting(), replace(near, trusted_geometry=False)).organ_found
+
+
 @pytest.mark.parametrize("axes", [(0, 1, 2), (2, 0, 1), (1, 2, 0)])
 @pytest.mark.parametrize("flip", [(), (0,), (1, 2)])
 def test_a_scan_stored_otherwise_gets_the_same_mask(

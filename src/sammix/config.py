@@ -50,6 +50,9 @@ class ModelConfig(_Section):
     refinements: int = Field(
         default=1, ge=0, description="further passes, in use, that take the last mask as their map"
     )
+    neighbours_mm: float = Field(
+        default=6.0, ge=0, description="in whole scans, slices this near prompt each other in one more pass; 0: none"
+    )
 
 
 class FitConfig(_Section):

@@ -15,6 +15,7 @@ from sammix.evaluation.core import Notes, evaluate_stacks
 from sammix.evaluation.output import write_evaluation
 from sammix.evaluation.schema import Failure, Protocol, Window
 from sammix.evaluation.stacks import EvaluationStack, choose_split, read_stack, rows_by_case, table_stack
+from sammix.inference import reach_mm
 from sammix.progress import track, warn
 from sammix.readers.dataset import Dataset
 from sammix.segmenter import Segmenter
@@ -72,6 +73,7 @@ def evaluate(
         window=Window(level=segmenter.preprocess.window_level, width=segmenter.preprocess.window_width),
         middle_fraction=middle_fraction,
         smallest_part=smallest_part,
+        neighbours_mm=reach_mm(segmenter),
     )
     found = evaluate_stacks(segmenter, stacks, protocol, batch_size, notes)
     write_evaluation(out, found)

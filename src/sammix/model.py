@@ -97,10 +97,13 @@ class SAMMix(nn.Module):
         """
         logits = self.choose(self.decode(embedding, cam, boxes)[0])
         for _ in range(self.config.refinements):
-            mask = logits.float().sigmoid()
-            boxes = boxes_from_map(mask, self.config.omega, self._single_box).xyxy
-            logits = self.choose(self.decode(embedding, mask, boxes)[0])
+            logits = self._prompted_by(embedding, logits.float().sigmoid())
         return logits
+
+    def _prompted_by(self, embedding: Tensor, maps: Tensor) -> Tensor:
+        """Mask logits (B, S, S) of B slices, each prompted by one map and its one box."""
+        boxes = boxes_from_map(maps, self.config.omega, self._single_box).xyxy
+        return self.choose(self.decode(embedding, maps, boxes)[0])
 
     def choose(self, logits: Tensor) -> Tensor:
         """The answer among K masks, (B, S, S) logits: SAM's mask for unambiguous prompts, or the last (paper)."""
@@ -166,6 +169,16 @@ class SAMMix(nn.Module):
             mask = self.choose(self.decode(encoding.embedding, None, box)[0])
         presence = encoding.class_logits.float().softmax(dim=1)[:, 1]
         return SlicePrediction(mask.float().sigmoid(), presence, encoding.cam, box, prompt)
+
+    @property
+    def neighbours_mm(self) -> float:
+        """How far apart two slices of a scan may lie and still prompt each other; 0: they never do."""
+        return self.config.neighbours_mm
+
+    @torch.inference_mode()
+    def redraw(self, encoding: Encoding, maps: Tensor) -> Tensor:
+        """B encoded slices and maps (B, S, S) in [0, 1] → the masks' probabilities (B, S, S) that these prompt."""
+        return self._prompted_by(encoding.embedding, maps).float().sigmoid()
 
 
 def _union(logits: Tensor, index: Tensor, count: int) -> Tensor:

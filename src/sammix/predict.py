@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from sammix import __version__
 from sammix.atomic import check_output, sole_writer
 from sammix.errors import InputError, SammixError
+from sammix.inference import Slice, segment_slices
 from sammix.progress import say, track, warn
 from sammix.readers import Case, find_inputs
 from sammix.records import Records
 from sammix.segmenter import MASK_THRESHOLD, Segmenter
 from sammix.slices.assemble import SMALLEST_PART, assemble
 from sammix.slices.extract import in_plane
+from sammix.slices.preprocess import Preprocess
 from sammix.statistics import organ_statistics
 from sammix.volume import Volume
 from sammix.writers.masks import SUFFIX, MaskFormat, check_source, write_scan_mask
@@ -50,7 +51,6 @@ class VolumePrediction:
         return bool(self.mask.any())
 
 
-@torch.inference_mode()
 def predict_volume(
     segmenter: Segmenter,
     volume: Volume,
@@ -72,19 +72,27 @@ def predict_volume(
     presence = np.zeros(count, np.float32)
     shown = set(np.linspace(0, count - 1, num=min(count, EVIDENCE_SLICES)).round().astype(int).tolist())
     evidence: list[SliceEvidence] = []
-    for start in track(range(0, count, batch_size), name):
-        where = slice(start, start + batch_size)
-        images = segmenter.preprocess.images(axial.array[where], spacing)
-        found = segmenter.segment(segmenter.encode(torch.from_numpy(images)[:, None]))
+    index = 0
+    for batch in segment_slices(segmenter, _slices(axial, segmenter.preprocess, name), batch_size):
+        found, where = batch.found, slice(index, index + len(batch.slices))
         presence[where] = found.presence.float().cpu().numpy()
         probability[where] = found.probability.float().cpu().numpy()
-        rows = [row for row in range(len(images)) if start + row in shown]
-        evidence += [slice_evidence(start + row, images[row], found, row) for row in rows]
+        rows = [row for row in range(len(batch.slices)) if index + row in shown]
+        evidence += [slice_evidence(index + row, batch.slices[row].image, found, row) for row in rows]
+        index += len(batch.slices)
     mask = assemble(probability, presence, segmenter.preprocess, (height, width), spacing, smallest_part)
     sure = probability[probability >= MASK_THRESHOLD]
     confidence = float(sure.mean(dtype=np.float64)) if sure.size else None
     evidence = [replace(one, mask=probability[one.index] >= MASK_THRESHOLD) for one in evidence]
     return VolumePrediction(volume.from_axial(mask).array, presence, confidence, evidence)
+
+
+def _slices(axial: Volume, preprocess: Preprocess, name: str) -> Iterator[Slice]:
+    """A scan's slices from inferior to superior, made for the network one by one."""
+    scan = name if axial.trusted_geometry else None
+    for index in track(range(len(axial.array)), name):
+        image = preprocess.images(axial.array[index : index + 1], in_plane(axial))[0]
+        yield Slice(image, scan, index * axial.spacing[0])
 
 
 @dataclass(frozen=True)

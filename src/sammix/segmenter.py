@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from torch import Tensor
 
@@ -45,3 +45,15 @@ class Segmenter(Protocol):
 
     def segment(self, encoding: Any, boxes: Tensor | None = None, prompt: PromptSource = "cam") -> SlicePrediction:
         """An encoding → masks. ``boxes`` (B, 4) in px go with ``prompt="box"`` only."""
+
+
+@runtime_checkable
+class Promptable(Segmenter, Protocol):
+    """A segmenter whose masks can be drawn once more, from other maps than its own."""
+
+    @property
+    def neighbours_mm(self) -> float:
+        """How far apart two slices of a scan may lie and still prompt each other; 0: they never do."""
+
+    def redraw(self, encoding: Any, maps: Tensor) -> Tensor:
+        """B encoded slices and maps (B, S, S) in [0, 1] → the masks' probabilities (B, S, S) that these prompt."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import chain, islice
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ from torch import Tensor
 from sammix.errors import SammixError
 from sammix.evaluation.schema import GRID
 from sammix.evaluation.stacks import EvaluationStack
+from sammix.inference import Segmented, Slice, segment_slices
 from sammix.metrics import mask_box
 from sammix.segmenter import Segmenter, SlicePrediction
 
@@ -52,10 +52,16 @@ class SliceResult:
         return self.stack.counts(self.position)
 
 
-@dataclass(frozen=True)
-class _Item:
+@dataclass(frozen=True, eq=False)
+class _Item(Slice):
     stack: EvaluationStack
     position: int
+
+    @classmethod
+    def of(cls, stack: EvaluationStack, position: int) -> _Item:
+        scan = None if stack.scan is None else stack.case
+        height = 0.0 if stack.scan is None else float(stack.index[position]) * stack.scan.spacing[0]
+        return cls(stack.images[position], scan, height, stack, position)
 
     @property
     def true_box(self) -> NDArray[np.float32] | None:
@@ -71,23 +77,21 @@ def run_network(segmenter: Segmenter, stacks: Iterable[EvaluationStack], batch_s
     Raises:
         SammixError: the network's output is not finite, or its automatic prompt was given from outside.
     """
-    items = chain.from_iterable((_Item(stack, i) for i in range(len(stack))) for stack in stacks)
-    while batch := tuple(islice(items, batch_size)):
-        yield from _run_batch(segmenter, batch)
+    items = (_Item.of(stack, position) for stack in stacks for position in range(len(stack)))
+    for batch in segment_slices(segmenter, items, batch_size):
+        yield from _results(segmenter, batch)
 
 
 @torch.inference_mode()
-def _run_batch(segmenter: Segmenter, batch: tuple[_Item, ...]) -> list[SliceResult]:
-    images = np.stack([item.stack.images[item.position] for item in batch])
-    encoding = segmenter.encode(torch.from_numpy(images)[:, None])
-    automatic = segmenter.segment(encoding, prompt="cam")
+def _results(segmenter: Segmenter, batch: Segmented[_Item]) -> list[SliceResult]:
+    automatic = batch.found
     _check(segmenter, automatic)
     cams, boxes = _planes(automatic.cam), _planes(automatic.box)
     masks = _planes(automatic.probability)
     presence = automatic.presence.float().cpu().tolist()
     oracle, unprompted = (None, None)
     if automatic.box is not None:
-        oracle, unprompted = _references(segmenter, encoding, batch, automatic.box.device)
+        oracle, unprompted = _references(segmenter, batch, automatic.box.device)
     return [
         SliceResult(
             stack=item.stack,
@@ -100,22 +104,22 @@ def _run_batch(segmenter: Segmenter, batch: tuple[_Item, ...]) -> list[SliceResu
             oracle_box=None if oracle is None or item.true_box is None else oracle[i],
             no_prompt=None if unprompted is None or item.true_box is None else unprompted[i],
         )
-        for i, item in enumerate(batch)
+        for i, item in enumerate(batch.slices)
     ]
 
 
 def _references(
-    segmenter: Segmenter, encoding: Any, batch: tuple[_Item, ...], device: torch.device
+    segmenter: Segmenter, batch: Segmented[_Item], device: torch.device
 ) -> tuple[Plane | None, Plane | None]:
     """Masks from true boxes and from no prompt, where any slice of the batch has truth to compare with."""
-    true_boxes = [item.true_box for item in batch]
+    true_boxes = [item.true_box for item in batch.slices]
     if all(box is None for box in true_boxes):
         return None, None
     frame = np.array([0, 0, GRID - 1, GRID - 1], np.float32)  # stands in where there is no truth; its mask is dropped
     boxes = np.stack([frame if box is None else box for box in true_boxes])
     given = torch.from_numpy(rescale_boxes(boxes, GRID, segmenter.preprocess.size))
-    oracle = segmenter.segment(encoding, boxes=given.to(device), prompt="box")
-    unprompted = segmenter.segment(encoding, prompt="none")
+    oracle = segmenter.segment(batch.encoding, boxes=given.to(device), prompt="box")
+    unprompted = segmenter.segment(batch.encoding, prompt="none")
     return _planes(oracle.probability), _planes(unprompted.probability)
 
 

@@ -157,6 +157,7 @@ class Protocol(_Part):
     threshold: float = MASK_THRESHOLD
     gate: float = PRESENCE_THRESHOLD
     smallest_part: float = SMALLEST_PART
+    neighbours_mm: float = 0.0
     slices: str = "those whose truth on the grid shows the organ; no other enters Dice or distances"
     empty_policy: str = "a miss is Dice 0 and the grid's diagonal, and is counted; empty against empty is left out"
     hausdorff: str = "between boundary pixels, larger of both directions; HD95: larger of both 95th percentiles"
