@@ -208,16 +208,16 @@ def scan_with_a_crumb(folder: Path) -> Path:
 def test_crumbs_are_dropped_unless_all_parts_are_wanted(tmp_path: Path) -> None:
     scan = scan_with_a_crumb(tmp_path / "scans")
     masks = {}
-    for name, wanted in {"clean": Wanted("liver", preview=True), "whole": Wanted("liver", all_parts=True)}.items():
+    for name, wanted in {"clean": Wanted("liver", preview=True), "whole": Wanted("liver", smallest_part=0)}.items():
         predict(BrightRight, [scan], tmp_path / name, wanted)
         masks[name] = np.asarray(nib.load(tmp_path / name / "volume-0_liver.nii.gz").dataobj)
     assert masks["whole"][..., 6].any()
     assert not masks["clean"][..., 6].any()
     np.testing.assert_array_equal(masks["clean"][..., :6], masks["whole"][..., :6])
     manifest = json.loads((tmp_path / "clean" / "manifest.json").read_text())
-    assert (manifest["all_parts"], manifest["scans"][0]["slices_with_organ"]) == (False, 4)
-    with pytest.raises(OutputError, match="another all_parts"):
-        predict(BrightRight, [scan], tmp_path / "clean", Wanted("liver", all_parts=True), skip_done=True)
+    assert (manifest["smallest_part"], manifest["scans"][0]["slices_with_organ"]) == (SMALLEST_PART, 4)
+    with pytest.raises(OutputError, match="another smallest_part"):
+        predict(BrightRight, [scan], tmp_path / "clean", Wanted("liver", smallest_part=0), skip_done=True)
 
 
 def test_pictures_show_what_was_written(tmp_path: Path) -> None:
@@ -227,13 +227,12 @@ def test_pictures_show_what_was_written(tmp_path: Path) -> None:
     assert not shown[6].mask.any()
 
 
-@pytest.mark.parametrize("all_parts", [False, True])
-def test_whole_scans_are_evaluated_as_they_are_written(tmp_path: Path, all_parts: bool) -> None:
+@pytest.mark.parametrize("share", [SMALLEST_PART, 0])
+def test_whole_scans_are_evaluated_as_they_are_written(tmp_path: Path, share: float) -> None:
     scan = scan_with_a_crumb(tmp_path / "scans")
-    predict(BrightRight, [scan], tmp_path / "out", Wanted("liver", all_parts=all_parts))
+    predict(BrightRight, [scan], tmp_path / "out", Wanted("liver", smallest_part=share))
     written = np.asarray(nib.load(tmp_path / "out" / "volume-0_liver.nii.gz").dataobj)
     truth = np.asarray(nib.load(scan.with_name("segmentation-0.nii")).dataobj)
-    share = 0 if all_parts else SMALLEST_PART
     found = evaluate(BrightRight(), open_dataset(tmp_path / "scans"), tmp_path / "report", smallest_part=share)
     assert found["volume"]["dice"]["mean"] == pytest.approx(dice(written > 0, truth > 0))
     assert found["protocol"]["smallest_part"] == share

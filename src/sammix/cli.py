@@ -170,7 +170,7 @@ def predict(
         lambda: load_model(model, pick_device(device)),
         inputs,
         out,
-        Wanted(card.organ, check_format(mask_format), preview, all_parts),
+        Wanted(card.organ, check_format(mask_format), preview, _smallest_part(all_parts)),
         series=series,
         overwrite=overwrite,
         skip_done=skip_done,
@@ -206,7 +206,6 @@ def evaluate(
     from sammix.evaluate import evaluate as evaluate_model
     from sammix.progress import be_quiet
     from sammix.saved_model import load_model, read_card
-    from sammix.slices.assemble import SMALLEST_PART
 
     be_quiet(quiet)
     card = read_card(model)
@@ -219,7 +218,7 @@ def evaluate(
         split,
         middle_fraction=middle_fraction or card.config.data.middle_fraction,
         batch_size=batch_size,
-        smallest_part=0 if all_parts else SMALLEST_PART,
+        smallest_part=_smallest_part(all_parts),
         overwrite=overwrite,
     )
     print(out / "report.html")
@@ -386,6 +385,13 @@ def main() -> None:
         if leave.code == INTERRUPTED:
             print("interrupted; what was finished is whole", file=sys.stderr)
         raise
+
+
+def _smallest_part(all_parts: bool) -> float:
+    """What ``--all-parts`` means."""
+    from sammix.slices.assemble import SMALLEST_PART
+
+    return 0 if all_parts else SMALLEST_PART
 
 
 def _label_number(text: str) -> int:

@@ -103,13 +103,13 @@ class Wanted:
         organ: what the masks are called.
         mask_format: of the masks.
         preview: whether to draw a picture too.
-        all_parts: whether to keep parts of a mask that are much smaller than its largest.
+        smallest_part: what :func:`predict_volume` takes.
     """
 
     organ: str
     mask_format: MaskFormat = "nifti"
     preview: bool = False
-    all_parts: bool = False
+    smallest_part: float = SMALLEST_PART
 
 
 def predict(
@@ -147,7 +147,7 @@ def _predict_all(
     segmenter: Segmenter, scans: dict[str, Case], out: Path, wanted: Wanted, skip_done: bool, batch_size: int
 ) -> int:
     """One scan after the other; how many failed."""
-    settings = {"organ": wanted.organ, "format": wanted.mask_format, "all_parts": wanted.all_parts}
+    settings = {"organ": wanted.organ, "format": wanted.mask_format, "smallest_part": wanted.smallest_part}
     records = Records(out, {"sammix": __version__, "model": segmenter.name, **settings}, keep=skip_done)
     files = ("mask", "preview") if wanted.preview else ("mask",)
     todo = {name: case for name, case in scans.items() if not records.is_done(name, _origin(case), files)}
@@ -206,7 +206,7 @@ def _predict_one(
     volume = case.read()
     for warning in volume.warnings:
         warn(f"{name}: {warning}")
-    found = predict_volume(segmenter, volume, batch_size, name, 0 if wanted.all_parts else SMALLEST_PART)
+    found = predict_volume(segmenter, volume, batch_size, name, wanted.smallest_part)
     if not found.organ_found:
         warn(f"{name}: no {wanted.organ} found; the mask is empty")
     target = out / f"{name}_{wanted.organ}{SUFFIX[wanted.mask_format]}"
