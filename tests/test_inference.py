@@ -87,6 +87,12 @@ def test_single_slices_are_left_alone() -> None:
         assert segmenter.redrawn == 0
 
 
+def test_a_headers_rounding_loses_no_neighbour() -> None:
+    segmenter = Consulting(6.0)
+    masks(segmenter, slices_of("scan", [0.0, 6.0000002]), 2)
+    assert segmenter.redrawn == 2
+
+
 def test_a_network_without_prompts_segments_each_slice_by_itself() -> None:
     slices = slices_of("scan", [0, 1, 2])
     for one, mask in zip(slices, masks(Echo(), slices, 2), strict=True):

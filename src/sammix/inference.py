@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 from sammix.segmenter import Promptable, Segmenter, SlicePrediction
 
+ROUNDING = 1e-3  # mm: headers that say 3 mm may mean 3.0000002
+
 
 @dataclass(frozen=True, eq=False)
 class Slice:
@@ -105,4 +107,4 @@ def _redraw(segmenter: Promptable, batch: Segmented[S], window: Iterable[Segment
 
 
 def _near(a: Slice, b: Slice, reach: float) -> bool:
-    return a.scan is not None and a.scan == b.scan and abs(a.height - b.height) <= reach
+    return a.scan is not None and a.scan == b.scan and abs(a.height - b.height) <= reach + ROUNDING
