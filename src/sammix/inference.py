@@ -11,10 +11,9 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
-from sammix.segmenter import Promptable, Segmenter, SlicePrediction
-
-ROUNDING = 1e-3  # mm: headers that say 3 mm may mean 3.0000002
+from sammix.segmenter import ROUNDING_MM, Promptable, Segmenter, SlicePrediction
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,11 +36,17 @@ S = TypeVar("S", bound=Slice)
 
 @dataclass(frozen=True, eq=False)
 class Segmented(Generic[S]):
-    """B slices that went through the network together, and what it says of them."""
+    """B slices that went through the network together, and what it says of them.
+
+    Attributes:
+        found: in a scan, with the masks that neighbours prompted.
+        alone: (B, S, S) in [0, 1], the masks' probabilities as they were without neighbours.
+    """
 
     slices: tuple[S, ...]
     encoding: Any
     found: SlicePrediction
+    alone: Tensor
 
 
 def reach_mm(segmenter: Segmenter) -> float:
@@ -70,7 +75,8 @@ def _segment(segmenter: Segmenter, slices: Iterator[S], batch_size: int) -> Iter
     while batch := tuple(islice(slices, batch_size)):
         images = torch.from_numpy(np.stack([one.image for one in batch]))
         encoding = segmenter.encode(images[:, None])
-        yield Segmented(batch, encoding, segmenter.segment(encoding))
+        found = segmenter.segment(encoding)
+        yield Segmented(batch, encoding, found, found.probability)
 
 
 @torch.inference_mode()
@@ -93,8 +99,8 @@ def _consult_neighbours(segmenter: Promptable, batches: Iterator[Segmented[S]]) 
 
 def _redraw(segmenter: Promptable, batch: Segmented[S], window: Iterable[Segmented[S]]) -> Segmented[S]:
     """A batch with new masks, where a slice has neighbours: the mean of their masks and its own is the map."""
-    known = [(one, mask) for near in window for one, mask in zip(near.slices, near.found.probability, strict=True)]
-    own = batch.found.probability
+    known = [(one, mask) for near in window for one, mask in zip(near.slices, near.alone, strict=True)]
+    own = batch.alone
     near = [[mask for other, mask in known if _near(one, other, segmenter.neighbours_mm)] for one in batch.slices]
     helped = torch.tensor([len(masks) > 1 for masks in near], device=own.device)
     if not helped.any():
@@ -107,4 +113,4 @@ def _redraw(segmenter: Promptable, batch: Segmented[S], window: Iterable[Segment
 
 
 def _near(a: Slice, b: Slice, reach: float) -> bool:
-    return a.scan is not None and a.scan == b.scan and abs(a.height - b.height) <= reach + ROUNDING
+    return a.scan is not None and a.scan == b.scan and abs(a.height - b.height) <= reach + ROUNDING_MM

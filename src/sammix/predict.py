@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from sammix import __version__
 from sammix.atomic import check_output, sole_writer
 from sammix.errors import InputError, SammixError
-from sammix.inference import Slice, segment_slices
+from sammix.inference import Slice, reach_mm, segment_slices
 from sammix.progress import say, track, warn
 from sammix.readers import Case, find_inputs
 from sammix.records import Records
@@ -67,8 +67,9 @@ def predict_volume(
     """
     axial = volume.axial()
     count, height, width = axial.array.shape
-    spacing, size = in_plane(axial), segmenter.preprocess.size
+    size = segmenter.preprocess.size
     probability = np.zeros((count, size, size), np.float16)
+    alone = np.zeros((count, size, size), np.bool_)
     presence = np.zeros(count, np.float32)
     shown = set(np.linspace(0, count - 1, num=min(count, EVIDENCE_SLICES)).round().astype(int).tolist())
     evidence: list[SliceEvidence] = []
@@ -77,10 +78,20 @@ def predict_volume(
         found, where = batch.found, slice(index, index + len(batch.slices))
         presence[where] = found.presence.float().cpu().numpy()
         probability[where] = found.probability.float().cpu().numpy()
+        alone[where] = (batch.alone >= MASK_THRESHOLD).cpu().numpy()
         rows = [row for row in range(len(batch.slices)) if index + row in shown]
         evidence += [slice_evidence(index + row, batch.slices[row].image, found, row) for row in rows]
         index += len(batch.slices)
-    mask = assemble(probability, presence, segmenter.preprocess, (height, width), spacing, smallest_part)
+    mask = assemble(
+        probability,
+        alone,
+        presence,
+        segmenter.preprocess,
+        (height, width),
+        axial.spacing,
+        reach_mm(segmenter),
+        smallest_part,
+    )
     sure = probability[probability >= MASK_THRESHOLD]
     confidence = float(sure.mean(dtype=np.float64)) if sure.size else None
     evidence = [replace(one, mask=probability[one.index] >= MASK_THRESHOLD) for one in evidence]

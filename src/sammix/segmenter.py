@@ -13,6 +13,7 @@ PromptSource = Literal["cam", "box", "none"]
 
 MASK_THRESHOLD = 0.5  # of a pixel's probability: from here on it belongs to the mask
 PRESENCE_THRESHOLD = 0.5  # of the classifier's probability: below it the gate empties the slice's mask
+ROUNDING_MM = 1e-3  # of distances between slices: a header's 3 mm may be 3.0000002
 
 
 @dataclass(frozen=True)

@@ -66,8 +66,10 @@ def test_simpleitk_keeps_the_same_parts(seed: int, smallest_part: float, density
 
 def test_a_scan_gets_its_mask_on_its_own_pixels() -> None:
     presence = np.array([1, 1, 1, 0.4, 1, 1, 1], np.float32)
-    whole = assemble(organ_and_crumb(), presence, Preprocess(size=24), (48, 48), (1, 1), smallest_part=0)
-    clean = assemble(organ_and_crumb(), presence, Preprocess(size=24), (48, 48), (1, 1))
+    whole, clean = (
+        assemble(scan, scan >= 0.5, presence, Preprocess(size=24), (48, 48), (1, 1, 1), smallest_part=share)
+        for scan, share in ((organ_and_crumb(), 0), (organ_and_crumb(), 0.1))
+    )
     assert whole.dtype == np.uint8
     assert whole.shape == (7, 48, 48)
     assert not whole[3].any()  # the gate
@@ -81,6 +83,26 @@ def test_an_emptied_slice_makes_no_part_of_the_organ() -> None:
     """Parts are counted after the gate: what hangs together only through a doubtful slice does not."""
     scan = np.zeros((3, 16, 16), np.float16)
     scan[0, :8, :8], scan[1, :8, :8], scan[2, :2, :2] = 1, 1, 1
-    mask = assemble(scan, np.array([1, 0, 1], np.float32), Preprocess(size=16), (16, 16), (1, 1))
+    mask = assemble(scan, scan >= 0.5, np.array([1, 0, 1], np.float32), Preprocess(size=16), (16, 16), (1, 1, 1))
     assert mask[0].any()
     assert not mask[1:].any()
+
+
+@pytest.mark.parametrize(
+    ("step", "reach", "kept"),
+    [
+        (3.0, 6.0, [0, 1, 2, 3, 4, 5, 6, 7]),
+        (3.0000002, 6.0, [0, 1, 2, 3, 4, 5, 6, 7]),
+        (3.0, 0.0, [0, 1, 3, 4, 5]),
+        (10.0, 6.0, [0, 1, 3, 4, 5]),
+    ],
+)
+def test_neighbours_fill_gaps_but_do_not_bring_crumbs_back(step: float, reach: float, kept: list[int]) -> None:
+    """By themselves, slice 2 missed the organ and crumbs lay apart; together they hang on to the organ in one chain."""
+    alone = np.zeros((16, 24, 24), np.bool_)
+    alone[[0, 1, 3, 4, 5], 2:10, 2:10] = True
+    alone[7:16:2, 3:5, 3:5] = True
+    scan = np.zeros(alone.shape, np.float16)
+    scan[:6, 2:10, 2:10], scan[6:, 3:5, 3:5] = 0.9, 0.9
+    mask = assemble(scan, alone, np.ones(16, np.float32), Preprocess(size=24), (24, 24), (step, 1, 1), reach_mm=reach)
+    assert mask.any(axis=(1, 2)).nonzero()[0].tolist() == kept

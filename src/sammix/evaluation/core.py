@@ -61,11 +61,13 @@ def evaluate_stacks(
     results = run_network(segmenter, stacks, batch_size)
     for stack, of_stack in groupby(results, key=attrgetter("stack")):
         planes: list[NDArray[np.float16]] = []
+        alone: list[NDArray[np.bool_]] = []
         presence: list[float] = []
         for result in of_stack:
             sources.add(result.prompt)
             if stack.scan is not None:
                 planes.append(result.automatic.astype(np.float16))
+                alone.append(result.alone)
                 presence.append(result.presence)
             if result.counts:
                 row, shown = score_slice(result, segmenter.preprocess)
@@ -74,10 +76,12 @@ def evaluate_stacks(
         if stack.scan is not None:
             mask = assemble(
                 np.stack(planes),
+                np.stack(alone),
                 np.array(presence, np.float32),
                 segmenter.preprocess,
                 (stack.scan.truth.shape[1], stack.scan.truth.shape[2]),
-                stack.scan.spacing[1:],
+                stack.scan.spacing,
+                protocol.neighbours_mm,
                 protocol.smallest_part,
             )
             if volume := score_volume(stack, stack.scan, mask > 0):

@@ -16,7 +16,7 @@ from sammix.evaluation.schema import GRID
 from sammix.evaluation.stacks import EvaluationStack
 from sammix.inference import Segmented, Slice, segment_slices
 from sammix.metrics import mask_box
-from sammix.segmenter import Segmenter, SlicePrediction
+from sammix.segmenter import MASK_THRESHOLD, Segmenter, SlicePrediction
 
 Plane = NDArray[np.float32]
 
@@ -28,6 +28,7 @@ class SliceResult:
     Attributes:
         stack, position: which slice of which stack.
         automatic: the mask's probability from the network's own prompts, before any gate.
+        alone: bool, the automatic mask before neighbours prompted it.
         presence: the classifier's probability that the slice shows the organ.
         prompt: where the automatic prompts came from.
         cam: the activation map; None where the network has none.
@@ -39,6 +40,7 @@ class SliceResult:
     stack: EvaluationStack
     position: int
     automatic: Plane
+    alone: NDArray[np.bool_]
     presence: float
     prompt: str
     cam: Plane | None
@@ -87,7 +89,7 @@ def _results(segmenter: Segmenter, batch: Segmented[_Item]) -> list[SliceResult]
     automatic = batch.found
     _check(segmenter, automatic)
     cams, boxes = _planes(automatic.cam), _planes(automatic.box)
-    masks = _planes(automatic.probability)
+    masks, alone = _planes(automatic.probability), (batch.alone >= MASK_THRESHOLD).cpu().numpy()
     presence = automatic.presence.float().cpu().tolist()
     oracle, unprompted = (None, None)
     if automatic.box is not None:
@@ -97,6 +99,7 @@ def _results(segmenter: Segmenter, batch: Segmented[_Item]) -> list[SliceResult]
             stack=item.stack,
             position=item.position,
             automatic=masks[i],
+            alone=alone[i],
             presence=presence[i],
             prompt=automatic.prompt,
             cam=None if cams is None else cams[i],
