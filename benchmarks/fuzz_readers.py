@@ -122,6 +122,7 @@ def fuzz(reader: str, minutes: float, out: Path, seed: int) -> Counter[str]:
     signal.signal(signal.SIGALRM, lambda *_: (_ for _ in ()).throw(TimeoutError(f"took more than {PATIENCE} s")))
     with tempfile.TemporaryDirectory() as temporary:
         target = SEED_FILES[reader](Path(temporary) / "whole")
+        target.read(target.folder)  # damage shows nothing where the whole file is refused, too
         contents = [file.read_bytes() for file in target.files]
         case, last = Path(temporary) / "case", out / f"{reader}-last"
         end, number = time.monotonic() + 60 * minutes, -1

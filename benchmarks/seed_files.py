@@ -190,7 +190,7 @@ def checkpoint(folder: Path) -> Target:
     optimizer = torch.optim.AdamW(net.parameters())
     net(torch.ones(1, 8)).sum().backward()
     optimizer.step()
-    states = {"model": net.state_dict(), "optimizer": optimizer.state_dict(), "scheduler": {}, "teacher": {}}
+    states = {"model": net.state_dict(), "optimizer": optimizer.state_dict(), "scheduler": {}}
     RunFolder(folder).save_checkpoint({"epoch": 1, "best": 0.5, **states})
     return Target(folder, [folder / "checkpoint.pt"], lambda case: RunFolder(case).load_checkpoint())
 
