@@ -67,6 +67,8 @@ def test_the_whole_way_from_scans_to_a_report(
         (["fit", "DATA", "--set", "fit.epoch=3", "--out", "OUT"], "did you mean 'fit.epochs'"),
         (["fit", "nowhere", "--preset", "tiny", "--out", "OUT"], "nowhere"),
         (["fit", "DATA", "--labels", "none", "--out", "OUT"], "--labels takes a number"),
+        (["reproduce", "DATA", "--labels", "5,none", "--out", "OUT"], "--labels takes numbers above 0 or 'all'"),
+        (["reproduce", "DATA", "--labels", "0", "--out", "OUT"], "--labels takes numbers above 0 or 'all'"),
         (["fit", "DATA", "--preset", "tiny", "--device", "tpu", "--out", "OUT"], "device 'tpu' is not available"),
         (["predict", "nowhere", "DATA", "--out", "OUT"], "nowhere: there is no such file or folder"),
         (["predict", "liver-ct-lite", "--out", "OUT"], "name a scan, or several, after the model"),

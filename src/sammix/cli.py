@@ -260,7 +260,7 @@ def reproduce(
         list[Path] | None, typer.Option("--cross", help="Data of other hospitals; may be repeated.")
     ] = None,
     methods: Annotated[str, typer.Option(help="Separated by commas; all the usual ones by default.")] = "",
-    labels: Annotated[str, typer.Option(help="Numbers of drawn slices, separated by commas [5,50,100].")] = "",
+    labels: Annotated[str, typer.Option(help="Numbers of drawn slices or 'all', separated by commas [5,50,100].")] = "",
     seeds: Annotated[int | None, typer.Option(min=1, help="How many seeds, from 0 on [5; with --small 1].")] = None,
     small: Annotated[bool, typer.Option("--small", help="Fewer epochs: for a night on two CPU cores.")] = False,
     smoke: Annotated[bool, typer.Option("--smoke", help="Toy networks, a minute in all: shows that it runs.")] = False,
@@ -286,7 +286,7 @@ def reproduce(
         out,
         across=across or [],
         methods=[name.strip() for name in methods.split(",") if name.strip()],
-        labels=[_label_number(text) for text in labels.split(",") if text.strip()],
+        labels=_label_counts(labels),
         seeds=seeds,
         size=SMOKE if smoke else SMALL if small else FULL,
         settings=settings or [],
@@ -394,10 +394,11 @@ def _smallest_part(all_parts: bool) -> float:
     return 0 if all_parts else SMALLEST_PART
 
 
-def _label_number(text: str) -> int:
-    if not text.strip().isdigit() or int(text) == 0:
-        raise typer.BadParameter(f"--labels takes numbers above 0, separated by commas, not '{text}'")
-    return int(text)
+def _label_counts(text: str) -> list[int | None]:
+    words = [word.strip() for word in text.split(",") if word.strip()]
+    if not all(word == "all" or (word.isdigit() and int(word) > 0) for word in words):
+        raise typer.BadParameter(f"--labels takes numbers above 0 or 'all', separated by commas, not '{text}'")
+    return [_label_count(word) for word in words]
 
 
 def _label_count(text: str) -> int | None:

@@ -13,6 +13,15 @@ def test_every_row_has_a_job_of_the_first_seed_before_any_has_one_of_the_second(
     assert names == [*first, *(name.replace("seed0", "seed1") for name in first)]
 
 
+def test_the_ceiling_of_all_masks_may_be_asked_for() -> None:
+    jobs = plan_jobs(choose_methods(["unet", "sam-mix"]), [5, None], 1, FULL)
+    assert [(job.name, job.row) for job in jobs] == [
+        ("unet-all-seed0", "U-Net"),
+        ("sam-mix-5-seed0", "SAM-Mix-5"),
+        ("sam-mix-all-seed0", "SAM-Mix-all"),
+    ]
+
+
 def test_the_full_grid_is_the_papers() -> None:
     for job in plan_jobs(choose_methods([]), FULL.labels, 1, FULL):
         config = job.config()

@@ -28,6 +28,7 @@ def table() -> Table:
         summary("transunet", None, stat(0.9), stat(12.0, None, 1)),
         summary("sam-pp", 0, stat(0.4), stat(60.0), Oracle(dice=0.95, hausdorff_px=5)),
         summary("sam-mix", 50, stat(0.948), stat(None, None, 0)),
+        summary("sam-mix", None, stat(0.5), stat(50.0)),
     ]
     return make_table(rows, "in-domain", "Table 1: in-domain", ["One & two."])
 
@@ -42,6 +43,7 @@ def test_markdown(table: Table) -> None:
         "| TransUNet | full | <u>0.900 ± 0.010</u> | 0.889 ± 0.005 | **12.00** | 12.68 ± 2.11 | 5 |",
         "| SAM-PP-0* | limited | 0.400 ± 0.010 | 0.441 ± 0.012 | 60.00 ± 0.01 | 67.56 ± 1.48 | 5 |",
         "| SAM-Mix-50 | limited | **0.948 ± 0.010** | 0.948 ± 0.002 | – | 9.84 ± 0.05 | 5 |",
+        "| SAM-Mix-all | full | 0.500 ± 0.010 | – | 50.00 ± 0.01 | – | 5 |",
         "| SAM, true box (oracle) | true boxes | 0.950 | – | 5.00 | – | 5 |",
         "",
         "One & two.",
@@ -58,7 +60,7 @@ def test_latex(table: Table) -> None:
     assert r"\caption{Table 1: in-domain. One \& two.}" in text
     assert r"SAM-Mix-50 & limited & \textbf{0.948 $\pm$ 0.010} & 0.948 $\pm$ 0.002 & -- & 9.84 $\pm$ 0.05 \\" in text
     assert r"\underline{0.900 $\pm$ 0.010}" in text
-    assert text.count(r"\\") == 1 + 4 + 1
+    assert text.count(r"\\") == 1 + 5 + 1
 
 
 def test_csv_holds_plain_numbers(table: Table) -> None:

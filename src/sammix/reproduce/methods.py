@@ -34,15 +34,15 @@ class Method:
     published: str | None
     usual: bool = True
 
-    def label_counts(self, asked: Sequence[int]) -> list[int | None]:
+    def label_counts(self, asked: Sequence[int | None]) -> list[int | None]:
         """Numbers of drawn slices; None: all."""
         if self.labels == "all":
             return [None]
         return [*([0] if self.labels == "each and none" else []), *asked]
 
     def row(self, labels: int | None) -> str:
-        """The row's name in the tables, such as ``SAM-Mix-50``."""
-        return self.title if labels is None else f"{self.title}-{labels}"
+        """The row's name in the tables, such as ``SAM-Mix-50``; of a method that always learns from all, its own."""
+        return self.title if self.labels == "all" else f"{self.title}-{'all' if labels is None else labels}"
 
     def paper_row(self, labels: int | None) -> str:
         """The row's name in the paper's tables; its MultiMix does not say how many slices were drawn."""

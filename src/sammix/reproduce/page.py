@@ -6,6 +6,7 @@ from base64 import b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from math import inf
 from pathlib import Path
 from statistics import mean
 
@@ -88,7 +89,7 @@ def write_page(grid: Grid) -> Path:
 
 def _in_order(results: Sequence[Result]) -> list[Result]:
     order = list(METHODS)
-    return sorted(results, key=lambda r: (order.index(r.method), -1 if r.labels is None else r.labels, r.seed))
+    return sorted(results, key=lambda r: (order.index(r.method), inf if r.labels is None else r.labels, r.seed))
 
 
 def _section(grid: Grid, groups: list[list[Result]], domain: Domain) -> Section:
@@ -178,7 +179,7 @@ def _label_curve(groups: list[list[Result]]) -> str:
         if stat.mean is None:
             continue
         if group[0].labels is None:
-            levels[method.title] = stat.mean
+            levels[method.row(None)] = stat.mean
         else:
             curves.setdefault(method.title, []).append((group[0].labels, stat.mean, stat.std))
     return dice_by_labels(curves, levels)

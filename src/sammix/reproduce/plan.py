@@ -109,7 +109,7 @@ class Job:
 
 
 def plan_jobs(
-    methods: Sequence[Method], labels: Sequence[int], seeds: int, size: Size, settings: Sequence[str] = ()
+    methods: Sequence[Method], labels: Sequence[int | None], seeds: int, size: Size, settings: Sequence[str] = ()
 ) -> list[Job]:
     """All jobs of a grid: the first seed of every method first, so that a grid that is stopped early has all rows.
 

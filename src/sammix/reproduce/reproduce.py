@@ -24,7 +24,7 @@ def reproduce(
     *,
     across: Sequence[Path] = (),
     methods: Sequence[str] = (),
-    labels: Sequence[int] = (),
+    labels: Sequence[int | None] = (),
     seeds: int | None = None,
     size: Size,
     settings: Sequence[str] = (),
@@ -37,7 +37,7 @@ def reproduce(
 
     Args:
         data, across: a prepared store or any layout each; without ``data``, synthetic patients are made.
-        methods, labels, seeds: None or empty: the usual ones of the grid's size.
+        methods, labels, seeds: None or empty: the usual ones of the grid's size. Among the labels, None: all masks.
         settings: ``SECTION.KEY=VALUE``, laid over every method's.
         split: a named split, such as ``paper-v1``; it decides the share of each scan's slices too.
         dry_run: only say what would be done, and what it would take.

@@ -71,7 +71,7 @@ def make_table(summaries: Sequence[Summary], domain: Domain, title: str, notes: 
         rows.append(
             TableRow(
                 name=method.row(summary.labels) + ("*" if summary.labels == 0 else ""),
-                supervision="full" if method.labels == "all" else "limited",
+                supervision="full" if summary.labels is None else "limited",
                 seeds=summary.dice.n,
                 dice=Cell(summary.dice, 3, dice[i], paper.dice if paper else None),
                 hausdorff=Cell(summary.hausdorff, 2, hausdorff[i], paper.hausdorff if paper else None),
