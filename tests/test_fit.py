@@ -149,6 +149,16 @@ def test_a_shared_cache_changes_nothing_but_stays(hospital_a: Path, tmp_path: Pa
     assert same_weights(tmp_path / "alone", tmp_path / "shared")
 
 
+def test_slices_that_were_drawn_since_share_the_cache_too(hospital_a: Path, tmp_path: Path) -> None:
+    """Features are of images: what is drawn in them, or said of them, does not change them."""
+    config, before = load_preset("tiny", ["fit.epochs=1"]), tmp_path / "before"
+    shutil.copytree(hospital_a, before)
+    next(before.rglob("segmentation-*")).unlink()
+    fit(before, config, tmp_path / "first", labels=4, cache=tmp_path / "cache", device="cpu")
+    fit(hospital_a, config, tmp_path / "second", labels=6, cache=tmp_path / "cache", device="cpu")
+    assert len(list((tmp_path / "cache").glob("*/features.f16"))) == 1
+
+
 def test_a_fit_goes_on_from_a_trained_model(hospital_b: Path, tiny_run: Path, tmp_path: Path) -> None:
     """The network is the old one's, and with a rate of nearly nothing it still knows what the old one knew."""
     config = load_preset("tiny", ["fit.epochs=1", "fit.learning_rate=1e-12", "fit.classifier_learning_rate=1e-12"])

@@ -56,8 +56,9 @@ def fit(
         labels: how many training slices keep their mask; None: all of them (full supervision).
         resume: continue an interrupted run; settings, seed and labels are then those it was begun with.
         start: a trained model to go on from, whatever organ it was trained for; the network is then that model's.
-        cache: a folder that keeps what the frozen stages compute, for other runs on the same data: other seeds,
-            numbers of labels or settings of training. None: kept in ``out`` until the fit ends.
+        cache: a folder that keeps what the frozen stages compute, for other runs on the same slices: with other seeds,
+            numbers of labels or settings of training, or with more of them drawn. None: kept in ``out`` until the fit
+            ends.
         devices: how many GPUs; each takes its share of every batch.
 
     Returns:
@@ -207,7 +208,7 @@ class Trainer:
             mask_rows=may_use,
             augmented=self.fit.augment,
             key={
-                "data": self.card.data["content_sha256"],
+                "images": self.table.images_sha256(),
                 "base": self.card.base_sha256,
                 "encoder": _encoder(self.config),
             },

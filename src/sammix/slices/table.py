@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -58,9 +58,15 @@ class SliceTable:
         digest = hashlib.sha256(self.preprocess.model_dump_json().encode())
         for column in (self.case, self.patient, self.source, self.split, self.index, self.label, self.has_mask):
             digest.update(repr(column.tolist()).encode())
-        for start in range(0, len(self), HASHED_AT_A_TIME):
-            for pixels in (self.images, self.masks):
-                digest.update(np.asarray(pixels[start : start + HASHED_AT_A_TIME]).tobytes())
+        for chunk in _chunks(self.images, self.masks):
+            digest.update(chunk)
+        return digest.hexdigest()
+
+    def images_sha256(self) -> str:
+        """Of the images alone, in their order: whatever is drawn in them later, or said of them."""
+        digest = hashlib.sha256()
+        for chunk in _chunks(self.images):
+            digest.update(chunk)
         return digest.hexdigest()
 
     def rows(self, split: str) -> NDArray[np.int64]:
@@ -72,6 +78,13 @@ class SliceTable:
         """(N,) bool: slices with the organ and a mask, those that a draw may keep."""
         drawable: NDArray[np.bool_] = self.has_mask & (self.label == 1)
         return drawable
+
+
+def _chunks(*arrays: Any) -> Iterator[bytes]:
+    """Some slices at a time, of each array in turn, since a store may not fit in memory."""
+    for start in range(0, len(arrays[0]), HASHED_AT_A_TIME):
+        for array in arrays:
+            yield np.asarray(array[start : start + HASHED_AT_A_TIME]).tobytes()
 
 
 def columns(stacks: Iterable[SliceStack]) -> dict[str, NDArray[Any]]:
