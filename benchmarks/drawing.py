@@ -1,0 +1,146 @@
+"""Which slices to draw next: by lot, one a patient, or those that ``sammix suggest`` names.
+
+    python benchmarks/drawing.py ../shared/data/liver-slices --out runs/drawing --seeds 2
+
+``DATA`` is a slice table. Of its training masks a first fit gets five, and each way chooses ten more; then a new fit
+has all fifteen. They are compared on the validation patients, and on training slices that no way drew (as in
+``hidden.py``): the test split is not touched. What is done is kept: the script can be stopped and started again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import shutil
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+from ablation import summary
+from hidden import EDGES, hidden_rows, measure
+from real_ct import sammix
+
+from sammix.config import DataConfig
+from sammix.data import load_table
+from sammix.devices import pick_device
+from sammix.model import SAMMix
+from sammix.saved_model import load_model
+from sammix.slices.sampling import Rows
+from sammix.slices.splits import TRAIN, VAL, draw_labelled
+from sammix.slices.table import SliceTable
+
+FIRST, MORE = 5, 10
+ASKED = 200  # suggestions: slices of which no one drew a mask are among them
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--seeds", type=int, default=1)
+    arguments = parser.parse_args()
+    table = load_table(arguments.data, DataConfig())
+    found: dict[str, list[list[float | None]]] = {}
+    for seed in range(arguments.seeds):
+        for way, row in compared(arguments.data, table, arguments.out / f"seed-{seed}", seed).items():
+            found.setdefault(way, []).append(row)
+    print("| drawn | validation | hidden | < 500 px | 500 to 1,999 | 2,000 to 4,999 | more px |")
+    print("|---|---|---|---|---|---|---|")
+    for way, rows in found.items():
+        print(f"| {way} | {' | '.join(summary([row[i] for row in rows]) for i in range(len(rows[0])))} |")
+
+
+def compared(data: Path, table: SliceTable, out: Path, seed: int) -> dict[str, list[float | None]]:
+    """The first fit's figures, and those of each way of going on from it."""
+    first = draw_labelled(table, FIRST, seed)
+    start = fitted(data, table, out / "first", first, seed)
+    more = {
+        "by lot": by_lot(table, first, seed),
+        "one a patient": one_a_patient(table, first, seed),
+        "suggested": suggested(table, out / "first", start),
+    }
+    runs = {"the first five": start} | {
+        f"ten more, {way}": fitted(data, table, out / way.replace(" ", "-"), np.union1d(first, rows), seed)
+        for way, rows in more.items()
+    }
+    drawn = np.unique(np.concatenate([first, *more.values()]))
+    seen = {(str(table.case[row]), int(table.index[row])) for row in drawn}
+    val = table.rows(VAL)[table.drawable[table.rows(VAL)]]
+    return {name: figures(run, table, val, hidden_rows(table, seen)) for name, run in runs.items()}
+
+
+def fitted(data: Path, table: SliceTable, folder: Path, drawn: Rows, seed: int) -> Path:
+    """Fit with the masks of ``drawn`` alone, as they would be had no one drawn the others."""
+    run, cache, done = folder / "run", folder.parent.parent / "features", folder / "done"
+    if not done.exists():
+        hide(data, table, folder / "data", drawn)
+        resume = ["--resume"] if (run / "config.json").exists() else []
+        fit = ["fit", folder / "data", "--labels", "all", "--seed", seed, "--cache", cache, "--out", run]
+        sammix(*fit, *resume)
+        done.touch()
+    return run
+
+
+def hide(data: Path, table: SliceTable, folder: Path, drawn: Rows) -> None:
+    """A copy of a slice table in which no training slice but ``drawn`` has a mask."""
+    if folder.exists():
+        return
+    half = folder.with_name("data.part")
+    shutil.rmtree(half, ignore_errors=True)
+    shutil.copytree(data, half)
+    with (data / "slices.csv").open(newline="", encoding="utf-8") as file:
+        reader = csv.DictReader(file)
+        rows, columns = list(reader), list(reader.fieldnames or ())
+    for number in set(np.flatnonzero(table.split == TRAIN)) - set(drawn):
+        rows[number]["mask"] = ""
+    with (half / "slices.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, columns)
+        writer.writeheader()
+        writer.writerows(rows)
+    half.rename(folder)
+
+
+def by_lot(table: SliceTable, first: Rows, seed: int) -> Rows:
+    """Any ten others."""
+    return np.random.default_rng([seed, 1]).choice(left(table, first), size=MORE, replace=False)
+
+
+def one_a_patient(table: SliceTable, first: Rows, seed: int) -> Rows:
+    """One of each of ten patients of whom nothing is drawn."""
+    rng = np.random.default_rng([seed, 2])
+    rows = rng.permutation([row for row in left(table, first) if table.patient[row] not in table.patient[first]])
+    _, one_each = np.unique(table.patient[rows], return_index=True)
+    return rng.choice(rows[one_each], size=MORE, replace=False)
+
+
+def suggested(table: SliceTable, folder: Path, run: Path) -> Rows:
+    """The first ten suggestions of which there is a mask."""
+    out = folder / "suggestions"
+    if not out.exists():
+        sammix("suggest", folder / "data", "--model", run, "-n", ASKED, "--out", out)
+    with (out / "suggestions.csv").open(newline="", encoding="utf-8") as file:
+        named = [(line["case"], int(line["slice"])) for line in csv.DictReader(file)]
+    rows = {(str(table.case[row]), int(table.index[row])): row for row in np.flatnonzero(table.drawable)}
+    return np.array([rows[one] for one in named if one in rows][:MORE])
+
+
+def left(table: SliceTable, first: Rows) -> Rows:
+    """Training slices with a mask that are not drawn yet."""
+    return np.setdiff1d(np.flatnonzero(table.drawable & (table.split == TRAIN)), first)
+
+
+def figures(run: Path, table: SliceTable, val: Rows, hidden: Rows) -> list[float | None]:
+    """Dice on validation and hidden slices, and on these by size of the true organ."""
+    model = load_model(run, pick_device("auto"))
+    assert isinstance(model, SAMMix)
+    means = []
+    for rows in (val, hidden):
+        area, scores = measure(model, table, rows)
+        dice = scores["as fitted"]
+        means.append(float(dice.mean()))
+    sizes = [dice[(area > low) & (area <= high)] for low, high in pairwise(EDGES)]
+    return [*means, *(float(size.mean()) if len(size) else None for size in sizes)]
+
+
+if __name__ == "__main__":
+    main()
