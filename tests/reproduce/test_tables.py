@@ -30,7 +30,7 @@ def table() -> Table:
         summary("sam-mix", 50, stat(0.948), stat(None, None, 0)),
         summary("sam-mix", None, stat(0.5), stat(50.0)),
     ]
-    return make_table(rows, "in-domain", "Table 1: in-domain", ["One & two."])
+    return make_table(rows, "in-domain", "Table 1: in-domain", ["One & two.", "* Three."])
 
 
 def test_markdown(table: Table) -> None:
@@ -47,6 +47,8 @@ def test_markdown(table: Table) -> None:
         "| SAM, true box (oracle) | true boxes | 0.950 | – | 5.00 | – | 5 |",
         "",
         "One & two.",
+        "",
+        r"\* Three.",
     ]
 
 
@@ -57,7 +59,7 @@ def test_the_oracle_is_never_the_best(table: Table) -> None:
 
 def test_latex(table: Table) -> None:
     text = to_latex(table)
-    assert r"\caption{Table 1: in-domain. One \& two.}" in text
+    assert r"\caption{Table 1: in-domain. One \& two. * Three.}" in text
     assert r"SAM-Mix-50 & limited & \textbf{0.948 $\pm$ 0.010} & 0.948 $\pm$ 0.002 & -- & 9.84 $\pm$ 0.05 \\" in text
     assert r"\underline{0.900 $\pm$ 0.010}" in text
     assert text.count(r"\\") == 1 + 5 + 1

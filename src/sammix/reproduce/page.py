@@ -28,9 +28,9 @@ from sammix.reproduce.tables import Table, make_table, to_csv, to_latex, to_mark
 from sammix.slices.store import open_store
 
 TITLES: dict[Domain, str] = {"in-domain": "Table 1: in-domain", "across": "Table 2: across domains"}
+UNTUNED = "* SAM is not tuned. The oracle row is prompted with true boxes: a reference, not a result."
 HONESTY = (
     "Misses count: Dice 0 and the diagonal, 362.04 px. ± is the standard deviation over seeds.",
-    "* SAM is not tuned. The oracle row is prompted with true boxes: a reference, not a result.",
     "SAM-Mix and SAM-PP start from pretrained weights, all others from random ones; LiteMedSAM, the usual start, has "
     "probably seen public liver CT.",
 )
@@ -121,6 +121,8 @@ def _notes(grid: Grid, groups: list[list[Result]], domain: Domain) -> list[str]:
     parts = [f"{s.dataset} ({len(s.dice)} slices, patients: {len(set(s.patient))})" for s in scores]
     notes = [f"Data: {', '.join(parts)}.", *HONESTY]
     cuts = list(dict.fromkeys(job.cut for job in grid.jobs if job.cut))
+    if any(group[0].labels == 0 for group in groups):
+        notes.append(UNTUNED)
     if any(group[0].method == "multimix" for group in groups):
         notes.append("The paper does not say with how many drawn slices its MultiMix was trained.")
     if any(job.config().model.encoder == "tiny" for job in grid.jobs):

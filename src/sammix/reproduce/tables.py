@@ -93,7 +93,8 @@ def to_markdown(table: Table) -> str:
         dice, hausdorff = (marks[cell.rank].format(cell.ours) for cell in (row.dice, row.hausdorff))
         cells = [row.name, row.supervision, dice, row.dice.theirs, hausdorff, row.hausdorff.theirs, str(row.seeds)]
         lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join([*lines, "", *table.notes]) + "\n"
+    notes = [note.replace("*", r"\*") for note in table.notes]
+    return "\n".join(lines) + "\n\n" + "\n\n".join(notes) + "\n"
 
 
 def to_latex(table: Table) -> str:
