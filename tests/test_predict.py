@@ -195,6 +195,25 @@ def test_the_gate_empties_a_slice(hospital_a: Path) -> None:
     assert not predict_volume(Doubtful(), volume).organ_found
 
 
+def test_slices_in_which_map_and_mask_contradict_each_other_are_named(tmp_path: Path) -> None:
+    class Wandering(BrightRight):
+        """Its map is where its mask is, but for slices of an odd number of marked pixels: there it is elsewhere."""
+
+        def segment(self, *args: object, **kwargs: object) -> SlicePrediction:
+            found = super().segment(*args, **kwargs)  # type: ignore[arg-type]
+            odd = found.probability.sum(dim=(1, 2)) % 2 == 1
+            return replace(found, cam=torch.where(odd[:, None, None], found.probability.flip(1), found.probability))
+
+    ct = np.full((72, 72, 5), -100, np.int16)
+    ct[45:65, 10:30, :4] = 160
+    ct[44, 10, 2] = 160  # an odd pixel
+    nib.save(nib.Nifti1Image(ct, np.diag([1.0, 1.0, 5.0, 1.0])), tmp_path / "scan.nii")
+    predict(Wandering, [tmp_path / "scan.nii"], tmp_path / "out", LIVER)
+    assert json.loads((tmp_path / "out" / "manifest.json").read_text())["scans"][0]["doubtful_slices"] == [2]
+    predict(BrightRight, [tmp_path / "scan.nii"], tmp_path / "no-map", LIVER)
+    assert json.loads((tmp_path / "no-map" / "manifest.json").read_text())["scans"][0]["doubtful_slices"] is None
+
+
 def scan_with_a_crumb(folder: Path) -> Path:
     """A bright organ in slices 0 to 3, and a bright crumb in slice 6, on the patient's right."""
     ct = np.full((72, 72, 7), -100, np.int16)

@@ -12,9 +12,8 @@ from sammix.config import load_preset
 from sammix.data import load_table
 from sammix.errors import OutputError, SammixError
 from sammix.saved_model import load_model
-from sammix.segmenter import SlicePrediction
 from sammix.slices.table import SliceTable
-from sammix.suggest import candidates, doubt, spread, suggest
+from sammix.suggest import candidates, spread, suggest
 
 
 @pytest.fixture(scope="module")
@@ -32,15 +31,6 @@ def test_the_test_split_drawn_slices_and_slices_without_the_organ_are_no_candida
     assert (half_drawn.label[rows] == 1).all()
     assert not half_drawn.has_mask[rows].any()
     assert (half_drawn.split[rows] == "train").all()
-
-
-def test_doubt_is_where_map_and_mask_disagree() -> None:
-    cam, mask = torch.zeros(3, 8, 8), torch.zeros(3, 8, 8)
-    cam[0, :4] = mask[0, :4] = 1  # the same
-    cam[1, :4] = mask[1, 4:] = 1  # not a pixel in common
-    cam[2, :4] = mask[2, 2:6] = 1  # half
-    found = SlicePrediction(mask, torch.ones(3), cam, None, "cam")
-    assert doubt(found).tolist() == pytest.approx([0, 1, 0.5])
 
 
 def test_patients_take_turns() -> None:

@@ -17,7 +17,7 @@ from sammix.inference import Slice, reach_mm, segment_slices
 from sammix.progress import say, track, warn
 from sammix.readers import Case, find_inputs
 from sammix.records import Records
-from sammix.segmenter import MASK_THRESHOLD, Segmenter
+from sammix.segmenter import DOUBTFUL, MASK_THRESHOLD, Segmenter
 from sammix.slices.assemble import SMALLEST_PART, assemble
 from sammix.slices.extract import in_plane
 from sammix.slices.preprocess import Preprocess
@@ -36,12 +36,15 @@ class VolumePrediction:
     Attributes:
         mask: uint8 0/1, the scan's own shape and axis order.
         presence: (slices,) the classifier's probability for each axial slice, from inferior to superior.
+        doubtful: axial slices, from 0 at the inferior end, that show the organ and in which map and mask contradict
+            each other; None where the network has no map.
         confidence: the mean probability of the marked pixels, on the network's grid, in [0.5, 1]; None without any.
         evidence: of some slices with the organ, for the preview.
     """
 
     mask: NDArray[np.uint8]
     presence: NDArray[np.float32]
+    doubtful: list[int] | None
     confidence: float | None
     evidence: list[SliceEvidence]
 
@@ -71,6 +74,7 @@ def predict_volume(
     probability = np.zeros((count, size, size), np.float16)
     alone = np.zeros((count, size, size), np.bool_)
     presence = np.zeros(count, np.float32)
+    doubt = np.full(count, np.nan, np.float32)  # stays so where the network has no map
     shown = set(np.linspace(0, count - 1, num=min(count, EVIDENCE_SLICES)).round().astype(int).tolist())
     evidence: list[SliceEvidence] = []
     index = 0
@@ -79,6 +83,8 @@ def predict_volume(
         presence[where] = found.presence.float().cpu().numpy()
         probability[where] = found.probability.float().cpu().numpy()
         alone[where] = (batch.alone >= MASK_THRESHOLD).cpu().numpy()
+        if found.doubt is not None:
+            doubt[where] = found.doubt.cpu().numpy()
         rows = [row for row in range(len(batch.slices)) if index + row in shown]
         evidence += [slice_evidence(index + row, batch.slices[row].image, found, row) for row in rows]
         index += len(batch.slices)
@@ -95,7 +101,9 @@ def predict_volume(
     sure = probability[probability >= MASK_THRESHOLD]
     confidence = float(sure.mean(dtype=np.float64)) if sure.size else None
     evidence = [replace(one, mask=probability[one.index] >= MASK_THRESHOLD) for one in evidence]
-    return VolumePrediction(volume.from_axial(mask).array, presence, confidence, evidence)
+    marked = mask.any(axis=(1, 2))
+    doubtful = None if np.isnan(doubt).all() else np.flatnonzero(marked & (doubt >= DOUBTFUL)).tolist()
+    return VolumePrediction(volume.from_axial(mask).array, presence, doubtful, confidence, evidence)
 
 
 def _slices(axial: Volume, preprocess: Preprocess, name: str) -> Iterator[Slice]:
@@ -181,6 +189,21 @@ def _predict_all(
     return failed
 
 
+def _ranges(numbers: Sequence[int]) -> str:
+    """Ascending numbers, those on end as a range.
+
+    >>> _ranges([3, 7, 8, 9])
+    '3, 7 to 9'
+    """
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    return ", ".join(f"{run[0]} to {run[-1]}" if len(run) > 1 else str(run[0]) for run in runs)
+
+
 def find_scans(inputs: Sequence[Path], series: str | None = None) -> dict[str, Case]:
     """Every scan in ``inputs`` under a name of its own: its case's, with its folder's where two would be the same.
 
@@ -234,6 +257,8 @@ def _predict_one(
     for problem in problems:
         warn(f"{name}: {problem}")
     statistics = organ_statistics(volume, found.mask, found.confidence)
+    if found.doubtful:
+        say(f"{name}: look at these slices first, map and mask contradict each other: {_ranges(found.doubtful)}")
     entry = {
         "status": "done",
         "mask": target.name,
@@ -242,6 +267,7 @@ def _predict_one(
         "organ_found": found.organ_found,
         "slices": len(found.presence),
         "slices_with_organ": statistics["slices_with_organ"],
+        "doubtful_slices": found.doubtful,
         "warnings": [*volume.warnings, *problems],
     }
     return entry, statistics

@@ -27,7 +27,7 @@ class Suggestion:
 
     Attributes:
         case, slice, patient: which.
-        doubt: in [0, 1], see :func:`doubt`.
+        doubt: in [0, 1], see :attr:`~sammix.segmenter.SlicePrediction.doubt`.
         presence: the classifier's probability that it shows the organ.
     """
 
@@ -44,7 +44,8 @@ def suggest(segmenter: Segmenter, table: SliceTable, count: int, out: Path, *, b
     Candidates are slices that may be trained on, show the organ or are not labelled, and have no mask.
 
     Raises:
-        SammixError: there is no candidate. OutputError: ``out`` holds something already.
+        SammixError: there is no candidate, or the model has no activation map. OutputError: ``out`` holds something
+            already.
     """
     check_output(out, overwrite=False)
     rows = candidates(table)
@@ -53,7 +54,9 @@ def suggest(segmenter: Segmenter, table: SliceTable, count: int, out: Path, *, b
     doubts, presences = np.zeros(len(rows)), np.zeros(len(rows))
     for start in track(range(0, len(rows), batch_size), "looking at slices"):
         found = _segment(segmenter, _images(table, rows[start : start + batch_size]))
-        doubts[start : start + batch_size] = doubt(found).numpy()
+        if found.doubt is None:
+            raise SammixError("a model without an activation map has nothing to suggest")
+        doubts[start : start + batch_size] = found.doubt.cpu().numpy()
         presences[start : start + batch_size] = found.presence.float().cpu().numpy()
     unlabelled = table.label[rows] != 1
     ranks = np.where(unlabelled, doubts * presences, doubts)  # a slice without the organ is not worth drawing
@@ -82,18 +85,6 @@ def candidates(table: SliceTable) -> Rows:
     trainable = np.isin(table.split, (TRAIN, ""))
     rows: Rows = np.flatnonzero(trainable & (table.label != 0) & ~table.has_mask)
     return rows
-
-
-def doubt(found: SlicePrediction) -> torch.Tensor:
-    """(B,) in [0, 1]: one minus the soft Dice between the map and SAM's mask that it led to.
-
-    Both answer the same question by different means. Where they agree, a drawing would teach little.
-    """
-    if found.cam is None:
-        raise SammixError("a model without an activation map has nothing to suggest")
-    cam, mask = found.cam.float().cpu(), found.probability.float().cpu()
-    overlap = (cam * mask).sum(dim=(1, 2))
-    return 1 - 2 * overlap / (cam.square() + mask.square()).sum(dim=(1, 2)).clamp_min(1)
 
 
 def spread(ranks: NDArray[np.float64], patients: NDArray[np.str_], count: int) -> Rows:

@@ -303,6 +303,21 @@ def test_stacks_are_read_one_by_one() -> None:
     assert alive == 0
 
 
+def test_slices_in_which_map_and_mask_contradict_each_other_are_counted_apart() -> None:
+    class Wandering(BrightnessSegmenter):
+        def segment(self, *args: Any, **kwargs: Any) -> SlicePrediction:
+            found = super().segment(*args, **kwargs)
+            small = found.probability.sum(dim=(1, 2)) < 5000
+            cam = torch.where(small[:, None, None], found.probability.flip(2), found.probability)
+            return replace(found, cam=cam)
+
+    found = run(stack([BIG, SMALL], [BIG, SMALL]), segmenter=Wandering())
+    assert found.metrics.doubt is not None
+    assert (found.metrics.doubt.sure.n, found.metrics.doubt.doubtful.n) == (1, 1)
+    assert [row.doubt for row in found.slices] == pytest.approx([0, 1])
+    assert run(stack([BIG], [BIG]), segmenter=Promptless()).metrics.doubt is None
+
+
 def test_groups_and_sizes() -> None:
     stacks = [
         stack([BIG, DARK], [BIG, BIG], case="scan", source="a"),

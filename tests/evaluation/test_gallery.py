@@ -16,7 +16,8 @@ def row(patient: str, slice_: int, dice: float | None, truth_px: int = 100) -> S
     score = None if dice is None else Score(dice, 1.0, 1.0, dice == 0)
     return SliceRow(
         case=patient, patient=patient, source="s", slice=slice_, label=1, presence=0.9, truth_px=truth_px,
-        predicted_px=9, box_iou=None, cam_dice=None, automatic=score, gated=score, no_prompt=None, oracle_box=None,
+        predicted_px=9, box_iou=None, cam_dice=None, doubt=None,
+        automatic=score, gated=score, no_prompt=None, oracle_box=None,
     )  # fmt: skip
 
 

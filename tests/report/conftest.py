@@ -18,6 +18,7 @@ def make_row(dice: float | None, **changed: Any) -> SliceRow:
     values: dict[str, Any] = {
         "case": "case", "patient": "p", "source": "site A", "slice": 3, "label": 1, "presence": 0.8,
         "truth_px": None if dice is None else 700, "predicted_px": 650, "box_iou": 0.6, "cam_dice": 0.5,
+        "doubt": 0.1,
         "automatic": score, "gated": score, "no_prompt": score, "oracle_box": score,
     }  # fmt: skip
     return SliceRow(**(values | changed))

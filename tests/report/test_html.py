@@ -124,9 +124,16 @@ def test_labels_alone_make_a_page(row: Rows, metrics_of: MetricsOf) -> None:
 
 
 def test_networks_without_prompts_show_no_such_rows(row: Rows, metrics_of: MetricsOf) -> None:
-    bare: dict[str, Any] = {"no_prompt": None, "oracle_box": None, "box_iou": None, "cam_dice": None}
+    bare: dict[str, Any] = {"no_prompt": None, "oracle_box": None, "box_iou": None, "cam_dice": None, "doubt": None}
     rows = [row(0.5, **bare)]
     text = Page(render_report(metrics_of(rows), rows, [], [])).text
     assert "this network takes no prompt" in text
     assert "True box" not in text
     assert "The automatic prompts" not in text
+    assert "Where map and mask" not in text
+
+
+def test_doubtful_slices_have_a_row_of_their_own(row: Rows, metrics_of: MetricsOf) -> None:
+    rows = [row(0.9), row(0.95), row(0.3, doubt=0.4)]
+    text = Page(render_report(metrics_of(rows), rows, [], [])).text
+    assert re.search(r"agree\s+2\s+0\.925.*contradict each other\s+1\s+0\.300", text, re.DOTALL)

@@ -30,6 +30,7 @@ class SliceResult:
         automatic: the mask's probability from the network's own prompts, before any gate.
         alone: bool, the automatic mask before neighbours prompted it.
         presence: the classifier's probability that the slice shows the organ.
+        doubt: how far map and mask contradict each other, in [0, 1]; None where the network has no map.
         prompt: where the automatic prompts came from.
         cam: the activation map; None where the network has none.
         box: (4,) px, inclusive; None where the network used none.
@@ -42,6 +43,7 @@ class SliceResult:
     automatic: Plane
     alone: NDArray[np.bool_]
     presence: float
+    doubt: float | None
     prompt: str
     cam: Plane | None
     box: NDArray[np.float32] | None
@@ -91,6 +93,7 @@ def _results(segmenter: Segmenter, batch: Segmented[_Item]) -> list[SliceResult]
     cams, boxes = _planes(automatic.cam), _planes(automatic.box)
     masks, alone = _planes(automatic.probability), (batch.alone >= MASK_THRESHOLD).cpu().numpy()
     presence = automatic.presence.float().cpu().tolist()
+    doubt = [None] * len(masks) if automatic.doubt is None else automatic.doubt.cpu().tolist()
     oracle, unprompted = (None, None)
     if automatic.box is not None:
         oracle, unprompted = _references(segmenter, batch, automatic.box.device)
@@ -101,6 +104,7 @@ def _results(segmenter: Segmenter, batch: Segmented[_Item]) -> list[SliceResult]
             automatic=masks[i],
             alone=alone[i],
             presence=presence[i],
+            doubt=doubt[i],
             prompt=automatic.prompt,
             cam=None if cams is None else cams[i],
             box=None if boxes is None else boxes[i],

@@ -51,6 +51,7 @@ class SliceRow:
         presence: the classifier's probability.
         truth_px: area of the truth on the 256² grid; predicted_px: of the automatic mask, before the gate.
         box_iou, cam_dice: of the automatic prompts.
+        doubt: how far map and automatic mask contradict each other, in [0, 1]; None without a map. Knows no truth.
         automatic, gated, no_prompt, oracle_box: scores, the last with a box from the truth.
     """
 
@@ -64,6 +65,7 @@ class SliceRow:
     predicted_px: int
     box_iou: float | None
     cam_dice: float | None
+    doubt: float | None
     automatic: Score | None
     gated: Score | None
     no_prompt: Score | None
@@ -134,6 +136,7 @@ def score_slice(result: SliceResult, preprocess: Preprocess) -> tuple[SliceRow, 
         predicted_px=int(automatic.sum()),
         box_iou=box_iou(box, true_box) if box is not None and true_box is not None else None,
         cam_dice=dice(cam >= MAP_ACTIVE, truth) if cam is not None and scored else None,
+        doubt=result.doubt,
         automatic=score(automatic),
         gated=score(gated),
         no_prompt=score(reference(result.no_prompt)),

@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from sammix.errors import InputError
-from sammix.segmenter import MASK_THRESHOLD, PRESENCE_THRESHOLD
+from sammix.segmenter import DOUBTFUL, MASK_THRESHOLD, PRESENCE_THRESHOLD
 from sammix.slices.assemble import SMALLEST_PART
 
 GRID = 256  # px: the paper's grid, on which every network is measured, whatever its own
@@ -117,6 +117,13 @@ class SizeBin(_Part):
     missed: int
 
 
+class Doubt(_Part):
+    """Whether the model knows where it fails: slices in which its map and its mask agree, and those in which not."""
+
+    sure: DiceStat
+    doubtful: DiceStat
+
+
 class Group(_Part):
     """The automatic, ungated masks and the classifier on one source or case."""
 
@@ -156,6 +163,7 @@ class Protocol(_Part):
     middle_fraction: float
     threshold: float = MASK_THRESHOLD
     gate: float = PRESENCE_THRESHOLD
+    doubtful: float = DOUBTFUL
     smallest_part: float = SMALLEST_PART
     neighbours_mm: float = 0.0
     slices: str = "those whose truth on the grid shows the organ; no other enters Dice or distances"
@@ -176,8 +184,8 @@ class Metrics(_Part):
 
     ``paper`` and ``gated`` are automatic. ``oracle_box`` is prompted with boxes from the truth: a reference that no
     automatic method may be compared with. ``no_prompt`` is the network without any prompt. Both are null, as
-    ``prompts`` is, for networks that take none. ``volume`` is null where no scan has a geometry to trust.
-    ``per_case`` names scans of several slices only; single slices are in ``slices.csv``.
+    ``prompts`` and ``doubt`` are, for networks that take none. ``volume`` is null where no scan has a geometry to
+    trust. ``per_case`` names scans of several slices only; single slices are in ``slices.csv``.
     """
 
     protocol: Protocol
@@ -191,6 +199,7 @@ class Metrics(_Part):
     prompts: Prompts | None
     volume: Volumes | None
     by_size: list[SizeBin]
+    doubt: Doubt | None
     per_source: dict[str, Group]
     per_case: dict[str, Group]
     failures: list[Failure]

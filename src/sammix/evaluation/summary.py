@@ -9,6 +9,7 @@ from sammix.evaluation.rows import Score, SliceRow, VolumeRow
 from sammix.evaluation.schema import (
     Counts,
     DiceStat,
+    Doubt,
     Failure,
     Group,
     Metrics,
@@ -54,6 +55,7 @@ def summarise(
         prompts=_prompts(prompt_source, rows),
         volume=_volumes(volumes),
         by_size=_by_size(rows),
+        doubt=_doubt(rows, protocol.doubtful),
         per_source=_groups((row.source, row) for row in rows),
         per_case=_scans(_groups((row.case, row) for row in rows)),
         failures=list(failures),
@@ -128,6 +130,16 @@ def _by_size(rows: Sequence[SliceRow]) -> list[SizeBin]:
         overlap = _overlap(within)
         bins.append(SizeBin(from_px=low, to_px=high, dice=overlap.dice, missed=overlap.missed))
     return bins
+
+
+def _doubt(rows: Sequence[SliceRow], doubtful: float) -> Doubt | None:
+    known = [(row.doubt, row.automatic.dice) for row in rows if row.doubt is not None and row.automatic is not None]
+    if not known:
+        return None
+    return Doubt(
+        sure=DiceStat.of([dice for doubt, dice in known if doubt < doubtful]),
+        doubtful=DiceStat.of([dice for doubt, dice in known if doubt >= doubtful]),
+    )
 
 
 def _scans(cases: dict[str, Group]) -> dict[str, Group]:
