@@ -78,6 +78,25 @@ def test_the_mean_of_all_masks_within_reach_is_the_map(
         np.testing.assert_allclose(mask, np.mean(near, axis=0), atol=1e-6)
 
 
+def test_a_mask_that_contradicts_its_map_hardly_counts() -> None:
+    class Unsure(Consulting):
+        """Its map of the middle slice, the brightest, is elsewhere."""
+
+        def segment(self, encoding: Tensor, *_: object, **__: object) -> SlicePrediction:
+            middle = encoding.mean(dim=(1, 2), keepdim=True) > 0.4
+            return SlicePrediction(
+                encoding, encoding.amax(dim=(1, 2)), encoding.where(~middle, 1 - encoding), None, "cam"
+            )
+
+    low, high = np.zeros((2, SIZE, SIZE), np.float32)
+    low[:4], high[:8] = 1, 1
+    scan = [Slice(image, "scan", height) for height, image in enumerate((low, high, low))]
+    for mask in masks(Unsure(6.0), scan, 2):
+        np.testing.assert_allclose(mask, low, atol=1e-2)
+    for mask in masks(Consulting(6.0), scan, 2):
+        np.testing.assert_allclose(mask, (low + high + low) / 3, atol=1e-6)
+
+
 def test_single_slices_are_left_alone() -> None:
     for reach in (0.0, 6.0):
         segmenter = Consulting(reach)

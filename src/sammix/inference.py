@@ -57,8 +57,9 @@ def reach_mm(segmenter: Segmenter) -> float:
 def segment_slices(segmenter: Segmenter, slices: Iterable[S], batch_size: int) -> Iterator[Segmented[S]]:
     """Segment slices in their order, automatically: each by itself and then, in a scan, with its neighbours.
 
-    A slice's map may miss an organ that the maps above and below show. So the mean of the masks within reach
-    becomes each slice's map for one more pass. A few batches are held at a time, however long the scan.
+    A slice's map may miss an organ that the maps above and below show. So the mean of the masks within reach becomes
+    each slice's map for one more pass; a mask has the less weight the more it contradicts its own map. A few batches
+    are held at a time, however long the scan.
 
     Args:
         slices: may be lazy; those of a scan together, and in ascending height.
@@ -98,18 +99,29 @@ def _consult_neighbours(segmenter: Promptable, batches: Iterator[Segmented[S]]) 
 
 
 def _redraw(segmenter: Promptable, batch: Segmented[S], window: Iterable[Segmented[S]]) -> Segmented[S]:
-    """A batch with new masks, where a slice has neighbours: the mean of their masks and its own is the map."""
-    known = [(one, mask) for near in window for one, mask in zip(near.slices, near.alone, strict=True)]
-    own = batch.alone
-    near = [[mask for other, mask in known if _near(one, other, segmenter.neighbours_mm)] for one in batch.slices]
-    helped = torch.tensor([len(masks) > 1 for masks in near], device=own.device)
+    """A batch with new masks, where a slice has neighbours: the weighted mean of their masks and its own is the map."""
+    known = [
+        (one, mask, trust)
+        for near in window
+        for one, mask, trust in zip(near.slices, near.alone, _trust(near.found), strict=True)
+    ]
+    own, maps, helped = batch.alone, batch.alone.clone(), torch.zeros(len(batch.slices), dtype=torch.bool)
+    for i, one in enumerate(batch.slices):
+        near = [(mask, trust) for other, mask, trust in known if _near(one, other, segmenter.neighbours_mm)]
+        if len(near) > 1:
+            masks, weights = (torch.stack(column) for column in zip(*near, strict=True))
+            maps[i] = (weights[:, None, None] * masks).sum(dim=0) / weights.sum()
+            helped[i] = True
     if not helped.any():
         return batch
-    maps = torch.stack(
-        [torch.stack(masks).mean(dim=0) if masks else mask for masks, mask in zip(near, own, strict=True)]
-    )
+    helped = helped.to(own.device)
     redrawn = torch.where(helped[:, None, None], segmenter.redraw(batch.encoding, maps), own)
     return replace(batch, found=replace(batch.found, probability=redrawn))
+
+
+def _trust(found: SlicePrediction) -> Tensor:
+    """(B,) above 0: how far a slice's mask may speak for its neighbours."""
+    return torch.ones_like(found.presence) if found.doubt is None else 1 - found.doubt
 
 
 def _near(a: Slice, b: Slice, reach: float) -> bool:
