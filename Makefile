@@ -6,7 +6,7 @@ STAMP := $(VENV)/installed
 
 .PHONY: demo test check weights clean
 
-demo: weights  ## phantoms → fit → predict → evaluate → report, about nine minutes on two CPU cores
+demo: weights  ## phantoms → fit → predict → evaluate → report, about eight minutes on two CPU cores
 	$(BIN)/sammix demo --out demo
 
 test: weights  ## all checks: style, types, tests with coverage
