@@ -12,12 +12,11 @@ from __future__ import annotations
 import argparse
 import csv
 import shutil
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 from ablation import summary
-from hidden import EDGES, hidden_rows, measure
+from hidden import by_size, hidden_rows, measure, val_rows
 from real_ct import sammix
 
 from sammix.config import DataConfig
@@ -26,7 +25,7 @@ from sammix.devices import pick_device
 from sammix.model import SAMMix
 from sammix.saved_model import load_model
 from sammix.slices.sampling import Rows
-from sammix.slices.splits import TRAIN, VAL, draw_labelled
+from sammix.slices.splits import TRAIN, draw_labelled
 from sammix.slices.table import SliceTable
 
 FIRST, MORE = 5, 10
@@ -65,8 +64,7 @@ def compared(data: Path, table: SliceTable, out: Path, seed: int) -> dict[str, l
     }
     drawn = np.unique(np.concatenate([first, *more.values()]))
     seen = {(str(table.case[row]), int(table.index[row])) for row in drawn}
-    val = table.rows(VAL)[table.drawable[table.rows(VAL)]]
-    return {name: figures(run, table, val, hidden_rows(table, seen)) for name, run in runs.items()}
+    return {name: figures(run, table, val_rows(table), hidden_rows(table, seen)) for name, run in runs.items()}
 
 
 def fitted(data: Path, table: SliceTable, folder: Path, drawn: Rows, seed: int) -> Path:
@@ -135,11 +133,10 @@ def figures(run: Path, table: SliceTable, val: Rows, hidden: Rows) -> list[float
     assert isinstance(model, SAMMix)
     means = []
     for rows in (val, hidden):
-        area, scores = measure(model, table, rows)
+        area, scores = measure(model, table, rows, {"as fitted": {}})
         dice = scores["as fitted"]
         means.append(float(dice.mean()))
-    sizes = [dice[(area > low) & (area <= high)] for low, high in pairwise(EDGES)]
-    return [*means, *(float(size.mean()) if len(size) else None for size in sizes)]
+    return [*means, *(float(size.mean()) if len(size) else None for size in by_size(dice, area))]
 
 
 if __name__ == "__main__":

@@ -52,13 +52,17 @@ def main() -> None:
     seen = {(one["case"], one["slice"]) for one in card.data["drawn"]}
     print("| slices | way | n | Dice | < 0.7 | by size (< 500, < 2,000, < 5,000, more px) |")
     print("|---|---|---|---|---|---|")
-    rows = {"val": table.rows(VAL)[table.drawable[table.rows(VAL)]], "hidden": hidden_rows(table, seen)}
+    rows = {"val": val_rows(table), "hidden": hidden_rows(table, seen)}
     for name, of_kind in rows.items():
-        area, scores = measure(model, table, of_kind)
+        area, scores = measure(model, table, of_kind, WAYS)
         for way, values in scores.items():
-            sizes = [values[(area > low) & (area <= high)] for low, high in pairwise(EDGES)]
-            by_size = ", ".join(f"{size.mean():.3f} ({len(size)})" for size in sizes if len(size))
-            print(f"| {name} | {way} | {len(values)} | {values.mean():.3f} | {(values < 0.7).mean():.3f} | {by_size} |")
+            sizes = ", ".join(f"{size.mean():.3f} ({len(size)})" for size in by_size(values, area) if len(size))
+            print(f"| {name} | {way} | {len(values)} | {values.mean():.3f} | {(values < 0.7).mean():.3f} | {sizes} |")
+
+
+def val_rows(table: SliceTable) -> np.ndarray[Any, Any]:
+    """Validation slices with a mask that shows the organ."""
+    return table.rows(VAL)[table.drawable[table.rows(VAL)]]
 
 
 def hidden_rows(table: SliceTable, seen: set[tuple[str, int]]) -> np.ndarray[Any, Any]:
@@ -70,18 +74,23 @@ def hidden_rows(table: SliceTable, seen: set[tuple[str, int]]) -> np.ndarray[Any
     return np.array([*small, *large[::EACH_LARGE]])
 
 
+def by_size(values: np.ndarray[Any, Any], area: np.ndarray[Any, Any]) -> list[np.ndarray[Any, Any]]:
+    """The values of slices of each size of the true organ."""
+    return [values[(area > low) & (area <= high)] for low, high in pairwise(EDGES)]
+
+
 def measure(
-    model: SAMMix, table: SliceTable, rows: np.ndarray[Any, Any]
+    model: SAMMix, table: SliceTable, rows: np.ndarray[Any, Any], ways: dict[str, dict[str, Any]]
 ) -> tuple[np.ndarray[Any, Any], dict[str, np.ndarray[Any, Any]]]:
     """Pixels of true organ, and the Dice of each slice, of the map alone and of the mask in each way."""
-    area, scores = [], {name: [] for name in ("map alone", *WAYS)}  # type: ignore[var-annotated]
+    area, scores = [], {name: [] for name in ("map alone", *ways)}  # type: ignore[var-annotated]
     fitted = model.config
     for row in track(list(rows), "slices"):
         truth = np.asarray(table.masks[row])
         area.append(int(truth.sum()))
         encoding = model.encode(torch.from_numpy(np.asarray(table.images[row], np.float32))[None, None])
         answers = {"map alone": encoding.cam}
-        for way, changes in WAYS.items():
+        for way, changes in ways.items():
             model.config = fitted.model_copy(update=changes)
             answers[way] = model.segment(encoding).probability
         model.config = fitted

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal, Protocol, runtime_checkable
 
 from torch import Tensor
@@ -36,7 +37,7 @@ class SlicePrediction:
     box: Tensor | None
     prompt: PromptSource
 
-    @property
+    @cached_property
     def doubt(self) -> Tensor | None:
         """(B,) float32 in [0, 1]: one minus the soft Dice between the map and the mask; None without a map.
 

@@ -120,7 +120,8 @@ def _notes(grid: Grid, groups: list[list[Result]], domain: Domain) -> list[str]:
     scores = groups[0][0].domains[domain]
     parts = [f"{s.dataset} ({len(s.dice)} slices, patients: {len(set(s.patient))})" for s in scores]
     notes = [f"Data: {', '.join(parts)}.", *HONESTY]
-    cuts = list(dict.fromkeys(job.cut for job in grid.jobs if job.cut and grid.result(job)))
+    done = {group[0].method for group in groups}
+    cuts = list(dict.fromkeys(job.cut for job in grid.jobs if job.cut and job.method in done))
     if any(group[0].labels == 0 for group in groups):
         notes.append(UNTUNED)
     if any(group[0].method == "multimix" for group in groups):
