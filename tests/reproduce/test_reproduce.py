@@ -18,6 +18,7 @@ from sammix.cli import app
 from sammix.errors import ConfigError, InputError, OutputError
 from sammix.reproduce.grid import Grid
 from sammix.reproduce.methods import choose_methods
+from sammix.reproduce.page import write_page
 from sammix.reproduce.plan import SMOKE, Job, plan_jobs
 from sammix.reproduce.reproduce import reproduce
 from sammix.reproduce.result import Result, read_result, unpack
@@ -142,9 +143,27 @@ def test_the_page_needs_nothing_else(grid: Path) -> None:
 def test_statistics_are_there_for_programs(grid: Path) -> None:
     first, second = json.loads((grid / "statistics.json").read_text())
     assert first["reference"] == second["reference"] == "SAM-Mix-4"
-    low, high = second["intervals_95"]["U-Net"]
+    assert second["intervals_95"]["U-Net"] is None  # of two patients
+    assert second["wilcoxon_holm"] == {}
+    assert "Patients: 2. With fewer than 6" in (grid / "report.html").read_text()
+
+
+def test_enough_patients_have_intervals_and_tests(grid: Path, tmp_path: Path) -> None:
+    """The same results, as if every slice in-domain were of another patient."""
+    stores = Stores(grid / "data" / "in-domain.h5", (grid / "data" / "across-1.h5",))
+    jobs = plan_jobs(choose_methods([]), [4], 1, SMOKE)
+    for found in results(grid):
+        for scores in found.domains["in-domain"]:
+            scores.patient[:] = [f"patient {i}" for i in range(len(scores.patient))]
+        (path,) = (job.name for job in jobs if (job.method, job.labels) == (found.method, found.labels))
+        (tmp_path / "jobs" / path).mkdir(parents=True)
+        (tmp_path / "jobs" / path / "result.json").write_text(found.model_dump_json())
+    page = write_page(Grid(tmp_path, jobs, stores)).read_text()
+    first, _ = json.loads((tmp_path / "statistics.json").read_text())
+    low, high = first["intervals_95"]["U-Net"]
     assert 0 <= low <= high <= 1
-    assert set(second["wilcoxon_holm"]) == set(second["intervals_95"]) - {"SAM-Mix-4"}
+    assert f"{low:.3f} to {high:.3f}" in page
+    assert set(first["wilcoxon_holm"]) == set(first["intervals_95"]) - {"SAM-Mix-4"}
 
 
 def test_a_dry_run_lists_and_trains_nothing(grid: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

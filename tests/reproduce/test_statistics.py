@@ -62,8 +62,15 @@ def test_a_domain_without_slices_has_no_figures() -> None:
     assert (found.dice.mean, found.dice.n, found.interval, found.auc) == (None, 0, None, None)
 
 
-def test_one_patient_has_no_interval() -> None:
-    assert summarise([result({"a": [1.0, 0.5]})], "in-domain").interval is None
+def test_few_patients_have_no_interval_and_no_test() -> None:
+    """Of five, all worse, the exact p is 0.0625; of six, 0.03125."""
+    for count, told in ((1, False), (5, False), (6, True)):
+        better, worse = (
+            summarise([result({f"p{i}": [dice + 0.01 * i**2] for i in range(count)})], "in-domain")
+            for dice in (0.6, 0.5)
+        )
+        assert (better.interval is not None) == told
+        assert [one.p for one in compare(better, [worse])] == ([2 / 2**6] if told else [])
 
 
 def test_the_interval_is_of_drawing_patients_not_slices() -> None:

@@ -23,7 +23,7 @@ from sammix.reproduce.grid import Grid
 from sammix.reproduce.job import GRID, find_row
 from sammix.reproduce.methods import DOMAINS, METHODS, OURS, Domain
 from sammix.reproduce.result import Result, unpack
-from sammix.reproduce.statistics import Comparison, Summary, compare, summarise
+from sammix.reproduce.statistics import FEWEST_PATIENTS, Comparison, Summary, compare, summarise
 from sammix.reproduce.tables import Table, make_table, to_csv, to_latex, to_markdown
 from sammix.slices.store import open_store
 
@@ -41,6 +41,7 @@ class Section:
     """One domain on the page."""
 
     title: str
+    patients: int
     table: Table
     summaries: list[Summary]
     reference: str
@@ -76,6 +77,7 @@ def write_page(grid: Grid) -> Path:
             curve=Markup(curve),
             costs=[_cost(group) for group in groups],
             methods=METHODS,
+            fewest_patients=FEWEST_PATIENTS,
             failures=[(job.name, error) for job in grid.jobs if (error := grid.error(job))],
             missing=[job.name for job in grid.jobs if grid.result(job) is None and not grid.error(job)],
             done=len(results),
@@ -101,6 +103,7 @@ def _section(grid: Grid, groups: list[list[Result]], domain: Domain) -> Section:
     pictures = _pictures(grid, [group[0] for group in groups], domain)
     return Section(
         title=TITLES[domain],
+        patients=len(reference.by_patient),
         table=table,
         summaries=summaries,
         reference=METHODS[reference.method].row(reference.labels),

@@ -15,6 +15,8 @@ from sammix.reproduce.result import Oracle, Result, Scores
 
 RESAMPLES = 2000
 CONFIDENCE = 0.95
+FEWEST_PATIENTS = 6
+"""For an interval or a test. With five, even if all differ to the same side, the test's p is 2/2⁵ = 0.0625."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,7 @@ class Summary:
     Attributes:
         method, labels: whose.
         dice, hausdorff: over seeds, of each seed's mean over slices.
-        interval: of the mean Dice, were other patients drawn (95 %); None of fewer than two.
+        interval: of the mean Dice, were other patients drawn (95 %); None of too few.
         by_patient: mean Dice of each patient over slices and seeds.
         slice_dice: every slice's Dice, of all seeds.
         auc: mean over seeds and data sets; None where nothing tells it.
@@ -56,7 +58,7 @@ def summarise(results: Sequence[Result], domain: Domain) -> Summary:
         labels=results[0].labels,
         dice=Stat.of([_mean_of([s.dice for s in scores]) for scores in runs]),
         hausdorff=Stat.of([_mean_of([s.hausdorff_px for s in scores]) for scores in runs]),
-        interval=bootstrap(patients) if len(patients) > 1 else None,
+        interval=bootstrap(patients) if len(patients) >= FEWEST_PATIENTS else None,
         by_patient={name: float(np.mean(values)) for name, values in patients.items()},
         slice_dice=[value for s in each for value in s.dice],
         missed=float(np.mean([sum(s.missed for s in scores) for scores in runs])) if runs else 0.0,
@@ -95,11 +97,14 @@ class Comparison:
 
 
 def compare(reference: Summary, others: Sequence[Summary]) -> list[Comparison]:
-    """Wilcoxon's signed-rank test of each method against the reference, two-sided, corrected for their number."""
+    """Wilcoxon's signed-rank test of each method against the reference, two-sided, corrected for their number.
+
+    A method that shares fewer than :data:`FEWEST_PATIENTS` patients with it is left out.
+    """
     rows = []
     for other in others:
         shared = sorted(reference.by_patient.keys() & other.by_patient.keys())
-        if not shared:
+        if len(shared) < FEWEST_PATIENTS:
             continue
         differences = np.array([other.by_patient[name] - reference.by_patient[name] for name in shared])
         p = 1.0 if not differences.any() else float(wilcoxon(differences).pvalue)
