@@ -1,12 +1,23 @@
 from __future__ import annotations
 
+import itertools
 import re
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from sammix.report.figures import Series, dice_boxes, dice_by_area, dice_by_labels, hausdorff_boxes, standalone
+from sammix.report.figures import (
+    Series,
+    dice_boxes,
+    dice_by_area,
+    dice_by_labels,
+    hausdorff_boxes,
+    spread_out,
+    standalone,
+)
 
 RNG = np.random.default_rng(0)
 SERIES = [Series("Automatic", RNG.random(50).tolist()), Series("A $ & <b>", [0.0, 1.0]), Series("one", [0.5])]
@@ -58,6 +69,28 @@ def test_drawn_slices_are_named_on_the_axis_none_among_them() -> None:
     texts = [element.text for element in ElementTree.fromstring(svg).iter() if element.text]
     assert [text for text in texts if text in ("0", "5", "50")] == ["0", "5", "50"]
     assert {"SAM-PP", "SAM-Mix"} <= set(texts)
+
+
+def test_every_line_is_named_within_the_picture() -> None:
+    """The names of dashed lines were once set at one drawn slice, left of all that was to be seen."""
+    svg = dice_by_labels({"SAM-Mix": [(5, 0.85, None), (50, 0.87, None)]}, {"U-Net": 0.8, "TransUNet": 0.8})
+    root = ElementTree.fromstring(svg)
+    width = float(root.attrib["viewBox"].split()[2])
+    names = {e.text: e for e in root.iter() if e.text in ("SAM-Mix", "U-Net", "TransUNet")}
+    assert len(names) == 3
+    for element in names.values():
+        x = float(element.attrib["x"])
+        assert 0 < x < width - 20
+
+
+@given(st.lists(st.floats(0.2, 0.8), max_size=6))
+def test_labels_keep_their_distance(values: list[float]) -> None:
+    places = spread_out(values, gap=0.1, top=1)
+    assert all(b - a >= 0.1 - 1e-9 for a, b in itertools.pairwise(sorted(places)))
+    assert max(places, default=0) <= 1
+    assert [values[i] for i in np.argsort(places)] == sorted(values)
+    apart = len(values) < 2 or min(b - a for a, b in itertools.pairwise(sorted(values))) >= 0.1 + 1e-9
+    assert not apart or places == pytest.approx(values)
 
 
 def test_a_chart_alone_brings_its_colours() -> None:

@@ -12,6 +12,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from scipy.optimize import isotonic_regression
 
 DIAGONAL = 256 * np.sqrt(2)
 MOST_POINTS = 1500
@@ -97,24 +98,46 @@ def dice_by_labels(curves: Mapping[str, Sequence[tuple[int, float, float | None]
         levels: name → mean of what was trained with all masks, as a dashed line.
     """
 
+    lows = [mean - (std or 0) for points in curves.values() for _, mean, std in points]
+    lowest = min([*lows, *levels.values()], default=0)
+    bottom = max(0.0, np.floor(10 * lowest) / 10)
+
     def draw(axes: Axes) -> None:
-        for (name, points), marker in zip(curves.items(), "os^Dv" * len(curves), strict=False):
+        ends = [(points[-1][1], name, INK) for name, points in curves.items()]
+        for points, marker in zip(curves.values(), "os^Dv" * len(curves), strict=False):
             x, y = [max(n, 1) for n, _, _ in points], [mean for _, mean, _ in points]
             spread = [std or 0.0 for _, _, std in points]
             axes.errorbar(x, y, yerr=spread, color=INK, marker=marker, markersize=4.5, linewidth=1.1, capsize=2)
-            axes.annotate(name, (x[-1], y[-1]), xytext=(6, 0), textcoords="offset points", va="center", fontsize=9)
         for name, mean in levels.items():
             axes.axhline(mean, color=POINT, linestyle=(0, (4, 3)), linewidth=0.9)
-            axes.annotate(name, (1, mean), xytext=(0, 2), textcoords="offset points", color=POINT, fontsize=8)
+            ends.append((mean, name, POINT))
+        places = spread_out([mean for mean, _, _ in ends], gap=0.06 * (1 - bottom), top=1)
+        for place, (_, name, colour) in zip(places, ends, strict=True):
+            beside = axes.get_yaxis_transform()  # x in shares of the frame, y in Dice
+            axes.text(1.02, place, name, transform=beside, va="center", fontsize=8.5, color=colour)
         numbers = sorted({n for points in curves.values() for n, _, _ in points})
         axes.set_xscale("log")
         axes.set_xticks([max(n, 1) for n in numbers], [str(n) for n in numbers], minor=False)
         axes.minorticks_off()
-        axes.margins(x=0.25)
-        axes.set(ylim=(-0.02, 1.02), xlabel="drawn slices", ylabel="Dice")
+        axes.set(ylim=(bottom, 1), xlabel="drawn slices", ylabel="Dice")
         axes.grid(axis="y")
 
     return _svg(draw, height=2.8, name="labels")
+
+
+def spread_out(values: Sequence[float], gap: float, top: float) -> list[float]:
+    """Places for labels, in the order given, as near to their values as can be with ``gap`` between any two.
+
+    >>> spread_out([0.5, 0.5, 0.1], gap=0.2, top=1)
+    [0.4, 0.6, 0.1]
+    """
+    order = np.argsort(values, kind="stable")
+    steps = gap * np.arange(len(values))
+    places = np.empty(len(values))
+    if len(values):  # without the gaps they need only ascend: isotonic regression
+        fitted = isotonic_regression(np.asarray(values)[order] - steps).x
+        places[order] = fitted.clip(max=top - steps[-1]) + steps
+    return [float(place) for place in places]
 
 
 def standalone(svg: str) -> str:
