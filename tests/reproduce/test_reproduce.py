@@ -148,22 +148,26 @@ def test_statistics_are_there_for_programs(grid: Path) -> None:
     assert "Patients: 2. With fewer than 6" in (grid / "report.html").read_text()
 
 
-def test_enough_patients_have_intervals_and_tests(grid: Path, tmp_path: Path) -> None:
-    """The same results, as if every slice in-domain were of another patient."""
-    stores = Stores(grid / "data" / "in-domain.h5", (grid / "data" / "across-1.h5",))
+def test_many_patients_and_data_sets(grid: Path, tmp_path: Path) -> None:
+    """The same results, as if every slice in-domain were of another patient, and there were another hospital."""
+    stores = Stores(grid / "data" / "in-domain.h5", (grid / "data" / "across-1.h5",) * 2)
     jobs = plan_jobs(choose_methods([]), [4], 1, SMOKE)
     for found in results(grid):
-        for scores in found.domains["in-domain"]:
-            scores.patient[:] = [f"patient {i}" for i in range(len(scores.patient))]
-        (path,) = (job.name for job in jobs if (job.method, job.labels) == (found.method, found.labels))
-        (tmp_path / "jobs" / path).mkdir(parents=True)
-        (tmp_path / "jobs" / path / "result.json").write_text(found.model_dump_json())
+        (scores,), (across,) = found.domains["in-domain"], found.domains["across"]
+        scores.patient[:] = [f"patient {i}" for i in range(len(scores.patient))]
+        found.domains["across"].append(across.model_copy(update={"dataset": "c", "dice": [0.25] * len(across.dice)}))
+        (name,) = (job.name for job in jobs if (job.method, job.labels) == (found.method, found.labels))
+        (tmp_path / "jobs" / name).mkdir(parents=True)
+        (tmp_path / "jobs" / name / "result.json").write_text(found.model_dump_json())
     page = write_page(Grid(tmp_path, jobs, stores)).read_text()
-    first, _ = json.loads((tmp_path / "statistics.json").read_text())
+    first, second = json.loads((tmp_path / "statistics.json").read_text())
     low, high = first["intervals_95"]["U-Net"]
     assert 0 <= low <= high <= 1
     assert f"{low:.3f} to {high:.3f}" in page
     assert set(first["wilcoxon_holm"]) == set(first["intervals_95"]) - {"SAM-Mix-4"}
+    assert second["dice_by_dataset"]["SAM-Mix-4"]["c"] == 0.25
+    assert page.count("Dice by data set") == 1  # across domains, not in-domain
+    assert page.count("<td>0.250</td>") == 8
 
 
 def test_a_dry_run_lists_and_trains_nothing(grid: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -52,6 +52,7 @@ def test_the_mean_is_over_slices_and_the_spread_over_seeds() -> None:
     assert found.dice.mean == pytest.approx((0.5 + 0.9) / 2)
     assert found.dice.std == pytest.approx(np.std([0.5, 0.9], ddof=1))
     assert found.hausdorff.mean == pytest.approx(30)
+    assert found.by_dataset == pytest.approx({"d": (1.0 + 0.0 + 0.5 + 1.0 + 1.0 + 0.7) / 6})
     assert found.by_patient == pytest.approx({"d/a": 0.75, "d/b": 0.6})
     assert found.missed == 0.5
     assert len(found.slice_dice) == 6

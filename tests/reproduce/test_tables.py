@@ -14,7 +14,7 @@ from sammix.reproduce.tables import Table, make_table, to_csv, to_latex, to_mark
 
 
 def summary(method: str, labels: int | None, dice: Stat, hausdorff: Stat, oracle: Oracle | None = None) -> Summary:
-    return Summary(method, labels, dice, hausdorff, None, {}, [], 0, None, oracle)
+    return Summary(method, labels, dice, hausdorff, None, {}, {}, [], 0, None, oracle)
 
 
 def stat(mean: float | None, std: float | None = 0.01, n: int = 5) -> Stat:

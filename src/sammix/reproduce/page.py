@@ -203,10 +203,11 @@ def _cost(group: list[Result]) -> dict[str, object]:
 
 
 def _plain(section: Section) -> dict[str, object]:
-    """Intervals and tests, for programs."""
+    """Figures by data set, intervals and tests, for programs."""
     return {
         "title": section.title,
         "reference": section.reference,
+        "dice_by_dataset": {METHODS[s.method].row(s.labels): s.by_dataset for s in section.summaries},
         "intervals_95": {METHODS[s.method].row(s.labels): s.interval for s in section.summaries},
         "wilcoxon_holm": {
             METHODS[c.method].row(c.labels): {"patients": c.patients, "difference": c.difference, "p": c.p}

@@ -27,7 +27,7 @@ class Summary:
         method, labels: whose.
         dice, hausdorff: over seeds, of each seed's mean over slices.
         interval: of the mean Dice, were other patients drawn (95 %); None of too few.
-        by_patient: mean Dice of each patient over slices and seeds.
+        by_dataset, by_patient: mean Dice of each data set and each patient, over slices and seeds.
         slice_dice: every slice's Dice, of all seeds.
         auc: mean over seeds and data sets; None where nothing tells it.
         oracle: mean over seeds and data sets.
@@ -38,6 +38,7 @@ class Summary:
     dice: Stat
     hausdorff: Stat
     interval: tuple[float, float] | None
+    by_dataset: dict[str, float]
     by_patient: dict[str, float]
     slice_dice: list[float]
     missed: float
@@ -50,7 +51,7 @@ def summarise(results: Sequence[Result], domain: Domain) -> Summary:
     evaluated = [result.domains.get(domain, []) for result in results]
     runs = [scores for scores in evaluated if any(s.dice for s in scores)]
     each = [s for scores in runs for s in scores]
-    patients = _by_patient(each)
+    datasets, patients = _by_dataset(each), _by_patient(each)
     aucs = [s.auc for s in each if s.auc is not None]
     oracles = [s.oracle for s in each if s.oracle is not None]
     return Summary(
@@ -59,6 +60,7 @@ def summarise(results: Sequence[Result], domain: Domain) -> Summary:
         dice=Stat.of([_mean_of([s.dice for s in scores]) for scores in runs]),
         hausdorff=Stat.of([_mean_of([s.hausdorff_px for s in scores]) for scores in runs]),
         interval=bootstrap(patients) if len(patients) >= FEWEST_PATIENTS else None,
+        by_dataset={name: float(np.mean(values)) for name, values in datasets.items()},
         by_patient={name: float(np.mean(values)) for name, values in patients.items()},
         slice_dice=[value for s in each for value in s.dice],
         missed=float(np.mean([sum(s.missed for s in scores) for scores in runs])) if runs else 0.0,
@@ -128,6 +130,13 @@ def holm(p_values: Sequence[float]) -> list[float]:
         highest = max(highest, min(1.0, p_values[place] * (len(p_values) - rank)))
         corrected[place] = highest
     return corrected
+
+
+def _by_dataset(scores: Sequence[Scores]) -> dict[str, list[float]]:
+    found: dict[str, list[float]] = defaultdict(list)
+    for one in scores:
+        found[one.dataset] += one.dice
+    return dict(found)
 
 
 def _by_patient(scores: Sequence[Scores]) -> dict[str, list[float]]:
