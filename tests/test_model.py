@@ -80,9 +80,10 @@ def test_only_lora_decoders_and_classifier_are_trained() -> None:
     assert {name.split(".")[0] for name in names} == {"sam", "classifier"}
 
 
-def test_settings_that_do_not_go_together() -> None:
-    with pytest.raises(ConfigError, match="use resnet38"):
-        build_model_of("paper", "model.classifier=shared")
+@pytest.mark.parametrize("classifier", ["shared", "pooled"])
+def test_settings_that_do_not_go_together(classifier: str) -> None:
+    with pytest.raises(ConfigError, match=f"the {classifier} classifier .* use resnet38"):
+        build_model_of("paper", f"model.classifier={classifier}")
 
 
 def build_model_of(preset: str, *settings: str) -> None:

@@ -11,7 +11,7 @@ from sammix.baselines.sam_pp import SAMPP
 from sammix.config import Config, ModelConfig
 from sammix.errors import ConfigError
 from sammix.model import SAMMix
-from sammix.nets.classifier import CAMClassifier, SharedClassifier
+from sammix.nets.classifier import CAMClassifier, SharedClassifier, pooled_classifier
 from sammix.nets.resnet38 import ResNet38
 from sammix.nets.sam import SAM, build_lite_medsam, build_sam_vit_b, build_tiny
 from sammix.nets.tiny_vit import TinyViT
@@ -19,7 +19,7 @@ from sammix.network import Network
 from sammix.slices.preprocess import Preprocess
 
 LITE_SIZE = 256  # px
-SHARED_WIDTH = 64  # channels
+SHARED_WIDTH, POOLED_WIDTH = 64, 128  # channels
 
 
 def build_model(config: Config, preprocess: Preprocess, name: str = "sammix") -> tuple[Network, str | None]:
@@ -62,6 +62,10 @@ def _classifier(model: ModelConfig, sam: SAM) -> CAMClassifier | SharedClassifie
         backbone = ResNet38(width=model.classifier_width)
         return CAMClassifier(backbone, backbone.out_channels)
     if not isinstance(sam.image_encoder, TinyViT):
-        raise ConfigError(f"a shared classifier reads LiteMedSAM's frozen stages; with {model.encoder} use resnet38")
+        raise ConfigError(
+            f"the {model.classifier} classifier reads LiteMedSAM's frozen stages; with {model.encoder} use resnet38"
+        )
     channels = sam.image_encoder.frozen_features(torch.zeros(1, 1, 64, 64)).shape[1]
+    if model.classifier == "pooled":
+        return pooled_classifier(channels, round(POOLED_WIDTH * model.classifier_width))
     return SharedClassifier(channels, round(SHARED_WIDTH * model.classifier_width))

@@ -49,7 +49,7 @@ class Batch:
         return move_features(features, self.motion[rows])
 
     def coarse(self) -> Tensor:
-        """Features (B, C, h/2, w/2) of all slices, moved with them: what the shared classifier reads."""
+        """Features (B, C, h/2, w/2) of all slices, moved with them: what a classifier on them reads."""
         features = halve(self.features)
         return features if self.motion is None else move_features(features, self.motion)
 

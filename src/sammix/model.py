@@ -36,7 +36,7 @@ class SAMMix(nn.Module):
 
     Args:
         sam: SAM with LoRA in its image encoder.
-        classifier: class logits and class map, from ``frozen_features`` (shared) or from the slice (ResNet-38).
+        classifier: class logits and class map, from ``frozen_features`` or from the slice (ResNet-38).
         preprocess: how slices are made for this network.
         config: how the map becomes prompts and which mask is the answer.
     """
@@ -66,13 +66,11 @@ class SAMMix(nn.Module):
 
         Args:
             images: (B, 1, S, S), what ResNet-38 reads.
-            coarse: (B, C, h/2, w/2), halved features, what the shared classifier reads.
+            coarse: (B, C, h/2, w/2), halved features, what the others read.
         """
-        if self.config.classifier == "resnet38":
-            class_logits, class_map = self.classifier(images)
-            return class_logits, activation_map(class_map, self.preprocess.size)
-        class_logits, map_logits = self.classifier(coarse)
-        return class_logits, probability_map(map_logits, self.preprocess.size)
+        class_logits, class_map = self.classifier(images if self.config.classifier == "resnet38" else coarse)
+        to_map = probability_map if self.config.classifier == "shared" else activation_map
+        return class_logits, to_map(class_map, self.preprocess.size)
 
     def prompt_boxes(self, cam: Tensor) -> Boxes:
         """The map's boxes under this model's ω and box mode."""

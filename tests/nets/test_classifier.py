@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from sammix.nets.classifier import PRESENT, CAMClassifier, SharedClassifier, halve
+from sammix.nets.classifier import PRESENT, CAMClassifier, SharedClassifier, halve, pooled_classifier
+from sammix.prompts import activation_map
 
 
 def test_pooling_and_head_commute() -> None:
@@ -48,11 +49,12 @@ def test_the_strongest_positions_decide_the_class() -> None:
     torch.testing.assert_close(logits[:, PRESENT], strongest.mean(dim=1))
 
 
-def test_yes_and_no_alone_teach_the_shared_classifier_where_a_small_region_is() -> None:
-    torch.manual_seed(0)
+def taught_by_yes_and_no(
+    classifier: nn.Module, rows: slice, columns: slice
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """After training on slices of which every other one shows a region: its class logits, its maps, the classes."""
     x, present = torch.randn(64, 4, 32, 32) * 0.5, torch.arange(64) % 2
-    x[present == 1, 1, 8:14, 12:18] += 2
-    classifier = SharedClassifier(4, width=8)
+    x[present == 1, 1, rows, columns] += 2
     optimiser = torch.optim.Adam(classifier.parameters(), 0.01)
     for _ in range(40):
         logits, class_map = classifier(halve(x))
@@ -60,7 +62,24 @@ def test_yes_and_no_alone_teach_the_shared_classifier_where_a_small_region_is() 
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
+    return logits.detach(), class_map.detach(), present
+
+
+def test_yes_and_no_alone_teach_the_shared_classifier_where_a_small_region_is() -> None:
+    torch.manual_seed(0)
+    logits, class_map, present = taught_by_yes_and_no(SharedClassifier(4, width=8), slice(8, 14), slice(12, 18))
     assert (logits.argmax(1) == present).float().mean() > 0.95
     peaks = class_map[present == 1].flatten(1).argmax(dim=1)
     away = ((peaks // 32 - 10.5) ** 2 + (peaks % 32 - 14.5) ** 2).sqrt()
     assert (away < 8).float().mean() > 0.9  # px; by chance, a fifth would be so near
+
+
+def test_yes_and_no_alone_teach_the_pooled_classifier_all_of_a_region() -> None:
+    torch.manual_seed(0)
+    logits, class_map, present = taught_by_yes_and_no(pooled_classifier(4, width=8), slice(8, 20), slice(12, 26))
+    assert (logits.argmax(1) == present).float().mean() > 0.95
+    region = torch.zeros(16, 16, dtype=torch.bool)
+    region[4:10, 6:13] = True
+    marked = activation_map(class_map[present == 1], 16) >= 0.5
+    overlap = 2 * (marked & region).sum(dim=(1, 2)) / (marked.sum(dim=(1, 2)) + region.sum())
+    assert overlap.mean() > 0.8

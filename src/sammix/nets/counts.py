@@ -11,7 +11,7 @@ from sammix.baselines.multimix import MultiMix
 from sammix.baselines.nnunet_style import NNUNetStyle
 from sammix.baselines.transunet import TransUNet
 from sammix.baselines.unet import UNet
-from sammix.nets.classifier import CAMClassifier, SharedClassifier
+from sammix.nets.classifier import CAMClassifier, SharedClassifier, pooled_classifier
 from sammix.nets.resnet38 import ResNet38
 from sammix.nets.sam import SAM, build_lite_medsam, build_sam_vit_b
 
@@ -28,7 +28,7 @@ def parameter_counts() -> list[PartCount]:
     """The parts of every network in the presets, with the numbers that the papers give to check against."""
     with torch.device("meta"):
         lite, vit_b = build_lite_medsam(None), build_sam_vit_b(None)
-        shared = SharedClassifier()
+        shared, pooled = SharedClassifier(), pooled_classifier()
         resnet = CAMClassifier(ResNet38(), 4096)
         baselines = {
             "unet": UNet(),
@@ -42,6 +42,7 @@ def parameter_counts() -> list[PartCount]:
         *_sam_counts("SAM ViT-B", vit_b),
         PartCount("ResNet-38", "classifier with two-class head", _millions(resnet)),
         PartCount("shared", "classifier on frozen features", _millions(shared)),
+        PartCount("pooled", "classifier on frozen features, SAM-PP's", _millions(pooled)),
         *(PartCount(name, "baseline at 256 px, two classes", _millions(net)) for name, net in baselines.items()),
     ]
 
