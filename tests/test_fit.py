@@ -140,6 +140,13 @@ def test_other_ways_to_train_run_through(hospital_a: Path, tmp_path: Path, setti
     assert (model / "model.safetensors").stat().st_size > 0
 
 
+def test_sam_mix_without_a_drawn_slice_is_told_of_a_better_way(
+    hospital_a: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fit(hospital_a, load_preset("tiny", ["fit.epochs=1"]), tmp_path / "run", labels=0, device="cpu")
+    assert "--preset sam-pp has a better one" in capsys.readouterr().err
+
+
 def test_a_shared_cache_changes_nothing_but_stays(hospital_a: Path, tmp_path: Path) -> None:
     config = load_preset("tiny", ["fit.epochs=1", "fit.augment=true", "fit.views=1"])
     fit(hospital_a, config, tmp_path / "alone", labels=4, device="cpu")

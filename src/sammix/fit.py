@@ -25,7 +25,7 @@ from sammix.learning import objective_of, total_epochs, training_rows
 from sammix.model import SAMMix
 from sammix.network import Network
 from sammix.objective import positive_weight
-from sammix.progress import be_quiet, say, track
+from sammix.progress import be_quiet, say, track, warn
 from sammix.run import CHECKPOINT, RunFolder, RunSettings
 from sammix.saved_model import ModelCard, lay_over, load_trained_state, read_card, save_model, trained_state
 from sammix.slices.sampling import Rows, shuffled_batches, two_stream_batches
@@ -104,6 +104,8 @@ def _trainer(data: Path, run: RunFolder, asked: RunSettings, cache: Path | None,
     check_both_classes(table)
     config = config.model_copy(update={"fit": config.fit.model_copy(update={"epochs": total_epochs(config, labels)})})
     drawn = draw_labelled(table, labels, seed)
+    if labels == 0 and config.model.kind == "sam-mix" and config.model.classifier == "shared":
+        warn("without a drawn slice this classifier's map shows little of the organ; --preset sam-pp has a better one")
 
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     fabric = Fabric(
