@@ -16,14 +16,11 @@ from pathlib import Path
 
 import numpy as np
 from ablation import summary
-from hidden import by_size, hidden_rows, measure, val_rows
+from hidden import figures, hidden_rows, val_rows
 from real_ct import sammix
 
 from sammix.config import DataConfig
 from sammix.data import load_table
-from sammix.devices import pick_device
-from sammix.model import SAMMix
-from sammix.saved_model import load_model
 from sammix.slices.sampling import Rows
 from sammix.slices.splits import TRAIN, draw_labelled
 from sammix.slices.table import SliceTable
@@ -125,18 +122,6 @@ def suggested(table: SliceTable, folder: Path, run: Path) -> Rows:
 def left(table: SliceTable, first: Rows) -> Rows:
     """Training slices with a mask that are not drawn yet."""
     return np.setdiff1d(np.flatnonzero(table.drawable & (table.split == TRAIN)), first)
-
-
-def figures(run: Path, table: SliceTable, val: Rows, hidden: Rows) -> list[float | None]:
-    """Dice on validation and hidden slices, and on these by size of the true organ."""
-    model = load_model(run, pick_device("auto"))
-    assert isinstance(model, SAMMix)
-    means = []
-    for rows in (val, hidden):
-        area, scores = measure(model, table, rows, {"as fitted": {}})
-        dice = scores["as fitted"]
-        means.append(float(dice.mean()))
-    return [*means, *(float(size.mean()) if len(size) else None for size in by_size(dice, area))]
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from sammix.devices import pick_device
 from sammix.report.overlays import overlay
 from sammix.reproduce.job import find_row
 from sammix.saved_model import load_model, read_card
+from sammix.segmenter import Segmenter
 from sammix.writers.preview import slice_evidence
 
 
@@ -35,7 +36,7 @@ def main() -> None:
         scored = [row for row in csv.DictReader(file) if row["automatic_dice"]]
     worst = sorted(scored, key=lambda row: float(row["automatic_dice"]))[: arguments.count]
     table = load_table(arguments.data / arguments.name, read_card(arguments.run).data_config())
-    model = load_model(arguments.run, pick_device("auto"))
+    model: Segmenter = load_model(arguments.run, pick_device("auto"))
     arguments.out.mkdir(parents=True, exist_ok=True)
     for place, row in enumerate(worst, start=1):
         case, index, dice = row["case"], int(row["slice"]), float(row["automatic_dice"])
@@ -43,7 +44,7 @@ def main() -> None:
         image = torch.from_numpy(np.asarray(table.images[number], np.float32))[None, None]
         with torch.inference_mode():
             found = model.segment(model.encode(image))
-        shown = slice_evidence(index, image[0, 0].numpy(), found.probability[0].float().cpu().numpy(), found, 0)
+        shown = slice_evidence(index, image[0, 0].numpy(), found, 0)
         picture = overlay(
             shown.image,
             truth=np.asarray(table.masks[number]),

@@ -48,7 +48,7 @@ def place(data: bytearray, rng: Random) -> int:
     return int(rng.integers(0, max(1, end)))
 
 
-def flip(data: bytearray, rng: Random, _: list[bytes]) -> bytearray:
+def flip(data: bytearray, rng: Random, __: list[bytes]) -> bytearray:
     for _ in range(int(rng.integers(1, 5))):
         data[place(data, rng)] = int(rng.integers(0, 256))
     return data

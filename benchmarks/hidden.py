@@ -21,8 +21,9 @@ from sammix.devices import pick_device
 from sammix.metrics import dice
 from sammix.model import SAMMix
 from sammix.progress import track
-from sammix.saved_model import load_model, read_card
+from sammix.saved_model import ModelCard, load_model, read_card
 from sammix.segmenter import MASK_THRESHOLD
+from sammix.slices.sampling import Rows
 from sammix.slices.splits import TRAIN, VAL
 from sammix.slices.table import SliceTable
 
@@ -49,10 +50,9 @@ def main() -> None:
     model = load_model(arguments.run, pick_device("auto"))
     if not isinstance(model, SAMMix):
         raise SystemExit(f"{arguments.run} is a baseline: it has neither map nor passes")
-    seen = {(one["case"], one["slice"]) for one in card.data["drawn"]}
     print("| slices | way | n | Dice | < 0.7 | by size (< 500, < 2,000, < 5,000, more px) |")
     print("|---|---|---|---|---|---|")
-    rows = {"val": val_rows(table), "hidden": hidden_rows(table, seen)}
+    rows = {"val": val_rows(table), "hidden": hidden_rows(table, drawn_for(card))}
     for name, of_kind in rows.items():
         area, scores = measure(model, table, of_kind, WAYS)
         for way, values in scores.items():
@@ -60,12 +60,17 @@ def main() -> None:
             print(f"| {name} | {way} | {len(values)} | {values.mean():.3f} | {(values < 0.7).mean():.3f} | {sizes} |")
 
 
-def val_rows(table: SliceTable) -> np.ndarray[Any, Any]:
+def drawn_for(card: ModelCard) -> set[tuple[str, int]]:
+    """Case and number of the slices whose mask a fit saw."""
+    return {(one["case"], one["slice"]) for one in card.data["drawn"]}
+
+
+def val_rows(table: SliceTable) -> Rows:
     """Validation slices with a mask that shows the organ."""
     return table.rows(VAL)[table.drawable[table.rows(VAL)]]
 
 
-def hidden_rows(table: SliceTable, seen: set[tuple[str, int]]) -> np.ndarray[Any, Any]:
+def hidden_rows(table: SliceTable, seen: set[tuple[str, int]]) -> Rows:
     """Training slices with a mask that the fit did not see."""
     rows = [row for row in table.rows(TRAIN) if table.drawable[row]]
     rows = [row for row in rows if (str(table.case[row]), int(table.index[row])) not in seen]
@@ -80,7 +85,7 @@ def by_size(values: np.ndarray[Any, Any], area: np.ndarray[Any, Any]) -> list[np
 
 
 def measure(
-    model: SAMMix, table: SliceTable, rows: np.ndarray[Any, Any], ways: dict[str, dict[str, Any]]
+    model: SAMMix, table: SliceTable, rows: Rows, ways: dict[str, dict[str, Any]]
 ) -> tuple[np.ndarray[Any, Any], dict[str, np.ndarray[Any, Any]]]:
     """Pixels of true organ, and the Dice of each slice, of the map alone and of the mask in each way."""
     area, scores = [], {name: [] for name in ("map alone", *ways)}  # type: ignore[var-annotated]
@@ -97,6 +102,18 @@ def measure(
         for name, answer in answers.items():
             scores[name].append(dice((answer[0] >= MASK_THRESHOLD).cpu().numpy(), truth))
     return np.array(area), {name: np.array(values) for name, values in scores.items()}
+
+
+def figures(run: Path, table: SliceTable, val: Rows, hidden: Rows) -> list[float | None]:
+    """A fit's mean Dice on validation and on hidden slices, and on these by size of the true organ."""
+    model = load_model(run, pick_device("auto"))
+    assert isinstance(model, SAMMix)
+    means = []
+    for rows in (val, hidden):
+        area, scores = measure(model, table, rows, {"as fitted": {}})
+        dice = scores["as fitted"]
+        means.append(float(dice.mean()))
+    return [*means, *(float(size.mean()) if len(size) else None for size in by_size(dice, area))]
 
 
 if __name__ == "__main__":

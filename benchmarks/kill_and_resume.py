@@ -88,7 +88,8 @@ def where(run: Path) -> str:
 
 def once(data: Path, run: Path, whole: Path, fit: list[str], moments: list[float]) -> str:
     """What happened; empty where the first kill came too late."""
-    told, places = run.with_suffix(".txt"), []
+    told = run.with_suffix(".txt")
+    places: list[str] = []
     process = start(told, "fit", data, "--out", run, *fit)
     for moment in moments:
         kill(process, moment)

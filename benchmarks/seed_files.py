@@ -1,10 +1,13 @@
 """Small valid files of every kind that sammix reads, made of phantoms, and how each is read: for the fuzzer."""
 
+# nibabel is not typed.
+# mypy: disable-error-code="no-untyped-call"
+
 from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -108,7 +111,7 @@ def dicom(folder: Path) -> Target:
     return Target(folder, sorted(folder.rglob("*.dcm")), read)
 
 
-def _write_slice(path: Path, hu: np.ndarray, k: int, uids: dict[str, str]) -> None:
+def _write_slice(path: Path, hu: np.ndarray, k: int, uids: Mapping[str, str]) -> None:
     meta = FileMetaDataset()
     meta.TransferSyntaxUID, meta.MediaStorageSOPClassUID = ExplicitVRLittleEndian, CTImageStorage
     meta.MediaStorageSOPInstanceUID = generate_uid(entropy_srcs=[str(k)])
