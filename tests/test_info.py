@@ -3,7 +3,6 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import nibabel as nib
@@ -71,7 +70,7 @@ def test_a_large_nifti_is_read_in_part(tmp_path, monkeypatch) -> None:
         describe_path(tmp_path / "ct.nii.gz")
 
 
-def test_it_is_quick_and_needs_no_torch(tmp_path, write_series, hospital_a) -> None:
+def test_nothing_heavy_is_imported(tmp_path, write_series, hospital_a) -> None:
     write_series(tmp_path / "ct", n=300)
     code = (
         "import sys; from pathlib import Path; from sammix.info import describe_path\n"
@@ -79,12 +78,10 @@ def test_it_is_quick_and_needs_no_torch(tmp_path, write_series, hospital_a) -> N
         "heavy = {'torch', 'transformers', 'SimpleITK', 'highdicom', 'matplotlib'} & set(sys.modules)\n"
         "sys.exit(f'imported {heavy}' if heavy else 0)"
     )
-    start = time.perf_counter()
     command = [sys.executable, "-c", code, str(tmp_path / "ct"), str(hospital_a), str(hospital_a / "volume-0.nii")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "300 slices" in done.stdout
-    assert time.perf_counter() - start < 10, "about one second on an idle machine"
 
 
 def test_a_real_segmentation(real_data) -> None:

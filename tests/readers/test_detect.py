@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import shutil
-import time
 from pathlib import Path
 
 import numpy as np
@@ -73,9 +72,7 @@ def test_no_voxel_is_read(tmp_path, write_nifti):
     """Opening looks at names only: what is inside may be anything."""
     for n in range(300):
         (tmp_path / f"volume-{n}.nii").write_bytes(b"not even NIfTI")
-    start = time.perf_counter()
     assert len(open_dataset(tmp_path).cases) == 300
-    assert time.perf_counter() - start < 2
 
 
 @pytest.fixture
