@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -168,6 +169,19 @@ def test_many_patients_and_data_sets(grid: Path, tmp_path: Path) -> None:
     assert second["dice_by_dataset"]["SAM-Mix-4"]["c"] == 0.25
     assert page.count("Dice by data set") == 1  # across domains, not in-domain
     assert page.count("<td>0.250</td>") == 8
+
+
+def test_parts_of_a_grid_make_one_page(grid: Path, hospital_a: Path, hospital_b: Path, tmp_path: Path) -> None:
+    for name in ("unet-all-seed0", "sam-mix-4-seed0"):
+        shutil.copytree(grid / "jobs" / name, tmp_path / "jobs" / name)
+    shutil.copytree(grid / "jobs" / "transunet-all-seed0", tmp_path / "jobs" / "transunet-all-seed0-copied")
+    reproduce(hospital_a, tmp_path, across=[hospital_b], methods=["unet"], size=SMOKE, device="cpu")
+    rows = [line.split(" | ")[0] for line in (tmp_path / "table1.md").read_text().splitlines()]
+    assert [row for row in rows if row[2:] in ("U-Net", "TransUNet", "SAM-Mix-4")] == ["| U-Net", "| SAM-Mix-4"]
+    with pytest.raises(InputError, match=r"-seed0/result.json: was made with other settings"):
+        reproduce(
+            hospital_a, tmp_path, across=[hospital_b], methods=["transunet"], size=SMOKE, settings=["fit.epochs=1"]
+        )
 
 
 def test_a_dry_run_lists_and_trains_nothing(grid: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from sammix.config import Config, load_preset
 from sammix.reproduce.methods import METHODS, Method
+from sammix.reproduce.result import read_result
 
 PAPER_MIDDLE = "data.middle_fraction=0.3"  # of each scan's slices (section 3.2); all sizes but the toy one
 
@@ -124,4 +126,20 @@ def plan_jobs(
     ]
     for job in jobs:
         job.config()
+    return jobs
+
+
+def finished_jobs(out: Path, size: Size, settings: Sequence[str] = ()) -> list[Job]:
+    """What earlier commands finished in a grid's folder: run in parts, by methods or seeds, it is still one grid.
+
+    Raises:
+        InputError: a result is damaged.
+    """
+    jobs = []
+    for path in sorted(out.glob("jobs/*/result.json")):
+        result = read_result(path)
+        if method := METHODS.get(result.method):
+            job = Job(method.key, result.labels, result.seed, (*size.settings_of(method), *settings))
+            if job.name == path.parent.name:
+                jobs.append(job)
     return jobs

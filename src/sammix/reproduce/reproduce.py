@@ -11,7 +11,7 @@ from sammix.reproduce.estimate import estimate, plan_table, training_slices
 from sammix.reproduce.grid import Grid, progress_table, run_grid
 from sammix.reproduce.methods import choose_methods
 from sammix.reproduce.page import write_page
-from sammix.reproduce.plan import SMOKE, Size, plan_jobs
+from sammix.reproduce.plan import SMOKE, Size, finished_jobs, plan_jobs
 from sammix.reproduce.split import load_split
 from sammix.reproduce.stores import make_phantoms, prepare_stores
 from sammix.slices.splits import check_both_classes
@@ -33,7 +33,7 @@ def reproduce(
     device: str = "auto",
     dry_run: bool = False,
 ) -> int:
-    """Do what is left of a grid and write its page. A grid may be extended: what is done stays done.
+    """Do what is left of a grid and write its page. A grid may be extended: what is done stays done, and is shown.
 
     Args:
         data, across: a prepared store or any layout each; without ``data``, synthetic patients are made.
@@ -56,6 +56,7 @@ def reproduce(
         data, across = make_phantoms(out, smoke=size is SMOKE)
         settings = ["data.middle_fraction=1.0", *settings]  # phantoms are little higher than the organ
     jobs = plan_jobs(choose_methods(methods), labels or size.labels, seeds or size.seeds, size, settings)
+    jobs += [job for job in finished_jobs(out, size, settings) if job not in jobs]
     grid = Grid(out, jobs, prepare_stores(data, across, out, jobs[0].config().data, named))
     check_both_classes(open_store(grid.stores.in_domain))
     say(plan_table(estimate(grid, toy=size is SMOKE), workers, training_slices(grid)))
