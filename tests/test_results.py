@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from itertools import groupby
 from pathlib import Path
 
 import pytest
 
 from sammix.reproduce.methods import DOMAINS, METHODS, Domain
-from sammix.reproduce.result import Result, read_result
-from sammix.reproduce.statistics import Summary, summarise
+from sammix.reproduce.result import read_result
+from sammix.reproduce.statistics import Summary, by_row, summarise
 from sammix.reproduce.tables import make_table, to_markdown
 
 ROOT = Path(__file__).parents[1]
@@ -18,12 +17,8 @@ PAGE = (ROOT / "docs" / "results.md").read_text()
 
 def summaries(domain: Domain) -> list[Summary]:
     """Of every kept method and number of drawn slices."""
-
-    def key(result: Result) -> tuple[int, int]:
-        return list(METHODS).index(result.method), -1 if result.labels is None else result.labels
-
-    results = sorted(map(read_result, (ROOT / "benchmarks" / "grid" / "jobs").glob("*/result.json")), key=key)
-    return [summarise(list(group), domain) for _, group in groupby(results, key=key)]
+    kept = map(read_result, (ROOT / "benchmarks" / "grid" / "jobs").glob("*/result.json"))
+    return [summarise(row, domain) for row in by_row(kept)]
 
 
 @pytest.mark.parametrize("domain", DOMAINS)

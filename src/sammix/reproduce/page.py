@@ -5,8 +5,6 @@ from __future__ import annotations
 from base64 import b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import groupby
-from math import inf
 from pathlib import Path
 from statistics import mean
 
@@ -23,7 +21,7 @@ from sammix.reproduce.grid import Grid
 from sammix.reproduce.job import GRID, find_row
 from sammix.reproduce.methods import DOMAINS, METHODS, OURS, Domain
 from sammix.reproduce.result import Result, unpack
-from sammix.reproduce.statistics import FEWEST_PATIENTS, Comparison, Summary, compare, summarise
+from sammix.reproduce.statistics import FEWEST_PATIENTS, Comparison, Summary, by_row, compare, summarise
 from sammix.reproduce.tables import Table, make_table, to_csv, to_latex, to_markdown
 from sammix.slices.store import open_store
 
@@ -59,7 +57,7 @@ def write_page(grid: Grid) -> Path:
     results = [result for result in map(grid.result, grid.jobs) if result is not None]
     if not results:
         raise SammixError(f"{grid.out}: none of {len(grid.jobs)} jobs is done; see {grid.out / 'progress.md'}")
-    groups = [list(group) for _, group in groupby(_in_order(results), key=lambda r: (r.method, r.labels))]
+    groups = by_row(results)
     sections = []
     for number, domain in enumerate(DOMAINS, start=1):
         if any(result.domains.get(domain) for result in results):
@@ -87,11 +85,6 @@ def write_page(grid: Grid) -> Path:
     write_text(grid.out / "report.html", page)
     write_json(grid.out / "statistics.json", [_plain(section) for section in sections])
     return grid.out / "report.html"
-
-
-def _in_order(results: Sequence[Result]) -> list[Result]:
-    order = list(METHODS)
-    return sorted(results, key=lambda r: (order.index(r.method), inf if r.labels is None else r.labels, r.seed))
 
 
 def _section(grid: Grid, groups: list[list[Result]], domain: Domain) -> Section:

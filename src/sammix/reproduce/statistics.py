@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import groupby
+from math import inf
 
 import numpy as np
 from scipy.stats import wilcoxon
 
 from sammix.evaluation.schema import Stat
-from sammix.reproduce.methods import Domain
+from sammix.reproduce.methods import METHODS, Domain
 from sammix.reproduce.result import Oracle, Result, Scores
 
 RESAMPLES = 2000
@@ -44,6 +46,13 @@ class Summary:
     missed: float
     auc: float | None
     oracle: Oracle | None
+
+
+def by_row(results: Iterable[Result]) -> list[list[Result]]:
+    """The results of each row of the tables, in the tables' order, by seed."""
+    order = list(METHODS)
+    ordered = sorted(results, key=lambda r: (order.index(r.method), inf if r.labels is None else r.labels, r.seed))
+    return [list(row) for _, row in groupby(ordered, key=lambda r: (r.method, r.labels))]
 
 
 def summarise(results: Sequence[Result], domain: Domain) -> Summary:
