@@ -17,7 +17,7 @@ import statistics
 from pathlib import Path
 from typing import Any
 
-from hidden import drawn_for, figures, hidden_rows, val_rows
+from hidden import dice_and_by_size, drawn_for, hidden_rows
 from real_ct import sammix
 
 from sammix.data import load_table
@@ -72,12 +72,12 @@ def validated(data: Path, out: Path, labels: str, seed: int, change: str) -> lis
         sammix("evaluate", run, data, "--split", "val", "--out", run / "val", "--overwrite")
         card = read_card(run)
         table = load_table(data, card.data_config())
-        unseen = hidden_rows(table, drawn_for(card))
-        hidden.write_text(json.dumps(figures(run, table, val_rows(table), unseen)))
+        hidden.write_text(json.dumps(dice_and_by_size(run, table, hidden_rows(table, drawn_for(card)))))
     metrics: dict[str, Any] = json.loads((run / "val" / "metrics.json").read_text())
-    below = metrics["paper"]["dice"]["below_0_7"]
+    dice = metrics["paper"]["dice"]
     oracle, iou = metrics["oracle_box"]["dice"]["mean"], metrics["prompts"]["box_iou"]["mean"]
-    return [*json.loads(hidden.read_text())[:4], below, oracle, iou, metrics["presence"]["auc"]]
+    unseen = json.loads(hidden.read_text())[:3]
+    return [dice["mean"], *unseen, dice["below_0_7"], oracle, iou, metrics["presence"]["auc"]]
 
 
 def summary(values: list[float | None]) -> str:

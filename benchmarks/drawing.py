@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 from ablation import summary
-from hidden import figures, hidden_rows, val_rows
+from hidden import dice_and_by_size, hidden_rows, val_rows
 from real_ct import sammix
 
 from sammix.config import DataConfig
@@ -61,7 +61,11 @@ def compared(data: Path, table: SliceTable, out: Path, seed: int) -> dict[str, l
     }
     drawn = np.unique(np.concatenate([first, *more.values()]))
     seen = {(str(table.case[row]), int(table.index[row])) for row in drawn}
-    return {name: figures(run, table, val_rows(table), hidden_rows(table, seen)) for name, run in runs.items()}
+    val, hidden = val_rows(table), hidden_rows(table, seen)
+    return {
+        name: [dice_and_by_size(run, table, val)[0], *dice_and_by_size(run, table, hidden)]
+        for name, run in runs.items()
+    }
 
 
 def fitted(data: Path, table: SliceTable, folder: Path, drawn: Rows, seed: int) -> Path:

@@ -104,16 +104,13 @@ def measure(
     return np.array(area), {name: np.array(values) for name, values in scores.items()}
 
 
-def figures(run: Path, table: SliceTable, val: Rows, hidden: Rows) -> list[float | None]:
-    """A fit's mean Dice on validation and on hidden slices, and on these by size of the true organ."""
+def dice_and_by_size(run: Path, table: SliceTable, rows: Rows) -> list[float | None]:
+    """A fit's mean Dice on some slices, and on those of each size of the true organ."""
     model = load_model(run, pick_device("auto"))
     assert isinstance(model, SAMMix)
-    means = []
-    for rows in (val, hidden):
-        area, scores = measure(model, table, rows, {"as fitted": {}})
-        dice = scores["as fitted"]
-        means.append(float(dice.mean()))
-    return [*means, *(float(size.mean()) if len(size) else None for size in by_size(dice, area))]
+    area, scores = measure(model, table, rows, {"as fitted": {}})
+    dice = scores["as fitted"]
+    return [float(dice.mean()), *(float(size.mean()) if len(size) else None for size in by_size(dice, area))]
 
 
 if __name__ == "__main__":
