@@ -19,13 +19,30 @@ from filelock import FileLock, Timeout
 from sammix.atomic import write_text
 from sammix.errors import InputError, SammixError
 from sammix.progress import be_quiet, say, warn
-from sammix.reproduce.plan import Job
+from sammix.reproduce.methods import METHODS
+from sammix.reproduce.plan import Job, Size, plan_job
 from sammix.reproduce.result import Result, read_result
 from sammix.reproduce.stores import Stores
 
 BUSY = 75  # exit code of a job that another grid on the same folder is at
 PAUSE = 1.0  # seconds between looks at jobs that others are at
 TORCHRUN = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT", "TORCHELASTIC_RUN_ID")
+
+
+def finished_jobs(out: Path, size: Size, settings: Sequence[str]) -> list[Job]:
+    """What earlier commands finished in a grid's folder: run in parts, by methods or seeds, it is still one grid.
+
+    Raises:
+        InputError: a result is damaged.
+    """
+    jobs = []
+    for path in sorted(out.glob("jobs/*/result.json")):
+        result = read_result(path)
+        if method := METHODS.get(result.method):
+            job = plan_job(method, result.labels, result.seed, size, settings)
+            if job.name == path.parent.name:
+                jobs.append(job)
+    return jobs
 
 
 @dataclass(frozen=True)

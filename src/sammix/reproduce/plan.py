@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from sammix.config import Config, load_preset
 from sammix.reproduce.methods import METHODS, Method
-from sammix.reproduce.result import read_result
 
 PAPER_MIDDLE = "data.middle_fraction=0.3"  # of each scan's slices (section 3.2); all sizes but the toy one
 
@@ -110,6 +108,11 @@ class Job:
         return f"{method.title} {asked} of {usual} epochs" if asked < usual else None
 
 
+def plan_job(method: Method, labels: int | None, seed: int, size: Size, settings: Sequence[str] = ()) -> Job:
+    """A job of a grid: ``settings`` are laid over the size's, and both over the method's preset."""
+    return Job(method.key, labels, seed, (*size.settings_of(method), *settings))
+
+
 def plan_jobs(
     methods: Sequence[Method], labels: Sequence[int | None], seeds: int, size: Size, settings: Sequence[str] = ()
 ) -> list[Job]:
@@ -119,27 +122,11 @@ def plan_jobs(
         ConfigError: a setting that does not exist or does not fit.
     """
     jobs = [
-        Job(method.key, count, seed, (*size.settings_of(method), *settings))
+        plan_job(method, count, seed, size, settings)
         for seed in range(seeds)
         for method in methods
         for count in method.label_counts(labels)
     ]
     for job in jobs:
         job.config()
-    return jobs
-
-
-def finished_jobs(out: Path, size: Size, settings: Sequence[str] = ()) -> list[Job]:
-    """What earlier commands finished in a grid's folder: run in parts, by methods or seeds, it is still one grid.
-
-    Raises:
-        InputError: a result is damaged.
-    """
-    jobs = []
-    for path in sorted(out.glob("jobs/*/result.json")):
-        result = read_result(path)
-        if method := METHODS.get(result.method):
-            job = Job(method.key, result.labels, result.seed, (*size.settings_of(method), *settings))
-            if job.name == path.parent.name:
-                jobs.append(job)
     return jobs

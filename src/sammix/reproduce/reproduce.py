@@ -8,10 +8,10 @@ from pathlib import Path
 from sammix.errors import ConfigError
 from sammix.progress import say
 from sammix.reproduce.estimate import estimate, plan_table, training_slices
-from sammix.reproduce.grid import Grid, progress_table, run_grid
+from sammix.reproduce.grid import Grid, finished_jobs, progress_table, run_grid
 from sammix.reproduce.methods import choose_methods
 from sammix.reproduce.page import write_page
-from sammix.reproduce.plan import SMOKE, Size, finished_jobs, plan_jobs
+from sammix.reproduce.plan import SMOKE, Size, plan_jobs
 from sammix.reproduce.split import load_split
 from sammix.reproduce.stores import make_phantoms, prepare_stores
 from sammix.slices.splits import check_both_classes
