@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -80,13 +81,13 @@ def validated(data: Path, out: Path, labels: str, seed: int, change: str) -> lis
     return [dice["mean"], *unseen, dice["below_0_7"], oracle, iou, metrics["presence"]["auc"]]
 
 
-def summary(values: list[float | None]) -> str:
+def summary(values: Sequence[float | None], digits: int = 3) -> str:
     """Mean and, over several seeds, standard deviation."""
     known = [value for value in values if value is not None]
     if not known:
         return "–"
-    spread = f" ± {statistics.stdev(known):.3f}" if len(known) > 1 else ""
-    return f"{statistics.mean(known):.3f}{spread}"
+    spread = f" ± {statistics.stdev(known):.{digits}f}" if len(known) > 1 else ""
+    return f"{statistics.mean(known):.{digits}f}{spread}"
 
 
 if __name__ == "__main__":

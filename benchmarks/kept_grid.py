@@ -1,0 +1,69 @@
+"""The kept results of the grid in figures that its page draws as boxes: every job, and SAM-Mix over its seeds.
+
+python benchmarks/kept_grid.py benchmarks/grid/jobs
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+from collections.abc import Sequence
+from pathlib import Path
+
+from ablation import summary
+
+from sammix.reproduce.methods import METHODS
+from sammix.reproduce.result import Result, Scores, read_result
+from sammix.reproduce.statistics import by_row
+
+COLUMNS = ("Dice", "median", "< 0.7", "HD px", "presence AUC", "true box")
+PIXELS = COLUMNS.index("HD px")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("jobs", type=Path)
+    rows = by_row(map(read_result, parser.parse_args().jobs.glob("*/result.json")))
+    others = [scores.dataset for scores in rows[0][0].domains["across"]]
+    title(["job", *(f"in-domain {name}" for name in COLUMNS), *others])
+    for row in rows:
+        for result in row:
+            seed = f", seed {result.seed}" if len(row) > 1 else ""
+            print(f"| {name_of(result)}{seed} | {cells([result])} |")
+    print()
+    title(["over seeds", "seeds", *(f"in-domain {name}" for name in COLUMNS), *others])
+    for row in rows:
+        if len(row) > 1:
+            print(f"| {name_of(row[0])} | {len(row)} | {cells(row)} |")
+
+
+def title(columns: Sequence[str]) -> None:
+    print(f"| {' | '.join(columns)} |\n|{'---|' * len(columns)}")
+
+
+def name_of(result: Result) -> str:
+    return METHODS[result.method].row(result.labels)
+
+
+def cells(results: Sequence[Result]) -> str:
+    columns = zip(*map(figures, results), strict=True)
+    return " | ".join(summary(values, 1 if place == PIXELS else 3) for place, values in enumerate(columns))
+
+
+def figures(result: Result) -> list[float | None]:
+    """Those of the test split, in the order of the columns, then the mean Dice of each other data set."""
+    (test,) = result.domains["in-domain"]
+    small = sum(value < 0.7 for value in test.dice) / len(test.dice)
+    oracle = test.oracle.dice if test.oracle else None
+    middle = statistics.median(test.dice)
+    return [mean_dice(test), middle, small, statistics.mean(test.hausdorff_px), test.auc, oracle] + [
+        mean_dice(scores) for scores in result.domains["across"]
+    ]
+
+
+def mean_dice(scores: Scores) -> float:
+    return statistics.mean(scores.dice)
+
+
+if __name__ == "__main__":
+    main()
