@@ -27,6 +27,9 @@ from sammix.saved_model import read_card
 CHANGES: dict[str, tuple[str, ...]] = {
     "lite": (),
     "masks do not teach the map": ("fit.map_weight=0",),
+    "pooled classifier": ("model.classifier=pooled",),
+    "ResNet-38, an eighth as wide": ("model.classifier=resnet38", "model.classifier_width=0.125"),
+    "masks met by chance": ("fit.sampling=shuffled",),
     "decoder only, no LoRA": ("model.lora_blocks=0",),
     "LoRA in two blocks": ("model.lora_blocks=2",),
     "no refinement": ("model.refinements=0",),
