@@ -1,6 +1,8 @@
 """The kept results of the grid in figures that its page draws as boxes: every job, and SAM-Mix over its seeds.
 
-python benchmarks/kept_grid.py benchmarks/grid/jobs
+    python benchmarks/kept_grid.py benchmarks/grid/jobs --data ../shared/data/liver-slices
+
+With ``--data``, the table that the in-domain slices are of, Dice is given by size of the true organ, too.
 """
 
 from __future__ import annotations
@@ -10,8 +12,12 @@ import statistics
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 from ablation import summary
+from hidden import by_size
 
+from sammix.config import DataConfig
+from sammix.data import load_table
 from sammix.reproduce.methods import METHODS
 from sammix.reproduce.result import Result, Scores, read_result
 from sammix.reproduce.statistics import by_row
@@ -23,7 +29,9 @@ PIXELS = COLUMNS.index("HD px")
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("jobs", type=Path)
-    rows = by_row(map(read_result, parser.parse_args().jobs.glob("*/result.json")))
+    parser.add_argument("--data", type=Path)
+    arguments = parser.parse_args()
+    rows = by_row(map(read_result, arguments.jobs.glob("*/result.json")))
     others = [scores.dataset for scores in rows[0][0].domains["across"]]
     title(["job", *(f"in-domain {name}" for name in COLUMNS), *others])
     for row in rows:
@@ -35,6 +43,9 @@ def main() -> None:
     for row in rows:
         if len(row) > 1:
             print(f"| {name_of(row[0])} | {len(row)} | {cells(row)} |")
+    if arguments.data:
+        print()
+        print_by_size(rows, arguments.data)
 
 
 def title(columns: Sequence[str]) -> None:
@@ -59,6 +70,24 @@ def figures(result: Result) -> list[float | None]:
     return [mean_dice(test), middle, small, statistics.mean(test.hausdorff_px), test.auc, oracle] + [
         mean_dice(scores) for scores in result.domains["across"]
     ]
+
+
+def print_by_size(rows: Sequence[Sequence[Result]], data: Path) -> None:
+    """In-domain Dice by pixels of the true organ at the networks' size."""
+    table = load_table(data, DataConfig())
+    area = {
+        (str(table.case[row]), int(table.index[row])): int(np.asarray(table.masks[row]).sum())
+        for row in np.flatnonzero(table.drawable)
+    }
+    title(["in-domain Dice by size", "seeds", "< 500 px", "< 2,000", "< 5,000", "more"])
+    for row in rows:
+        means = []
+        for result in row:
+            (test,) = result.domains["in-domain"]
+            sizes = np.array([area[slice_] for slice_ in zip(test.case, test.slice, strict=True)])
+            means.append([float(of_size.mean()) for of_size in by_size(np.array(test.dice), sizes)])
+        columns = zip(*means, strict=True)
+        print(f"| {name_of(row[0])} | {len(row)} | {' | '.join(map(summary, columns))} |")
 
 
 def mean_dice(scores: Scores) -> float:
