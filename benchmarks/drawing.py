@@ -16,13 +16,13 @@ from pathlib import Path
 
 import numpy as np
 from ablation import summary
-from hidden import dice_and_by_size, hidden_rows, val_rows
+from hidden import dice_and_by_size, drawable_rows, hidden_rows, slice_at
 from real_ct import sammix
 
 from sammix.config import DataConfig
 from sammix.data import load_table
 from sammix.slices.sampling import Rows
-from sammix.slices.splits import TRAIN, draw_labelled
+from sammix.slices.splits import TRAIN, VAL, draw_labelled
 from sammix.slices.table import SliceTable
 
 FIRST, MORE = 5, 10
@@ -60,8 +60,8 @@ def compared(data: Path, table: SliceTable, out: Path, seed: int) -> dict[str, l
         for way, rows in more.items()
     }
     drawn = np.unique(np.concatenate([first, *more.values()]))
-    seen = {(str(table.case[row]), int(table.index[row])) for row in drawn}
-    val, hidden = val_rows(table), hidden_rows(table, seen)
+    seen = {slice_at(table, row) for row in drawn}
+    val, hidden = drawable_rows(table, VAL), hidden_rows(table, seen)
     return {
         name: [dice_and_by_size(run, table, val)[0], *dice_and_by_size(run, table, hidden)]
         for name, run in runs.items()
@@ -119,13 +119,13 @@ def suggested(table: SliceTable, folder: Path, run: Path) -> Rows:
         sammix("suggest", folder / "data", "--model", run, "-n", ASKED, "--out", out)
     with (out / "suggestions.csv").open(newline="", encoding="utf-8") as file:
         named = [(line["case"], int(line["slice"])) for line in csv.DictReader(file)]
-    rows = {(str(table.case[row]), int(table.index[row])): row for row in np.flatnonzero(table.drawable)}
+    rows = {slice_at(table, row): row for row in np.flatnonzero(table.drawable)}
     return np.array([rows[one] for one in named if one in rows][:MORE])
 
 
 def left(table: SliceTable, first: Rows) -> Rows:
     """Training slices with a mask that are not drawn yet."""
-    return np.setdiff1d(np.flatnonzero(table.drawable & (table.split == TRAIN)), first)
+    return np.setdiff1d(drawable_rows(table, TRAIN), first)
 
 
 if __name__ == "__main__":

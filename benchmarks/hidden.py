@@ -52,7 +52,7 @@ def main() -> None:
         raise SystemExit(f"{arguments.run} is a baseline: it has neither map nor passes")
     print("| slices | way | n | Dice | < 0.7 | by size (< 500, < 2,000, < 5,000, more px) |")
     print("|---|---|---|---|---|---|")
-    rows = {"val": val_rows(table), "hidden": hidden_rows(table, drawn_for(card))}
+    rows = {"val": drawable_rows(table, VAL), "hidden": hidden_rows(table, drawn_for(card))}
     for name, of_kind in rows.items():
         area, scores = measure(model, table, of_kind, WAYS)
         for way, values in scores.items():
@@ -65,16 +65,26 @@ def drawn_for(card: ModelCard) -> set[tuple[str, int]]:
     return {(one["case"], one["slice"]) for one in card.data["drawn"]}
 
 
-def val_rows(table: SliceTable) -> Rows:
-    """Validation slices with a mask that shows the organ."""
-    return table.rows(VAL)[table.drawable[table.rows(VAL)]]
+def drawable_rows(table: SliceTable, split: str) -> Rows:
+    """Slices of a split with a mask that shows the organ."""
+    rows = table.rows(split)
+    return rows[table.drawable[rows]]
+
+
+def slice_at(table: SliceTable, row: int | np.integer[Any]) -> tuple[str, int]:
+    """Case and number of a row's slice."""
+    return str(table.case[row]), int(table.index[row])
+
+
+def area_at(table: SliceTable, row: int | np.integer[Any]) -> int:
+    """Pixels of true organ in a row's slice."""
+    return int(np.asarray(table.masks[row]).sum())
 
 
 def hidden_rows(table: SliceTable, seen: set[tuple[str, int]]) -> Rows:
     """Training slices with a mask that the fit did not see."""
-    rows = [row for row in table.rows(TRAIN) if table.drawable[row]]
-    rows = [row for row in rows if (str(table.case[row]), int(table.index[row])) not in seen]
-    area = {row: int(np.asarray(table.masks[row]).sum()) for row in rows}
+    rows = [row for row in drawable_rows(table, TRAIN) if slice_at(table, row) not in seen]
+    area = {row: area_at(table, row) for row in rows}
     small, large = [r for r in rows if area[r] < SMALL], [r for r in rows if area[r] >= SMALL]
     return np.array([*small, *large[::EACH_LARGE]])
 
@@ -82,6 +92,11 @@ def hidden_rows(table: SliceTable, seen: set[tuple[str, int]]) -> Rows:
 def by_size(values: np.ndarray[Any, Any], area: np.ndarray[Any, Any]) -> list[np.ndarray[Any, Any]]:
     """The values of slices of each size of the true organ."""
     return [values[(area > low) & (area <= high)] for low, high in pairwise(EDGES)]
+
+
+def mean_by_size(values: np.ndarray[Any, Any], area: np.ndarray[Any, Any]) -> list[float | None]:
+    """Their means; None of a size that no slice has."""
+    return [float(of_size.mean()) if len(of_size) else None for of_size in by_size(values, area)]
 
 
 def measure(
@@ -110,7 +125,7 @@ def dice_and_by_size(run: Path, table: SliceTable, rows: Rows) -> list[float | N
     assert isinstance(model, SAMMix)
     area, scores = measure(model, table, rows, {"as fitted": {}})
     dice = scores["as fitted"]
-    return [float(dice.mean()), *(float(size.mean()) if len(size) else None for size in by_size(dice, area))]
+    return [float(dice.mean()), *mean_by_size(dice, area)]
 
 
 if __name__ == "__main__":

@@ -14,13 +14,14 @@ from pathlib import Path
 
 import numpy as np
 from ablation import summary
-from hidden import by_size
+from hidden import area_at, drawable_rows, mean_by_size, slice_at
 
 from sammix.config import DataConfig
 from sammix.data import load_table
 from sammix.reproduce.methods import METHODS
 from sammix.reproduce.result import Result, Scores, read_result
 from sammix.reproduce.statistics import by_row
+from sammix.slices.splits import TEST
 
 COLUMNS = ("Dice", "median", "< 0.7", "HD px", "presence AUC", "true box")
 PIXELS = COLUMNS.index("HD px")
@@ -75,17 +76,14 @@ def figures(result: Result) -> list[float | None]:
 def print_by_size(rows: Sequence[Sequence[Result]], data: Path) -> None:
     """In-domain Dice by pixels of the true organ at the networks' size."""
     table = load_table(data, DataConfig())
-    area = {
-        (str(table.case[row]), int(table.index[row])): int(np.asarray(table.masks[row]).sum())
-        for row in np.flatnonzero(table.drawable)
-    }
+    area = {slice_at(table, row): area_at(table, row) for row in drawable_rows(table, TEST)}
     title(["in-domain Dice by size", "seeds", "< 500 px", "< 2,000", "< 5,000", "more"])
     for row in rows:
         means = []
         for result in row:
             (test,) = result.domains["in-domain"]
             sizes = np.array([area[slice_] for slice_ in zip(test.case, test.slice, strict=True)])
-            means.append([float(of_size.mean()) for of_size in by_size(np.array(test.dice), sizes)])
+            means.append(mean_by_size(np.array(test.dice), sizes))
         columns = zip(*means, strict=True)
         print(f"| {name_of(row[0])} | {len(row)} | {' | '.join(map(summary, columns))} |")
 
