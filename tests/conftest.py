@@ -13,9 +13,14 @@ import torch
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 
-from sammix.config import load_preset
+from sammix.config import Config, load_preset
+from sammix.features import Batch
 from sammix.fit import fit
-from sammix.phantoms import NATIVE, PORTAL, write_lits, write_totalsegmentator
+from sammix.learning import objective_of
+from sammix.network import Network
+from sammix.phantoms import NATIVE, PORTAL, make_phantom, write_lits, write_totalsegmentator
+from sammix.slices.preprocess import Preprocess
+from sammix.volume import Volume
 
 REAL_DATA = Path(__file__).parents[2] / "shared" / "data"
 SMALL = (72, 72, 12)  # voxels of a phantom: a liver one can still recognise
@@ -53,6 +58,60 @@ def tiny_run(hospital_a: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     run = tmp_path_factory.mktemp("runs") / "tiny"
     fit(hospital_a, load_preset("tiny"), run, labels=4, seed=0, device="cpu")
     return run
+
+
+@pytest.fixture(scope="session")
+def small_grid() -> Preprocess:
+    """Slices small enough to be learned by heart."""
+    return Preprocess(size=32)
+
+
+def phantom_slices(seed: int, grid: Preprocess) -> Batch:
+    """All 24 slices of a phantom, those with the organ drawn."""
+    phantom = make_phantom(seed, PORTAL.at((72, 72, 24)))
+    hu, truth = (Volume(array, phantom.affine).axial().array for array in (phantom.hu, phantom.mask))
+    images = torch.from_numpy(grid.images(hu))[:, None]
+    masks = torch.from_numpy(grid.masks(truth))
+    labels = masks.amax(dim=(1, 2)).long()
+    return Batch(images, images, labels, masks, labels == 1)
+
+
+@pytest.fixture(scope="session")
+def phantom_a(small_grid: Preprocess) -> Batch:
+    return phantom_slices(0, small_grid)
+
+
+@pytest.fixture(scope="session")
+def phantom_b(small_grid: Preprocess) -> Batch:
+    return phantom_slices(1, small_grid)
+
+
+@pytest.fixture(scope="session")
+def four(phantom_a: Batch) -> Batch:
+    """The four slices that show most of the organ."""
+    rows = phantom_a.masks.sum(dim=(1, 2)).argsort()[-4:]
+    return Batch(**{name: value[rows] for name, value in vars(phantom_a).items() if value is not None})
+
+
+@pytest.fixture(scope="session")
+def learn() -> Callable[..., None]:
+    """Some steps on one batch, from which every network learns in its own way."""
+
+    def steps(network: Network, config: Config, batch: Batch, count: int, learning_rate: float) -> None:
+        trained = [p for p in network.parameters() if p.requires_grad]
+        optimizer = torch.optim.AdamW(trained, lr=learning_rate)
+        falling = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.05, count)
+        rng = np.random.default_rng(0)
+        network.train()
+        for _ in range(count):
+            loss = objective_of(config, 1)(network, batch, config, 0.5, rng)["loss"]
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            falling.step()
+        network.eval()
+
+    return steps
 
 
 @pytest.fixture(scope="session")
