@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from sammix.config import load_preset
 from sammix.data import load_table
@@ -49,6 +50,19 @@ def test_suggestions_come_with_a_table_and_a_picture(half_drawn: SliceTable, tin
     assert (tmp_path / "draw" / "suggestions.png").read_bytes().startswith(b"\x89PNG")
     with pytest.raises(OutputError, match="not empty"):
         suggest(model, half_drawn, 3, tmp_path / "draw")
+
+
+def test_more_slices_than_a_viewer_shows_in_one_picture(
+    half_drawn: SliceTable, tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sammix.suggest.SHEET", 2)
+    suggest(load_model(tiny_run, torch.device("cpu")), half_drawn, 3, tmp_path)
+    heights = []
+    for name in ("suggestions.png", "suggestions-2.png"):
+        with Image.open(tmp_path / name) as sheet:
+            heights.append(sheet.height)
+    assert heights[0] == 2 * heights[1]
+    assert not (tmp_path / "suggestions-3.png").exists()
 
 
 def test_nothing_left_to_draw(half_drawn: SliceTable, tiny_run: Path, tmp_path: Path) -> None:

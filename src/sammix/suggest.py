@@ -20,6 +20,8 @@ from sammix.slices.splits import TRAIN
 from sammix.slices.table import SliceTable
 from sammix.writers.preview import SliceEvidence, slice_evidence, write_strip
 
+SHEET = 20  # slices to a picture: a viewer shows what is 8,000 px high, and hardly more
+
 
 @dataclass(frozen=True)
 class Suggestion:
@@ -39,7 +41,9 @@ class Suggestion:
 
 
 def suggest(segmenter: Segmenter, table: SliceTable, count: int, out: Path, *, batch_size: int = 4) -> list[Suggestion]:
-    """Write ``suggestions.csv`` and ``suggestions.png`` with the slices that are most worth drawing, worst first.
+    """Write ``suggestions.csv`` with the slices that are most worth drawing, worst first, and pictures of them.
+
+    ``suggestions.png`` shows the first twenty, ``suggestions-2.png`` the next, and so on.
 
     Candidates are slices that may be trained on, show the organ or are not labelled, and have no mask.
 
@@ -72,10 +76,11 @@ def suggest(segmenter: Segmenter, table: SliceTable, count: int, out: Path, *, b
         for i in chosen
     ]
     out.mkdir(parents=True, exist_ok=True)
-    batches = (rows[chosen][start : start + batch_size] for start in range(0, len(chosen), batch_size))
-    shown = [one for batch in batches for one in _evidence(segmenter, table, batch)]
-    captions = [f"doubt {one.doubt:.2f}\n{one.case}, slice {one.slice}" for one in suggestions]
-    write_strip(out / "suggestions.png", shown, captions)
+    for first in range(0, len(chosen), SHEET):
+        sheet = slice(first, first + SHEET)
+        shown = _evidence(segmenter, table, rows[chosen[sheet]], batch_size)
+        captions = [f"doubt {one.doubt:.2f}\n{one.case}, slice {one.slice}" for one in suggestions[sheet]]
+        write_strip(out / f"suggestions{f'-{first // SHEET + 1}' if first else ''}.png", shown, captions)
     _write_table(out / "suggestions.csv", suggestions)
     return suggestions
 
@@ -106,11 +111,15 @@ def _images(table: SliceTable, rows: Rows) -> NDArray[np.float32]:
     return np.stack([np.asarray(table.images[row], dtype=np.float32) for row in rows])
 
 
-def _evidence(segmenter: Segmenter, table: SliceTable, rows: Rows) -> list[SliceEvidence]:
+def _evidence(segmenter: Segmenter, table: SliceTable, rows: Rows, batch_size: int) -> list[SliceEvidence]:
     """Of the few that were chosen: to keep it of all candidates would take much memory."""
-    images = _images(table, rows)
-    found = _segment(segmenter, images)
-    return [slice_evidence(int(table.index[row]), images[i], found, i) for i, row in enumerate(rows)]
+    evidence = []
+    for start in range(0, len(rows), batch_size):
+        batch = rows[start : start + batch_size]
+        images = _images(table, batch)
+        found = _segment(segmenter, images)
+        evidence += [slice_evidence(int(table.index[row]), images[i], found, i) for i, row in enumerate(batch)]
+    return evidence
 
 
 def _write_table(path: Path, suggestions: list[Suggestion]) -> None:
