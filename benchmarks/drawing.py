@@ -4,7 +4,8 @@
 
 ``DATA`` is a slice table. Of its training masks a first fit gets five, and each way chooses ten more; then a new fit
 has all fifteen. They are compared on the validation patients, and on training slices that no way drew (as in
-``hidden.py``): the test split is not touched. What is done is kept: the script can be stopped and started again.
+``hidden.py``): the test split is not touched. What was measured is kept in ``drawing.csv`` and not measured again, nor
+is a fit that is there already: the script can be stopped and started again.
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ import shutil
 from pathlib import Path
 
 import numpy as np
-from ablation import summary
 from hidden import dice_and_by_size, drawable_rows, hidden_rows, slice_at
+from kept import Kept
 from real_ct import sammix
 
 from sammix.config import DataConfig
@@ -26,6 +27,11 @@ from sammix.slices.splits import TRAIN, VAL, draw_labelled
 from sammix.slices.table import SliceTable
 
 FIRST, MORE = 5, 10
+START = "the first five"
+KEPT = Kept(
+    Path(__file__).with_name("drawing.csv"),
+    ["validation", "hidden", "< 500 px", "500 to 1,999 px", "2,000 to 4,999 px", "more px"],
+)
 ASKED = 200  # suggestions: slices of which no one drew a mask are among them
 
 
@@ -36,14 +42,11 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=1)
     arguments = parser.parse_args()
     table = load_table(arguments.data, DataConfig())
-    found: dict[str, list[list[float | None]]] = {}
     for seed in range(arguments.seeds):
-        for way, row in compared(arguments.data, table, arguments.out / f"seed-{seed}", seed).items():
-            found.setdefault(way, []).append(row)
-    print("| drawn | validation | hidden | < 500 px | 500 to 1,999 | 2,000 to 4,999 | more px |")
-    print("|---|---|---|---|---|---|---|")
-    for way, rows in found.items():
-        print(f"| {way} | {' | '.join(summary([row[i] for row in rows]) for i in range(len(rows[0])))} |")
+        if seed not in KEPT.seeds(START):
+            for way, figures in compared(arguments.data, table, arguments.out / f"seed-{seed}", seed).items():
+                KEPT.add(way, seed, figures)
+    print("\n".join(KEPT.markdown()))
 
 
 def compared(data: Path, table: SliceTable, out: Path, seed: int) -> dict[str, list[float | None]]:
@@ -55,7 +58,7 @@ def compared(data: Path, table: SliceTable, out: Path, seed: int) -> dict[str, l
         "one a patient": one_a_patient(table, first, seed),
         "suggested": suggested(table, out / "first", start),
     }
-    runs = {"the first five": start} | {
+    runs = {START: start} | {
         f"ten more, {way}": fitted(data, table, out / way.replace(" ", "-"), np.union1d(first, rows), seed)
         for way, rows in more.items()
     }

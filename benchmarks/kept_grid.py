@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from ablation import summary
 from hidden import area_at, drawable_rows, mean_by_size, slice_at
+from kept import summary
 
 from sammix.config import DataConfig
 from sammix.data import load_table

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import highdicom as hd
 import numpy as np
@@ -23,6 +25,7 @@ from sammix.slices.preprocess import Preprocess
 from sammix.volume import Volume
 
 REAL_DATA = Path(__file__).parents[2] / "shared" / "data"
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 SMALL = (72, 72, 12)  # voxels of a phantom: a liver one can still recognise
 
 torch.set_num_threads(1)  # toy networks: two threads would only wait for each other
@@ -34,6 +37,13 @@ def real_data() -> Path:
     if not REAL_DATA.is_dir():
         pytest.skip(f"no real CT beside the checkout ({REAL_DATA.name} is absent)")
     return REAL_DATA
+
+
+@pytest.fixture
+def benchmark(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], ModuleType]:
+    """``benchmark(name)`` → the script of that name, as a module; it finds its neighbours as when it is run."""
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    return importlib.import_module
 
 
 @pytest.fixture(scope="session")

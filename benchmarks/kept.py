@@ -1,0 +1,74 @@
+"""Figures of fits that take long, kept beside the scripts: a line a fit, so that seeds can be added on another day."""
+
+from __future__ import annotations
+
+import csv
+import statistics
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+Figures = Sequence[float | None]
+KEY = ["what", "seed", "commit"]
+
+
+class Kept:
+    """A table of figures as CSV, by what was measured and with which seed.
+
+    Args:
+        path: need not be there yet.
+        columns: what the figures are.
+    """
+
+    def __init__(self, path: Path, columns: Sequence[str]) -> None:
+        self.path, self.columns = path, list(columns)
+
+    def seeds(self, what: str) -> list[int]:
+        """Those that were measured."""
+        return [int(line["seed"]) for line in self._lines() if line["what"] == what]
+
+    def add(self, what: str, seed: int, figures: Figures) -> None:
+        """Append a line; processes that measure side by side may share the file."""
+        new = not self.path.exists()
+        cells = ["" if value is None else f"{value:.4f}" for value in figures]
+        with self.path.open("a", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            if new:
+                writer.writerow([*KEY, *self.columns])
+            writer.writerow([what, seed, commit(), *cells])
+
+    def markdown(self, order: Sequence[str] = ()) -> list[str]:
+        """A row for each thing that was measured: how many seeds, and mean and standard deviation over them.
+
+        Args:
+            order: of the rows; without it, as they were measured first.
+        """
+        rows = [f"| | seeds | {' | '.join(self.columns)} |", f"|{'---|' * (2 + len(self.columns))}"]
+        lines = self._lines()
+        for what in order or dict.fromkeys(line["what"] for line in lines):
+            found = [line for line in lines if line["what"] == what]
+            columns = [[float(line[c]) if line[c] else None for line in found] for c in self.columns]
+            if found:
+                rows.append(f"| {what} | {len(found)} | {' | '.join(map(summary, columns))} |")
+        return rows
+
+    def _lines(self) -> list[dict[str, str]]:
+        if not self.path.exists():
+            return []
+        with self.path.open(newline="", encoding="utf-8") as file:
+            return list(csv.DictReader(file))
+
+
+def summary(values: Figures, digits: int = 3) -> str:
+    """Mean and, over several seeds, standard deviation."""
+    known = [value for value in values if value is not None]
+    if not known:
+        return "–"
+    spread = f" ± {statistics.stdev(known):.{digits}f}" if len(known) > 1 else ""
+    return f"{statistics.mean(known):.{digits}f}{spread}"
+
+
+def commit() -> str:
+    """Of the scripts that measure."""
+    words = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"]
+    return subprocess.run(words, check=True, capture_output=True, text=True).stdout.strip()
