@@ -40,3 +40,7 @@ def test_each_hospital_is_as_kept() -> None:
 
 def test_the_ablation_is_as_kept(benchmark: Callable[[str], ModuleType]) -> None:
     assert "\n".join(benchmark("ablation").table()) in MEASURED
+
+
+def test_the_drawing_trial_is_as_kept(benchmark: Callable[[str], ModuleType]) -> None:
+    assert "\n".join(benchmark("drawing").KEPT.markdown()) in MEASURED
