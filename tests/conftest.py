@@ -19,8 +19,10 @@ from sammix.config import Config, load_preset
 from sammix.features import Batch
 from sammix.fit import fit
 from sammix.learning import objective_of
+from sammix.metrics import dice
 from sammix.network import Network
 from sammix.phantoms import NATIVE, PORTAL, make_phantom, write_lits, write_totalsegmentator
+from sammix.segmenter import MASK_THRESHOLD
 from sammix.slices.preprocess import Preprocess
 from sammix.volume import Volume
 
@@ -122,6 +124,18 @@ def learn() -> Callable[..., None]:
         network.eval()
 
     return steps
+
+
+@pytest.fixture(scope="session")
+def mean_dice() -> Callable[..., float]:
+    """``mean_dice(network, batch)``: of the masks that a network makes without help."""
+
+    def of(network: Network, batch: Batch) -> float:
+        found = network.segment(network.encode(batch.images)).probability >= MASK_THRESHOLD
+        each = [dice(a, b) for a, b in zip(found.numpy(), batch.masks.numpy(), strict=True)]
+        return float(np.mean([value for value in each if value is not None]))
+
+    return of
 
 
 @pytest.fixture(scope="session")

@@ -24,16 +24,9 @@ from sammix.fit import fit
 from sammix.metrics import dice, roc_auc
 from sammix.run import RunFolder
 from sammix.saved_model import load_model, read_card
-from sammix.segmenter import MASK_THRESHOLD
 
 OVERFIT = {"unet": (60, 5e-3), "multimix": (90, 5e-3), "nnunet-style": (80, 5e-3), "transunet": (100, 2e-3)}
 CPU = torch.device("cpu")
-
-
-def mean_dice(network: Baseline, batch: Batch) -> float:
-    found = network.segment(network.encode(batch.images)).probability >= MASK_THRESHOLD
-    each = [dice(a, b) for a, b in zip(found.numpy(), batch.masks.numpy(), strict=True)]
-    return float(np.mean([value for value in each if value is not None]))
 
 
 def test_learns_four_slices_by_heart(
@@ -41,6 +34,7 @@ def test_learns_four_slices_by_heart(
     untrained: Callable[[str], Baseline],
     narrow: Callable[..., Config],
     learn: Callable[..., None],
+    mean_dice: Callable[..., float],
     four: Batch,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -92,6 +86,7 @@ def test_shuffled_masks_teach_nothing(
     untrained: Callable[[str], Baseline],
     narrow: Callable[..., Config],
     learn: Callable[..., None],
+    mean_dice: Callable[..., float],
     phantom_a: Batch,
     phantom_b: Batch,
 ) -> None:
