@@ -46,6 +46,7 @@ CHANGES: dict[str, tuple[str, ...]] = {
 KEPT = Kept(
     Path(__file__).with_name("ablation.csv"),
     ["validation", "hidden", "< 500 px", "500 to 1,999 px", "< 0.7", "true box", "box IoU", "AUC"],
+    order=list(CHANGES),
 )
 
 
@@ -60,12 +61,7 @@ def main() -> None:
         for change in arguments.only or CHANGES:
             if seed not in KEPT.seeds(change):
                 KEPT.add(change, seed, validated(arguments.data, arguments.out, seed, change))
-    print("\n".join(table()))
-
-
-def table() -> list[str]:
-    """What was measured until now."""
-    return KEPT.markdown(list(CHANGES))
+    print(KEPT.markdown())
 
 
 def validated(data: Path, out: Path, seed: int, change: str) -> list[float | None]:
@@ -80,8 +76,8 @@ def validated(data: Path, out: Path, seed: int, change: str) -> list[float | Non
         sammix("fit", data, "--labels", LABELS, "--seed", seed, "--cache", cache, "--out", run, *resume)
         sammix("evaluate", run, data, "--split", "val", "--out", run / "val", "--overwrite")
         card = read_card(run)
-        slices = load_table(data, card.data_config())
-        hidden.write_text(json.dumps(dice_and_by_size(run, slices, hidden_rows(slices, drawn_for(card)))))
+        table = load_table(data, card.data_config())
+        hidden.write_text(json.dumps(dice_and_by_size(run, table, hidden_rows(table, drawn_for(card)))))
     metrics: dict[str, Any] = json.loads((run / "val" / "metrics.json").read_text())
     dice = metrics["paper"]["dice"]
     oracle, iou = metrics["oracle_box"]["dice"]["mean"], metrics["prompts"]["box_iou"]["mean"]

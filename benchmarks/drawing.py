@@ -46,7 +46,7 @@ def main() -> None:
         if seed not in KEPT.seeds(START):
             for way, figures in compared(arguments.data, table, arguments.out / f"seed-{seed}", seed).items():
                 KEPT.add(way, seed, figures)
-    print("\n".join(KEPT.markdown()))
+    print(KEPT.markdown())
 
 
 def compared(data: Path, table: SliceTable, out: Path, seed: int) -> dict[str, list[float | None]]:

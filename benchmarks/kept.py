@@ -18,10 +18,11 @@ class Kept:
     Args:
         path: need not be there yet.
         columns: what the figures are.
+        order: of what is measured; without it, as it was measured first.
     """
 
-    def __init__(self, path: Path, columns: Sequence[str]) -> None:
-        self.path, self.columns = path, list(columns)
+    def __init__(self, path: Path, columns: Sequence[str], order: Sequence[str] = ()) -> None:
+        self.path, self.columns, self.order = path, list(columns), order
 
     def seeds(self, what: str) -> list[int]:
         """Those that were measured."""
@@ -35,22 +36,18 @@ class Kept:
             writer = csv.writer(file, lineterminator="\n")
             if new:
                 writer.writerow([*KEY, *self.columns])
-            writer.writerow([what, seed, commit(), *cells])
+            writer.writerow([what, seed, commit(Path(__file__).parent), *cells])
 
-    def markdown(self, order: Sequence[str] = ()) -> list[str]:
-        """A row for each thing that was measured: how many seeds, and mean and standard deviation over them.
-
-        Args:
-            order: of the rows; without it, as they were measured first.
-        """
+    def markdown(self) -> str:
+        """A row for each thing that was measured: how many seeds, and mean and standard deviation over them."""
         rows = [f"| | seeds | {' | '.join(self.columns)} |", f"|{'---|' * (2 + len(self.columns))}"]
         lines = self._lines()
-        for what in order or dict.fromkeys(line["what"] for line in lines):
+        for what in self.order or dict.fromkeys(line["what"] for line in lines):
             found = [line for line in lines if line["what"] == what]
             columns = [[float(line[c]) if line[c] else None for line in found] for c in self.columns]
             if found:
                 rows.append(f"| {what} | {len(found)} | {' | '.join(map(summary, columns))} |")
-        return rows
+        return "\n".join(rows)
 
     def _lines(self) -> list[dict[str, str]]:
         if not self.path.exists():
@@ -68,7 +65,11 @@ def summary(values: Figures, digits: int = 3) -> str:
     return f"{statistics.mean(known):.{digits}f}{spread}"
 
 
-def commit() -> str:
-    """Of the scripts that measure."""
-    words = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"]
-    return subprocess.run(words, check=True, capture_output=True, text=True).stdout.strip()
+def commit(folder: Path) -> str:
+    """What is checked out there, and whether more than kept figures was changed since."""
+
+    def git(*words: str) -> str:
+        return subprocess.run(["git", *words], cwd=folder, check=True, capture_output=True, text=True).stdout.strip()
+
+    changed = git("status", "--porcelain", "--untracked-files=no", "--", ":/", ":!*.csv")
+    return git("rev-parse", "--short", "HEAD") + ("-dirty" if changed else "")

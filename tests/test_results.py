@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -38,9 +39,20 @@ def test_each_hospital_is_as_kept() -> None:
         assert f"| {METHODS[one.method].row(one.labels)} | {figures} |" in PAGE
 
 
-def test_the_ablation_is_as_kept(benchmark: Callable[[str], ModuleType]) -> None:
-    assert "\n".join(benchmark("ablation").table()) in MEASURED
+@pytest.mark.parametrize("script", ["ablation", "drawing"])
+def test_what_benchmarks_kept_is_in_their_page(script: str, benchmark: Callable[[str], ModuleType]) -> None:
+    assert benchmark(script).KEPT.markdown() in MEASURED
 
 
-def test_the_drawing_trial_is_as_kept(benchmark: Callable[[str], ModuleType]) -> None:
-    assert "\n".join(benchmark("drawing").KEPT.markdown()) in MEASURED
+def test_kept_figures_are_no_change_of_the_code(benchmark: Callable[[str], ModuleType], tmp_path: Path) -> None:
+    git = ["git", "-c", "user.name=a", "-c", "user.email=a@b.c"]
+    for name in ("code.py", "kept.csv"):
+        (tmp_path / name).write_text("1\n")
+    for words in (["init", "--quiet"], ["add", "."], ["commit", "--quiet", "-m", "first"]):
+        subprocess.run([*git, *words], cwd=tmp_path, check=True)
+    commit = benchmark("kept").commit
+    clean = commit(tmp_path)
+    (tmp_path / "kept.csv").write_text("1\n2\n")
+    assert commit(tmp_path) == clean
+    (tmp_path / "code.py").write_text("2\n")
+    assert commit(tmp_path) == f"{clean}-dirty"
