@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +26,17 @@ from sammix.data import load_table
 from sammix.saved_model import read_card
 
 LABELS = 50
+NOTHING_BUT_THE_FRAME = (
+    "model.omega=1e-30",  # all pixels are active: the box is the frame
+    "model.box=hull",
+    "model.mask_sharpness=1e-6",  # and the mask prompt is flat
+    "model.refinements=0",
+    "fit.true_box_share=0",
+    "fit.misled_share=0",
+)
 CHANGES: dict[str, tuple[str, ...]] = {
     "lite": (),
+    "no prompts: the whole frame": NOTHING_BUT_THE_FRAME,
     "masks do not teach the map": ("fit.map_weight=0",),
     "pooled classifier": ("model.classifier=pooled",),
     "ResNet-38, an eighth as wide": ("model.classifier=resnet38", "model.classifier_width=0.125"),
@@ -41,7 +51,6 @@ CHANGES: dict[str, tuple[str, ...]] = {
     "box around all active pixels": ("model.box=hull",),
     "omega 0.4": ("model.omega=0.4",),
     "last mask": ("model.mask_choice=last",),
-    "12 epochs": ("fit.epochs=12",),
 }
 KEPT = Kept(
     Path(__file__).with_name("ablation.csv"),
@@ -66,7 +75,7 @@ def main() -> None:
 
 def validated(data: Path, out: Path, seed: int, change: str) -> list[float | None]:
     """Fit with a change and measure, unless that is done; the row's figures."""
-    name = change.replace(" ", "-").replace(",", "")
+    name = re.sub(r"\W+", "-", change)
     run = out / f"{name}-labels-{LABELS}-seed-{seed}"
     hidden = run / "hidden.json"
     if not hidden.exists():
