@@ -23,6 +23,7 @@ from sammix.model import SAMMix
 from sammix.progress import track
 from sammix.saved_model import ModelCard, load_model, read_card
 from sammix.segmenter import MASK_THRESHOLD
+from sammix.slices.assemble import drop_small_parts
 from sammix.slices.sampling import Rows
 from sammix.slices.splits import TRAIN, VAL
 from sammix.slices.table import SliceTable
@@ -30,6 +31,7 @@ from sammix.slices.table import SliceTable
 SMALL = 2000  # px
 EACH_LARGE = 6
 EDGES = (0, 500, SMALL, 5000, np.inf)  # px of true organ
+LARGEST = "largest part alone"
 WAYS: dict[str, dict[str, Any]] = {
     "as fitted": {},
     "one pass": {"refinements": 0},
@@ -102,8 +104,11 @@ def mean_by_size(values: np.ndarray[Any, Any], area: np.ndarray[Any, Any]) -> li
 def measure(
     model: SAMMix, table: SliceTable, rows: Rows, ways: dict[str, dict[str, Any]]
 ) -> tuple[np.ndarray[Any, Any], dict[str, np.ndarray[Any, Any]]]:
-    """Pixels of true organ, and the Dice of each slice, of the map alone and of the mask in each way."""
-    area, scores = [], {name: [] for name in ("map alone", *ways)}  # type: ignore[var-annotated]
+    """Pixels of true organ, and the Dice of each slice: of the map alone, of the mask in each way, of its largest part.
+
+    The largest part is that of the mask in the first way.
+    """
+    area, scores = [], {name: [] for name in ("map alone", *ways, LARGEST)}  # type: ignore[var-annotated]
     fitted = model.config
     for row in track(list(rows), "slices"):
         truth = np.asarray(table.masks[row])
@@ -114,8 +119,11 @@ def measure(
             model.config = fitted.model_copy(update=changes)
             answers[way] = model.segment(encoding).probability
         model.config = fitted
-        for name, answer in answers.items():
-            scores[name].append(dice((answer[0] >= MASK_THRESHOLD).cpu().numpy(), truth))
+        masks = {name: (answer[0] >= MASK_THRESHOLD).cpu().numpy() for name, answer in answers.items()}
+        masks[LARGEST] = masks[next(iter(ways))].copy()
+        drop_small_parts(masks[LARGEST], 1.0)
+        for name, mask in masks.items():
+            scores[name].append(dice(mask, truth))
     return np.array(area), {name: np.array(values) for name, values in scores.items()}
 
 
