@@ -55,6 +55,7 @@ CHANGES: dict[str, tuple[str, ...]] = {
 KEPT = Kept(
     Path(__file__).with_name("ablation.csv"),
     ["validation", "hidden", "< 500 px", "500 to 1,999 px", "< 0.7", "true box", "box IoU", "AUC"],
+    against=("lite", "hidden"),
     order=list(CHANGES),
 )
 

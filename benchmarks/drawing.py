@@ -31,6 +31,7 @@ START = "the first five"
 KEPT = Kept(
     Path(__file__).with_name("drawing.csv"),
     ["validation", "hidden", "< 500 px", "500 to 1,999 px", "2,000 to 4,999 px", "more px"],
+    against=(START, "hidden"),
 )
 ASKED = 200  # suggestions: slices of which no one drew a mask are among them
 

@@ -18,11 +18,12 @@ class Kept:
     Args:
         path: need not be there yet.
         columns: what the figures are.
+        against: the row that the others are compared with, and in which column.
         order: of what is measured; without it, as it was measured first.
     """
 
-    def __init__(self, path: Path, columns: Sequence[str], order: Sequence[str] = ()) -> None:
-        self.path, self.columns, self.order = path, list(columns), order
+    def __init__(self, path: Path, columns: Sequence[str], against: tuple[str, str], order: Sequence[str] = ()) -> None:
+        self.path, self.columns, self.against, self.order = path, list(columns), against, order
 
     def seeds(self, what: str) -> list[int]:
         """Those that were measured."""
@@ -39,14 +40,22 @@ class Kept:
             writer.writerow([what, seed, commit(Path(__file__).parent), *cells])
 
     def markdown(self) -> str:
-        """A row for each thing that was measured: how many seeds, and mean and standard deviation over them."""
-        rows = [f"| | seeds | {' | '.join(self.columns)} |", f"|{'---|' * (2 + len(self.columns))}"]
+        """A row for each thing that was measured: how many seeds, and mean and standard deviation over them.
+
+        The last column are the differences between fits of the same seed, which drew the same slices.
+        """
+        reference, compared = self.against
+        heads = ["", "seeds", *self.columns, f"{compared}, against {reference}"]
+        rows = [f"| {' | '.join(heads)} |", f"|{'---|' * len(heads)}"]
         lines = self._lines()
+        ours = {line["seed"]: line for line in lines if line["what"] == reference}
         for what in self.order or dict.fromkeys(line["what"] for line in lines):
             found = [line for line in lines if line["what"] == what]
-            columns = [[float(line[c]) if line[c] else None for line in found] for c in self.columns]
+            cells = [summary([number(line[column]) for line in found]) for column in self.columns]
+            pairs = [(line[compared], ours[line["seed"]][compared]) for line in found if line["seed"] in ours]
+            change = summary([float(one) - float(other) for one, other in pairs], sign="+") if what != reference else ""
             if found:
-                rows.append(f"| {what} | {len(found)} | {' | '.join(map(summary, columns))} |")
+                rows.append(f"| {what} | {len(found)} | {' | '.join(cells)} | {change} |")
         return "\n".join(rows)
 
     def _lines(self) -> list[dict[str, str]]:
@@ -56,13 +65,18 @@ class Kept:
             return list(csv.DictReader(file))
 
 
-def summary(values: Figures, digits: int = 3) -> str:
-    """Mean and, over several seeds, standard deviation."""
+def number(cell: str) -> float | None:
+    """None of an empty cell."""
+    return float(cell) if cell else None
+
+
+def summary(values: Figures, digits: int = 3, sign: str = "") -> str:
+    """Mean and, over several seeds, standard deviation; ``sign`` "+" for differences."""
     known = [value for value in values if value is not None]
     if not known:
         return "–"
-    spread = f" ± {statistics.stdev(known):.{digits}f}" if len(known) > 1 else ""
-    return f"{statistics.mean(known):.{digits}f}{spread}"
+    mean = f"{statistics.mean(known):{sign}.{digits}f}".replace("-", "−")
+    return f"{mean} ± {statistics.stdev(known):.{digits}f}" if len(known) > 1 else mean
 
 
 def commit(folder: Path) -> str:
