@@ -229,14 +229,14 @@ def evaluate(
 @app.command()
 def suggest(
     data: Data,
-    model: Annotated[Path, typer.Option("--model", help="What it is to be good for: a run or a model.")],
+    model: Annotated[Path, typer.Option("--model", help="Whose doubt counts: a run or a model.")],
     out: Out,
     count: Annotated[int, typer.Option("-n", min=1, help="How many slices.")] = 10,
     device: DeviceName = "auto",
     batch_size: BatchSize = 4,
     quiet: Quiet = False,
 ) -> None:
-    """Name the slices that are most worth drawing next, with a picture of each."""
+    """Name the undrawn slices that a model doubts most, with a picture of each."""
     from sammix.data import load_table
     from sammix.devices import pick_device
     from sammix.progress import be_quiet

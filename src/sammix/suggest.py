@@ -1,4 +1,4 @@
-"""Which slices to draw next: those where the model contradicts itself, spread over patients."""
+"""Which undrawn slices to look at, and to draw: those where the model contradicts itself, spread over patients."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SHEET = 20  # slices to a picture: a viewer shows what is 8,000 px high, and har
 
 @dataclass(frozen=True)
 class Suggestion:
-    """A slice worth drawing.
+    """A slice that the model doubts.
 
     Attributes:
         case, slice, patient: which.
@@ -41,7 +41,7 @@ class Suggestion:
 
 
 def suggest(segmenter: Segmenter, table: SliceTable, count: int, out: Path, *, batch_size: int = 4) -> list[Suggestion]:
-    """Write ``suggestions.csv`` with the slices that are most worth drawing, worst first, and pictures of them.
+    """Write ``suggestions.csv`` with the slices that the model doubts most, worst first, and pictures of them.
 
     ``suggestions.png`` shows the first twenty, ``suggestions-2.png`` the next, and so on.
 
