@@ -22,8 +22,8 @@ from hidden import dice_and_by_size, drawn_for, hidden_rows
 from kept import Kept
 from real_ct import sammix
 
-from sammix.data import load_table
-from sammix.saved_model import read_card
+from sammix.data.loading import load_table
+from sammix.models.saved import read_card
 
 LABELS = 50
 NOTHING_BUT_THE_FRAME = (

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from sammix.devices import trainable_attention
+from sammix.models.devices import trainable_attention
 
 SHAPES = {  # batch, heads, queries, keys, channels a head
     "windows of TinyViT": (400, 10, 49, 49, 32),

@@ -21,10 +21,10 @@ from kept import Kept
 from real_ct import sammix
 
 from sammix.config import DataConfig
-from sammix.data import load_table
-from sammix.slices.sampling import Rows
-from sammix.slices.splits import TRAIN, VAL, draw_labelled
-from sammix.slices.table import SliceTable
+from sammix.data.loading import load_table
+from sammix.data.sampling import Rows
+from sammix.data.splits import TRAIN, VAL, draw_labelled
+from sammix.data.table import SliceTable
 
 FIRST, MORE = 5, 10
 START = "the first five"

@@ -16,8 +16,8 @@ import torch
 from original_lite_medsam import load_original
 from torch import Tensor
 
-from sammix import weights
-from sammix.nets.sam import build_lite_medsam
+from sammix.models import pretrained
+from sammix.networks.sam.segment_anything import build_lite_medsam
 
 
 def main() -> None:
@@ -41,8 +41,8 @@ def main() -> None:
 
 
 def encoders() -> dict[str, Callable[[Tensor], Tensor]]:
-    state = weights.load_state("lite-medsam")
-    original = load_original(weights.weights_dir())
+    state = pretrained.load_state("lite-medsam")
+    original = load_original(pretrained.weights_dir())
     original.load_state_dict(state)
     theirs = original.eval().image_encoder
     ours, half = (build_lite_medsam(state, lora_blocks=0).image_encoder for _ in range(2))

@@ -15,13 +15,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from sammix.data import load_table
-from sammix.devices import pick_device
+from sammix.data.loading import load_table
+from sammix.models.devices import pick_device
+from sammix.models.saved import load_model, read_card
+from sammix.networks.interface import Segmenter
 from sammix.report.overlays import overlay
+from sammix.report.preview import slice_evidence
 from sammix.reproduce.job import find_row
-from sammix.saved_model import load_model, read_card
-from sammix.segmenter import Segmenter
-from sammix.writers.preview import slice_evidence
 
 
 def main() -> None:

@@ -28,7 +28,7 @@ import numpy as np
 from seed_files import SEED_FILES, Target
 
 from sammix.errors import SammixError
-from sammix.progress import be_quiet
+from sammix.log import be_quiet
 
 PATIENCE = 30  # seconds for one case, on a machine that has other work
 ADDRESS_SPACE = 8 * 2**30

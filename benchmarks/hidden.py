@@ -16,17 +16,17 @@ from typing import Any
 import numpy as np
 import torch
 
-from sammix.data import load_table
-from sammix.devices import pick_device
-from sammix.metrics import dice
-from sammix.model import SAMMix
-from sammix.progress import track
-from sammix.saved_model import ModelCard, load_model, read_card
-from sammix.segmenter import MASK_THRESHOLD
-from sammix.slices.assemble import drop_small_parts
-from sammix.slices.sampling import Rows
-from sammix.slices.splits import TRAIN, VAL
-from sammix.slices.table import SliceTable
+from sammix.data.loading import load_table
+from sammix.data.sampling import Rows
+from sammix.data.splits import TRAIN, VAL
+from sammix.data.table import SliceTable
+from sammix.evaluation.metrics import dice
+from sammix.inference.assemble import drop_small_parts
+from sammix.log import track
+from sammix.models.devices import pick_device
+from sammix.models.saved import ModelCard, load_model, read_card
+from sammix.networks.interface import MASK_THRESHOLD
+from sammix.networks.sam_mix import SAMMix
 
 SMALL = 2000  # px
 EACH_LARGE = 6

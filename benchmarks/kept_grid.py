@@ -17,11 +17,11 @@ from hidden import area_at, drawable_rows, mean_by_size, slice_at
 from kept import summary
 
 from sammix.config import DataConfig
-from sammix.data import load_table
+from sammix.data.loading import load_table
+from sammix.data.splits import TEST
 from sammix.reproduce.methods import METHODS
+from sammix.reproduce.over_seeds import by_row
 from sammix.reproduce.result import Result, Scores, read_result
-from sammix.reproduce.statistics import by_row
-from sammix.slices.splits import TEST
 
 COLUMNS = ("Dice", "median", "< 0.7", "HD px", "presence AUC", "true box")
 PIXELS = COLUMNS.index("HD px")

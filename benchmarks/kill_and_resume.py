@@ -26,7 +26,7 @@ import torch
 from safetensors.torch import load_file
 
 from sammix import cli
-from sammix.phantoms import PORTAL, write_lits
+from sammix.demo.phantoms import PORTAL, write_lits
 
 EPOCHS = 2
 
@@ -109,7 +109,7 @@ def main() -> None:
     parser.add_argument("--times", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
-    import_module("sammix.fit")  # before the forks
+    import_module("sammix.training.fitting")  # before the forks
     torch.set_num_threads(1)
     data, whole, told = (arguments.out / name for name in ("data", "whole", "whole.txt"))
     write_lits(data, 6, 0, PORTAL.at((72, 72, 12)))

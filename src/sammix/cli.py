@@ -59,8 +59,8 @@ def demo(
     quiet: Quiet = False,
 ) -> None:
     """Make synthetic patients, fit on a few drawn slices, predict, evaluate in two hospitals, report."""
-    from sammix.demo import run_demo
-    from sammix.progress import be_quiet
+    from sammix.demo.tour import run_demo
+    from sammix.log import be_quiet
 
     be_quiet(quiet)
     run_demo(out, seed)
@@ -77,8 +77,8 @@ def prepare(
 ) -> None:
     """Window, resize and store all slices of a data set once, in one HDF5 file."""
     from sammix.config import load_preset
-    from sammix.data import prepare as prepare_store
-    from sammix.progress import be_quiet
+    from sammix.data.loading import prepare as prepare_store
+    from sammix.log import be_quiet
 
     be_quiet(quiet)
     count = prepare_store(source, out, load_preset(preset, settings or []).data, overwrite=overwrite)
@@ -106,8 +106,8 @@ def fit(
 ) -> None:
     """Train on yes/no labels for all slices and masks for a few."""
     from sammix.config import load_preset
-    from sammix.fit import fit as fit_model
-    from sammix.progress import be_quiet
+    from sammix.log import be_quiet
+    from sammix.training.fitting import fit as fit_model
 
     be_quiet(quiet)
     if resume and settings:
@@ -151,12 +151,12 @@ def predict(
     quiet: Quiet = False,
 ) -> None:
     """Write a mask for each scan, on the scan's own grid, and statistics of them all."""
-    from sammix.devices import pick_device
-    from sammix.predict import Wanted
-    from sammix.predict import predict as predict_scans
-    from sammix.progress import be_quiet, say
-    from sammix.saved_model import DEFAULT_MODEL, is_model, load_model, read_card
-    from sammix.writers.masks import check_format
+    from sammix.inference.scans import Wanted
+    from sammix.inference.scans import predict as predict_scans
+    from sammix.io.writers.mask_format import check_format
+    from sammix.log import be_quiet, say
+    from sammix.models.devices import pick_device
+    from sammix.models.saved import DEFAULT_MODEL, is_model, load_model, read_card
 
     be_quiet(quiet)
     if skip_done and overwrite:
@@ -200,12 +200,12 @@ def evaluate(
     quiet: Quiet = False,
 ) -> None:
     """Measure a model on data with masks: metrics.json, a row a slice, pictures, report.html."""
-    from sammix.atomic import check_output
-    from sammix.data import open_for_evaluation
-    from sammix.devices import pick_device
-    from sammix.evaluate import evaluate as evaluate_model
-    from sammix.progress import be_quiet
-    from sammix.saved_model import load_model, read_card
+    from sammix.data.loading import open_for_evaluation
+    from sammix.evaluation.protocol import evaluate as evaluate_model
+    from sammix.files import check_output
+    from sammix.log import be_quiet
+    from sammix.models.devices import pick_device
+    from sammix.models.saved import load_model, read_card
 
     be_quiet(quiet)
     card = read_card(model)
@@ -237,11 +237,11 @@ def suggest(
     quiet: Quiet = False,
 ) -> None:
     """Name the undrawn slices that a model doubts most, with a picture of each."""
-    from sammix.data import load_table
-    from sammix.devices import pick_device
-    from sammix.progress import be_quiet
-    from sammix.saved_model import load_model, read_card
-    from sammix.suggest import suggest as suggest_slices
+    from sammix.data.loading import load_table
+    from sammix.inference.suggestions import suggest as suggest_slices
+    from sammix.log import be_quiet
+    from sammix.models.devices import pick_device
+    from sammix.models.saved import load_model, read_card
 
     be_quiet(quiet)
     table = load_table(data, read_card(model).data_config())
@@ -272,10 +272,10 @@ def reproduce(
     quiet: Quiet = False,
 ) -> None:
     """Train and compare the paper's methods: its two tables and its figures, from one resumable grid."""
-    from sammix.devices import pick_device
-    from sammix.progress import be_quiet
+    from sammix.log import be_quiet
+    from sammix.models.devices import pick_device
+    from sammix.reproduce.paper import reproduce as run_reproduction
     from sammix.reproduce.plan import FULL, SMALL, SMOKE
-    from sammix.reproduce.reproduce import reproduce as run_reproduction
 
     be_quiet(quiet)
     pick_device(device)
@@ -319,7 +319,7 @@ def info(
     series: SeriesUid = None,
 ) -> None:
     """Tell what a scan or a data set is and what would be done with it, or how large the networks are."""
-    from sammix.info import describe_models, describe_path
+    from sammix.data.description import describe_models, describe_path
 
     print(describe_models() if what == "models" else describe_path(Path(what), series))
 
@@ -327,9 +327,9 @@ def info(
 @weights_app.command("list")
 def weights_list() -> None:
     """Show the known weights and whether they are installed."""
-    from sammix import weights
+    from sammix.models import pretrained
 
-    for item in weights.listing():
+    for item in pretrained.listing():
         entry = item.weights
         print(f"{entry.name:14}{item.path or 'not here: sammix weights fetch ' + entry.name}")
         print(f"{'':14}{entry.description}; {entry.licence}")
@@ -338,9 +338,9 @@ def weights_list() -> None:
 @weights_app.command("fetch")
 def weights_fetch(name: Annotated[str, typer.Argument(help="Such as lite-medsam.")], quiet: Quiet = False) -> None:
     """Download weights, resume a broken download, check the SHA-256."""
-    from sammix import weights
+    from sammix.models import pretrained
 
-    print(weights.fetch(name, progress=not quiet))
+    print(pretrained.fetch(name, progress=not quiet))
 
 
 @weights_app.command("import")
@@ -349,17 +349,17 @@ def weights_import(
     file: Annotated[Path, typer.Argument(help="A file you have.")],
 ) -> None:
     """Install weights from a file you bring."""
-    from sammix import weights
+    from sammix.models import pretrained
 
-    print(weights.import_file(name, file))
+    print(pretrained.import_file(name, file))
 
 
 @weights_app.command("verify")
 def weights_verify() -> None:
     """Check installed weights against their SHA-256."""
-    from sammix import weights
+    from sammix.models import pretrained
 
-    states = weights.verify()
+    states = pretrained.verify()
     for name, state in states:
         print(f"{name}: {state}")
     if "damaged" in {state for _, state in states}:
@@ -389,7 +389,7 @@ def main() -> None:
 
 def _smallest_part(all_parts: bool) -> float:
     """What ``--all-parts`` means."""
-    from sammix.slices.assemble import SMALLEST_PART
+    from sammix.inference.assemble import SMALLEST_PART
 
     return 0 if all_parts else SMALLEST_PART
 

@@ -11,7 +11,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from sammix.errors import ConfigError
-from sammix.readers.limits import PLAIN_NAME
+from sammix.io.limits import PLAIN_NAME
 
 
 class _Section(BaseModel):
@@ -92,7 +92,7 @@ class Config(_Section):
 
 def presets() -> list[str]:
     """The names of the presets that come with the package."""
-    folder = resources.files("sammix") / "configs"
+    folder = resources.files("sammix") / "presets"
     return sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
 
 
@@ -107,7 +107,7 @@ def load_preset(name: str, overrides: Sequence[str] = ()) -> Config:
     """
     if name not in presets():
         raise ConfigError(f"no preset is called '{name}'; there are: {', '.join(presets())}")
-    text = (resources.files("sammix") / "configs" / f"{name}.yaml").read_text(encoding="utf-8")
+    text = (resources.files("sammix") / "presets" / f"{name}.yaml").read_text(encoding="utf-8")
     values: dict[str, Any] = {"preset": name, **yaml.safe_load(text)}
     for override in overrides:
         _lay_over(values, override)

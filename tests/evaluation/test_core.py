@@ -12,15 +12,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from sammix.data.preprocess import Preprocess
 from sammix.errors import SammixError
 from sammix.evaluation.core import Evaluation, Notes, evaluate_stacks
+from sammix.evaluation.metrics import dice, hausdorff, surface_dice
 from sammix.evaluation.results import run_network
 from sammix.evaluation.schema import Protocol, Window
 from sammix.evaluation.stacks import EvaluationStack, Scan
-from sammix.metrics import dice, hausdorff, surface_dice
-from sammix.prompts import boxes_from_masks
-from sammix.segmenter import PromptSource, SlicePrediction
-from sammix.slices.preprocess import Preprocess
+from sammix.networks.interface import PromptSource, SlicePrediction
+from sammix.networks.prompts import boxes_from_masks
 
 Slice = NDArray[np.float32]
 DIAGONAL = 256 * math.sqrt(2)

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from sammix.data.preprocess import Preprocess
+from sammix.data.table import SliceTable
 from sammix.errors import SammixError
 from sammix.evaluation.stacks import choose_split, read_stack, rows_by_case, table_stack
-from sammix.readers.dataset import Case
-from sammix.slices.preprocess import Preprocess
-from sammix.slices.table import SliceTable
-from sammix.volume import Volume
+from sammix.io.dataset import Case
+from sammix.io.volume import Volume
 
 
 class DrawnCase(Case):

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from sammix.atomic import write_json
 from sammix.errors import InputError
 from sammix.evaluation.rows import SliceRow, table
 from sammix.evaluation.schema import Metrics
+from sammix.files import write_json
 from sammix.report.compare import compare_report, find_evaluations, short_names
 
 Write = Callable[..., Path]

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from sammix.errors import ConfigError, InputError
-from sammix.readers import open_dataset
+from sammix.io import open_dataset
 from sammix.reproduce.split import load_split, split_across, split_in_domain
 
 SCANS, SLICES = 131, 58_638

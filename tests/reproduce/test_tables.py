@@ -8,8 +8,8 @@ from io import StringIO
 import pytest
 
 from sammix.evaluation.schema import Stat
+from sammix.reproduce.over_seeds import Summary
 from sammix.reproduce.result import Oracle
-from sammix.reproduce.statistics import Summary
 from sammix.reproduce.tables import Table, make_table, to_csv, to_latex, to_markdown
 
 

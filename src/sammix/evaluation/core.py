@@ -17,8 +17,8 @@ from sammix.evaluation.rows import SliceRow, VolumeRow, score_slice, score_volum
 from sammix.evaluation.schema import Failure, Metrics, Protocol
 from sammix.evaluation.stacks import EvaluationStack
 from sammix.evaluation.summary import summarise
-from sammix.segmenter import Segmenter
-from sammix.slices.assemble import assemble
+from sammix.inference.assemble import assemble
+from sammix.networks.interface import Segmenter
 
 
 @dataclass

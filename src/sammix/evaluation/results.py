@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sammix.errors import SammixError
+from sammix.evaluation.metrics import mask_box
 from sammix.evaluation.schema import GRID
 from sammix.evaluation.stacks import EvaluationStack
-from sammix.inference import Segmented, Slice, segment_slices
-from sammix.metrics import mask_box
-from sammix.segmenter import MASK_THRESHOLD, Segmenter, SlicePrediction
+from sammix.inference.slices import Segmented, Slice, segment_slices
+from sammix.networks.interface import MASK_THRESHOLD, Segmenter, SlicePrediction
 
 Plane = NDArray[np.float32]
 

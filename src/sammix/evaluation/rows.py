@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sammix.data.preprocess import Preprocess
+from sammix.data.slices import UNKNOWN
+from sammix.evaluation.metrics import box_iou, compare_surfaces, dice, mask_box
 from sammix.evaluation.results import Plane, SliceResult, rescale_boxes
 from sammix.evaluation.schema import GRID, TOLERANCE_MM
 from sammix.evaluation.stacks import EvaluationStack, Scan
-from sammix.metrics import box_iou, compare_surfaces, dice, mask_box
-from sammix.segmenter import MASK_THRESHOLD, PRESENCE_THRESHOLD
-from sammix.slices.extract import UNKNOWN
-from sammix.slices.preprocess import Preprocess
+from sammix.networks.interface import MASK_THRESHOLD, PRESENCE_THRESHOLD
 
 Mask = NDArray[np.bool_]
 MAP_ACTIVE = 0.5  # of the map's peak: what counts as the map's region, whatever ω its box used

@@ -10,8 +10,8 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from sammix.errors import InputError
-from sammix.segmenter import DOUBTFUL, MASK_THRESHOLD, PRESENCE_THRESHOLD
-from sammix.slices.assemble import SMALLEST_PART
+from sammix.inference.assemble import SMALLEST_PART
+from sammix.networks.interface import DOUBTFUL, MASK_THRESHOLD, PRESENCE_THRESHOLD
 
 GRID = 256  # px: the paper's grid, on which every network is measured, whatever its own
 POOR_DICE = 0.7

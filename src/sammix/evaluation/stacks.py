@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from sammix.data.preprocess import Preprocess
+from sammix.data.slices import image_labels, in_plane, middle
+from sammix.data.table import SliceTable
 from sammix.errors import SammixError
 from sammix.evaluation.schema import GRID
-from sammix.readers.dataset import Case
-from sammix.slices.extract import image_labels, in_plane, middle
-from sammix.slices.preprocess import Preprocess
-from sammix.slices.table import SliceTable
-from sammix.volume import Volume
+from sammix.io.dataset import Case
+from sammix.io.volume import Volume
 
 
 @dataclass(frozen=True, eq=False)

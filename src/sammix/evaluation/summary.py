@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
+from sammix.evaluation.metrics import detection, roc_auc
 from sammix.evaluation.rows import Score, SliceRow, VolumeRow
 from sammix.evaluation.schema import (
     Counts,
@@ -22,8 +23,7 @@ from sammix.evaluation.schema import (
     Stat,
     Volumes,
 )
-from sammix.metrics import detection, roc_auc
-from sammix.segmenter import PRESENCE_THRESHOLD
+from sammix.networks.interface import PRESENCE_THRESHOLD
 
 # px at 256². At 1.5 mm a pixel, 500 px are 11 cm²: a liver's tip; 5,000 px are 110 cm²: its middle.
 SIZE_EDGES = (1, 500, 2000, 5000)

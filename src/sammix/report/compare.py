@@ -10,9 +10,9 @@ from pathlib import Path
 from markupsafe import Markup
 
 from sammix import __version__
-from sammix.atomic import write_text
 from sammix.errors import InputError
 from sammix.evaluation.schema import Metrics, read_metrics
+from sammix.files import write_text
 from sammix.report.figures import Series, dice_boxes, hausdorff_boxes
 from sammix.report.html import environment
 

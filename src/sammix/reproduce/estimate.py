@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from statistics import median
 
-from sammix.learning import total_epochs, training_rows
+from sammix.data.splits import TRAIN, draw_labelled
+from sammix.data.store import open_store
+from sammix.data.table import SliceTable
+from sammix.models.learning import total_epochs, training_rows
 from sammix.reproduce.grid import Grid
 from sammix.reproduce.plan import Job
-from sammix.slices.splits import TRAIN, draw_labelled
-from sammix.slices.store import open_store
-from sammix.slices.table import SliceTable
 
 
 @dataclass(frozen=True)

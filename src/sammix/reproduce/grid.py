@@ -16,9 +16,9 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from sammix.atomic import write_text
 from sammix.errors import InputError, SammixError
-from sammix.progress import be_quiet, say, warn
+from sammix.files import write_text
+from sammix.log import be_quiet, say, warn
 from sammix.reproduce.methods import METHODS
 from sammix.reproduce.plan import Job, Size, plan_job
 from sammix.reproduce.result import Result, read_result

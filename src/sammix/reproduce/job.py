@@ -14,24 +14,24 @@ import numpy as np
 import torch
 from torch import nn
 
-from sammix.atomic import write_text
-from sammix.baselines.nnunet_v2 import EPOCHS, Recorded, Workspace, export, find_programs, run
 from sammix.config import Config
-from sammix.devices import pick_device
-from sammix.evaluate import evaluate
-from sammix.fit import fit
-from sammix.learning import total_epochs, training_rows
+from sammix.data.preprocess import Preprocess
+from sammix.data.splits import TEST, VAL, draw_labelled
+from sammix.data.store import open_store
+from sammix.data.table import SliceTable
+from sammix.evaluation.protocol import evaluate
+from sammix.files import write_text
+from sammix.models.devices import pick_device
+from sammix.models.learning import total_epochs, training_rows
+from sammix.models.saved import load_model
+from sammix.networks.interface import MASK_THRESHOLD, Segmenter
 from sammix.reproduce.methods import METHODS, Domain
+from sammix.reproduce.nnunet_v2 import EPOCHS, Recorded, Workspace, export, find_programs, run
 from sammix.reproduce.plan import Job
 from sammix.reproduce.result import Oracle, Picture, Result, Scores, pack
 from sammix.reproduce.stores import Stores
-from sammix.run import CHECKPOINT, PREVIOUS
-from sammix.saved_model import load_model
-from sammix.segmenter import MASK_THRESHOLD, Segmenter
-from sammix.slices.preprocess import Preprocess
-from sammix.slices.splits import TEST, VAL, draw_labelled
-from sammix.slices.store import open_store
-from sammix.slices.table import SliceTable
+from sammix.training.fitting import fit
+from sammix.training.run_folder import CHECKPOINT, PREVIOUS
 
 EXHIBITS = 4  # slices of each domain that are shown, for all methods the same
 BATCH = 8  # slices at a time in evaluation

@@ -12,18 +12,18 @@ import numpy as np
 from markupsafe import Markup
 
 from sammix import __version__
-from sammix.atomic import atomic_path, write_json, write_text
+from sammix.data.store import open_store
 from sammix.errors import SammixError
+from sammix.files import atomic_path, write_json, write_text
 from sammix.report.figures import Series, dice_boxes, dice_by_labels, standalone
 from sammix.report.html import environment
 from sammix.report.overlays import comparison
 from sammix.reproduce.grid import Grid
 from sammix.reproduce.job import GRID, find_row
 from sammix.reproduce.methods import DOMAINS, METHODS, OURS, Domain
+from sammix.reproduce.over_seeds import FEWEST_PATIENTS, Comparison, Summary, by_row, compare, summarise
 from sammix.reproduce.result import Result, unpack
-from sammix.reproduce.statistics import FEWEST_PATIENTS, Comparison, Summary, by_row, compare, summarise
 from sammix.reproduce.tables import Table, make_table, to_csv, to_latex, to_markdown
-from sammix.slices.store import open_store
 
 TITLES: dict[Domain, str] = {"in-domain": "Table 1: in-domain", "across": "Table 2: across domains"}
 UNTUNED = "* SAM is not tuned. The oracle row is prompted with true boxes: a reference, not a result."

@@ -14,8 +14,8 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from sammix.errors import ConfigError, InputError
-from sammix.progress import track
-from sammix.readers.dataset import Case, Dataset, listing
+from sammix.io.dataset import Case, Dataset, listing
+from sammix.log import track
 
 
 class _Part(BaseModel):

@@ -10,16 +10,16 @@ from pathlib import Path
 import numpy as np
 
 from sammix.config import DataConfig
-from sammix.data import preprocess_for, read_stacks
+from sammix.data.loading import preprocess_for, read_stacks
+from sammix.data.splits import TEST, TRAIN, VAL, split_by_patient
+from sammix.data.store import is_store, open_store, write_store
+from sammix.data.table import SliceTable
+from sammix.demo.phantoms import NATIVE, PORTAL, write_lits, write_totalsegmentator
 from sammix.errors import InputError, OutputError
-from sammix.phantoms import NATIVE, PORTAL, write_lits, write_totalsegmentator
-from sammix.progress import say
-from sammix.readers import open_dataset
-from sammix.readers.dataset import Dataset
+from sammix.io import open_dataset
+from sammix.io.dataset import Dataset
+from sammix.log import say
 from sammix.reproduce.split import NamedSplit, split_across, split_in_domain
-from sammix.slices.splits import TEST, TRAIN, VAL, split_by_patient
-from sammix.slices.store import is_store, open_store, write_store
-from sammix.slices.table import SliceTable
 
 PHANTOMS, PHANTOMS_ACROSS = 10, 4
 SMOKE_PHANTOMS, SMOKE_PHANTOMS_ACROSS, SMOKE_SHAPE = 6, 2, (72, 72, 12)

@@ -10,7 +10,7 @@ from typing import Literal
 
 from sammix.evaluation.schema import Stat
 from sammix.reproduce.methods import METHODS, Domain, published
-from sammix.reproduce.statistics import Summary
+from sammix.reproduce.over_seeds import Summary
 
 Rank = Literal["best", "second", ""]
 ORACLE = "SAM, true box (oracle)"

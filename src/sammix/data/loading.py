@@ -1,0 +1,96 @@
+"""DATA on the command line → a table of slices: a prepared store, or any layout read on the spot."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from sammix.config import DataConfig
+from sammix.data.preprocess import Preprocess
+from sammix.data.slices import SliceStack, extract
+from sammix.data.store import in_memory, is_store, is_store_name, open_store, write_store
+from sammix.data.table import SliceTable
+from sammix.errors import InputError, OutputError, SammixError
+from sammix.io import open_dataset
+from sammix.io.dataset import Dataset
+from sammix.log import say, track, warn
+from sammix.models.saved import ModelCard
+
+DEFAULT_LEVEL, DEFAULT_WIDTH = 40.0, 400.0  # HU: the paper's window
+
+
+def load_table(path: Path, config: DataConfig) -> SliceTable:
+    """All slices of a store or a layout.
+
+    Raises:
+        InputError: no layout is recognised, or a store was prepared in another way than ``config`` asks.
+        SammixError: nothing could be read.
+    """
+    if is_store(path):
+        table = open_store(path)
+        wanted = preprocess_for(config, table.preprocess.window_level, table.preprocess.window_width)
+        if table.preprocess != wanted:
+            raise InputError(path, f"was prepared with {table.preprocess}, not {wanted}", "prepare it again")
+        return table
+    dataset = open_dataset(path, organ=config.organ)
+    preprocess = preprocess_for(config, dataset.window_level, dataset.window_width)
+    return in_memory(read_stacks(dataset, preprocess, config.middle_fraction), dataset, preprocess)
+
+
+def prepare(source: Path, out: Path, config: DataConfig, overwrite: bool = False) -> int:
+    """Write a layout's slices to an HDF5 store; returns how many.
+
+    Raises:
+        OutputError: ``out`` exists or cannot be written. SammixError: nothing could be read.
+    """
+    if not is_store_name(out):
+        raise OutputError(out, "is not a name for a store", "let it end in .h5")
+    if out.exists() and not overwrite:
+        raise OutputError(out, "exists already", "name another file, or allow it with --overwrite")
+    dataset = open_dataset(source, organ=config.organ)
+    preprocess = preprocess_for(config, dataset.window_level, dataset.window_width)
+    return write_store(out, read_stacks(dataset, preprocess, config.middle_fraction), dataset, preprocess)
+
+
+def open_for_evaluation(path: Path, card: ModelCard) -> Dataset | SliceTable:
+    """Data to evaluate a model on. What the model was fitted to without splits of its own keeps the fit's splits.
+
+    So ``test`` means patients that the fit did not see, and no training patient slips into a figure.
+    """
+    data = open_store(path) if is_store(path) else open_dataset(path, organ=card.organ)
+    recorded: dict[str, str] = card.data.get("splits", {})
+    fingerprint = data.fingerprint if isinstance(data, SliceTable) else data.fingerprint()
+    if fingerprint != card.data.get("fingerprint"):
+        return data
+    if isinstance(data, SliceTable):
+        return data.with_split(np.array([recorded.get(case, "") for case in data.case]))
+    return replace(data, cases=tuple(replace(case, split=recorded.get(case.name)) for case in data.cases))
+
+
+def preprocess_for(config: DataConfig, window_level: float | None, window_width: float | None) -> Preprocess:
+    """The settings' window, else the data's own default, else the paper's."""
+    level = next(v for v in (config.window_level, window_level, DEFAULT_LEVEL) if v is not None)
+    width = next(v for v in (config.window_width, window_width, DEFAULT_WIDTH) if v is not None)
+    return Preprocess(window_level=level, window_width=width, size=config.size)
+
+
+def read_stacks(dataset: Dataset, preprocess: Preprocess, middle_fraction: float) -> Iterator[SliceStack]:
+    """Every case that can be read, one after the other; the others are named and left out."""
+    for problem in dataset.problems:
+        warn(problem)
+    failed = 0
+    for case in track(dataset.cases, f"reading {dataset.name}"):
+        try:
+            stack = extract(case, preprocess, middle_fraction)
+        except SammixError as error:
+            failed += 1
+            warn(f"left out: {error}")
+            continue
+        for warning in stack.warnings:
+            warn(f"{case.name}: {warning}")
+        yield stack
+    if failed:
+        say(f"{failed} of {len(dataset.cases)} cases were left out")

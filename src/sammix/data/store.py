@@ -1,0 +1,201 @@
+"""The HDF5 store: slices prepared once, read many times."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import ExitStack
+from dataclasses import replace
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from sammix.data.preprocess import Preprocess
+from sammix.data.slices import SliceStack
+from sammix.data.table import SliceTable, columns
+from sammix.errors import InputError, SammixError
+from sammix.files import atomic_path
+from sammix.io.dataset import Dataset
+
+FORMAT = "sammix-slices-2"
+SIGNATURE = b"\x89HDF\r\n\x1a\n\3"
+"""HDF5, version 3 of its format: structures with checksums. Damage to older ones can crash the library itself."""
+
+KINDS = {"images": "f", "masks": "u"}
+COLUMN_KINDS = {"case": "S", "patient": "S", "source": "S", "split": "S", "index": "i", "label": "i", "has_mask": "b"}
+"""What each data set holds, by NumPy's letters. Texts are of a fixed length: others lie in a heap without checksums."""
+
+DAMAGE = (OSError, KeyError, ValueError, TypeError, AttributeError, RuntimeError, MemoryError)
+"""What h5py raises when a file is not what it says it is."""
+
+
+def in_memory(stacks: Iterable[SliceStack], dataset: Dataset, preprocess: Preprocess) -> SliceTable:
+    """Gather stacks into arrays: for data that fits (a megabyte holds five slices of 256²)."""
+    slim: list[SliceStack] = []
+    images, masks = [], []
+    for stack in stacks:
+        images.append(stack.images.astype(np.float16))
+        masks.append(np.zeros(stack.images.shape, np.uint8) if stack.masks is None else stack.masks)
+        slim.append(_without_pixels(stack))
+    if not slim:
+        raise SammixError(f"{dataset.root}: no slice could be read; see the messages above")
+    return SliceTable(
+        images=np.concatenate(images),
+        masks=np.concatenate(masks),
+        **columns(slim),
+        preprocess=preprocess,
+        name=dataset.name,
+        organ=dataset.organ,
+        fingerprint=dataset.fingerprint(),
+    )
+
+
+def write_store(path: str | Path, stacks: Iterable[SliceStack], dataset: Dataset, preprocess: Preprocess) -> int:
+    """Write stacks one by one, so that memory stays bounded; the file appears when it is whole.
+
+    There are checksums of the structure, and ``fletcher32`` of each slice: most damage is noticed.
+
+    Returns:
+        The number of slices.
+
+    Raises:
+        SammixError: there was no slice to write. OutputError: the disk is full or the folder is not writable.
+    """
+    slim: list[SliceStack] = []
+    with atomic_path(path) as temporary, h5py.File(temporary, "w", libver="v110") as file:
+        shape = (0, preprocess.size, preprocess.size)
+        options = {
+            "maxshape": (None, *shape[1:]),
+            "chunks": (1, *shape[1:]),
+            "compression": "gzip",
+            "shuffle": True,
+            "fletcher32": True,
+        }
+        images = file.create_dataset("images", shape, np.float16, **options)
+        masks = file.create_dataset("masks", shape, np.uint8, **options)
+        for stack in stacks:
+            end = len(images) + len(stack.images)
+            images.resize(end, axis=0)
+            masks.resize(end, axis=0)
+            images[end - len(stack.images) :] = stack.images.astype(np.float16)
+            if stack.masks is not None:
+                masks[end - len(stack.images) :] = stack.masks
+            slim.append(_without_pixels(stack))
+        if not slim:
+            raise SammixError(f"{dataset.root}: no slice could be read; see the messages above")
+        for name, values in columns(slim).items():
+            file[name] = np.char.encode(values, "utf-8") if COLUMN_KINDS[name] == "S" else values
+        facts = {
+            "format": FORMAT,
+            "preprocess": preprocess.model_dump_json(),
+            "name": dataset.name,
+            "organ": dataset.organ,
+            "fingerprint": dataset.fingerprint(),
+        }
+        file.attrs.update({name: np.bytes_(text.encode()) for name, text in facts.items()})
+        return len(images)
+
+
+def is_store_name(path: Path) -> bool:
+    """Whether a path ends as an HDF5 file does."""
+    return path.suffix in {".h5", ".hdf5"}
+
+
+def is_store(path: Path) -> bool:
+    """Whether a path is a file that looks like a store."""
+    return path.is_file() and is_store_name(path)
+
+
+def open_store(path: str | Path) -> SliceTable:
+    """Open a prepared store; images and masks stay on disk until they are asked for.
+
+    Raises:
+        InputError: not a store, or a damaged one.
+    """
+    path = Path(path)
+    with ExitStack() as opened:
+        try:
+            with path.open("rb") as start:
+                if start.read(len(SIGNATURE)) != SIGNATURE:
+                    raise ValueError("it is not HDF5 as sammix writes it")
+            file = opened.enter_context(h5py.File(path, "r"))
+            if _fact(file, "format") != FORMAT:
+                raise ValueError("it is of another program, or of another version of sammix")
+            table = _table(path, file)
+        except DAMAGE as error:
+            raise _unreadable(path, error) from error
+        opened.pop_all()  # it stays open for its slices
+        return table
+
+
+class Pixels:
+    """Slices on disk, (N, S, S), read when they are indexed."""
+
+    def __init__(self, path: Path, data: Any) -> None:
+        self.path, self.data, self.shape, self.dtype = path, data, data.shape, data.dtype
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def __getitem__(self, rows: Any) -> NDArray[Any]:
+        """The slices of ascending ``rows``. Raises InputError: the file is damaged there."""
+        try:
+            values: NDArray[Any] = self.data[rows]
+        except DAMAGE as error:
+            raise _unreadable(self.path, error) from error
+        return values
+
+
+def _table(path: Path, file: h5py.File) -> SliceTable:
+    preprocess = Preprocess.model_validate_json(_fact(file, "preprocess"))
+    pixels = {name: _data(file, name, kind) for name, kind in KINDS.items()}
+    count, shape = len(pixels["images"]), (preprocess.size, preprocess.size)
+    for data in pixels.values():
+        if data.shape != (count, *shape) or prod(data.chunks or ()) > prod(shape):
+            raise ValueError(f"its slices are not {preprocess.size} px squares, one at a time")
+    values: dict[str, Any] = {name: Pixels(path, data) for name, data in pixels.items()}
+    values |= {name: _column(path, _data(file, name, kind), count) for name, kind in COLUMN_KINDS.items()}
+    values |= {name: _fact(file, name) for name in ("name", "organ", "fingerprint")}
+    return SliceTable(**values, preprocess=preprocess)
+
+
+def _fact(file: h5py.File, name: str) -> str:
+    """An attribute. One of variable length is not even read: the library may never come back from a damaged heap."""
+    if file.attrs.get_id(name).dtype.kind != "S":
+        raise ValueError(f"its {name} is no text as sammix writes it")
+    text: str = file.attrs[name].decode()
+    return text
+
+
+def _data(file: h5py.File, name: str, kind: str) -> Any:
+    """A data set that this very file holds: HDF5 can also point at any other file."""
+    if not isinstance(file.get(name, getlink=True), h5py.HardLink):
+        raise ValueError(f"it holds no {name}")
+    data = file[name]
+    if not isinstance(data, h5py.Dataset) or data.external or data.is_virtual or not data.shape:
+        raise ValueError(f"it holds no {name} of its own")
+    if data.dtype.kind != kind:
+        raise ValueError(f"its {name} are of another type")
+    return data
+
+
+def _column(path: Path, data: Any, count: int) -> NDArray[Any]:
+    """A value a slice, stored as it is: so the file's own size bounds what is read."""
+    if data.shape != (count,) or data.chunks or data.nbytes > path.stat().st_size:
+        raise ValueError("its columns differ in length, or claim more than it can hold")
+    values: NDArray[Any] = data[:]
+    return np.char.decode(values, "utf-8") if data.dtype.kind == "S" else values
+
+
+def _unreadable(path: str | Path, error: Exception) -> InputError:
+    reason = (str(error).splitlines() or [type(error).__name__])[0]
+    return InputError(path, f"cannot be read as a store ({reason})", "make it anew with `sammix prepare`")
+
+
+def _without_pixels(stack: SliceStack) -> SliceStack:
+    """What :func:`columns` needs of a stack, so that its pixels can be let go."""
+    tiny = np.empty((len(stack.images), 0), np.float32)
+    return replace(stack, images=tiny, masks=None if stack.masks is None else np.empty(0, np.uint8))

@@ -1,0 +1,1 @@
+"""From a scan to its mask: slices, neighbours, parts, files."""

@@ -1,0 +1,85 @@
+"""What ``predict`` leaves beside the masks: ``manifest.json``, ``statistics.json``, ``statistics.csv``."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+from sammix.errors import InputError, OutputError
+from sammix.files import write_json, write_text
+
+COLUMNS = ("name", "volume_ml", "hu_mean", "hu_sd", "z_extent_mm", "slices_with_organ", "confidence")
+
+Entry = dict[str, Any]
+
+
+class Records:
+    """An output folder's records, in the order in which the scans were done. Each file is whole at any moment.
+
+    Args:
+        out: the folder.
+        settings: what must be the same for all its scans: model, organ, format.
+        keep: go on from what an earlier run left.
+
+    Raises:
+        OutputError: an earlier run had other settings, or its records are damaged.
+    """
+
+    def __init__(self, out: Path, settings: Entry, keep: bool) -> None:
+        self.out, self.settings = out, settings
+        self.entries: dict[str, Entry] = {}
+        self.statistics: dict[str, Entry] = {}
+        if keep and (out / "manifest.json").exists():
+            self._load()
+
+    def add(self, name: str, entry: Entry, statistics: Entry | None) -> None:
+        """Note a scan, done or failed, and write all files."""
+        self.entries[name] = {"name": name, **entry}
+        self.statistics.pop(name, None)
+        if statistics is not None:
+            self.statistics[name] = {"name": name, **statistics}
+        self.out.mkdir(parents=True, exist_ok=True)
+        rows = list(self.statistics.values())
+        write_text(self.out / "statistics.csv", _csv(rows))
+        write_json(self.out / "statistics.json", {**self.settings, "scans": rows})
+        write_json(self.out / "manifest.json", {**self.settings, "scans": list(self.entries.values())})
+
+    def is_done(self, name: str, origin: Entry, files: tuple[str, ...]) -> bool:
+        """Whether an earlier run did this very scan and its ``files`` (keys of an entry) are still there.
+
+        Raises:
+            InputError: another scan was done under this name.
+        """
+        entry = self.entries.get(name)
+        if entry is None or entry["status"] != "done":
+            return False
+        same_input = Path(entry["input"]).resolve() == Path(origin["input"]).resolve()
+        if not same_input or entry.get("series") != origin.get("series"):
+            problem = f"would be written under the same name as {entry['input']}, which is done"
+            raise InputError(origin["input"], problem, "name another --out folder")
+        return name in self.statistics and all(key in entry and (self.out / entry[key]).is_file() for key in files)
+
+    def _load(self) -> None:
+        path = self.out / "manifest.json"
+        try:
+            before = json.loads(path.read_text(encoding="utf-8"))
+            figures = json.loads((self.out / "statistics.json").read_text(encoding="utf-8"))
+            self.entries = {entry["name"]: entry for entry in before["scans"]}
+            self.statistics = {row["name"]: row for row in figures["scans"]}
+            other = [key for key in self.settings if key != "sammix" and before[key] != self.settings[key]]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise OutputError(path, "cannot be used by --skip-done", "name another --out folder") from error
+        if other:
+            differs = ", ".join(f"{key} {before[key]}" for key in other)
+            raise OutputError(path, f"was made with another {differs}", "name another --out folder")
+
+
+def _csv(rows: list[Entry]) -> str:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()

@@ -1,0 +1,128 @@
+"""Slices through a network, a few at a time; slices of one scan prompt each other."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from sammix.networks.interface import ROUNDING_MM, Promptable, Segmenter, SlicePrediction
+
+
+@dataclass(frozen=True, eq=False)
+class Slice:
+    """A slice to segment.
+
+    Attributes:
+        image: (S, S) float32 in [0, 1], on the network's grid.
+        scan: names the scan that it is of; None where there is none, or none whose geometry can be trusted.
+        height: mm along the scan's axis.
+    """
+
+    image: NDArray[np.float32]
+    scan: str | None
+    height: float
+
+
+S = TypeVar("S", bound=Slice)
+
+
+@dataclass(frozen=True, eq=False)
+class Segmented(Generic[S]):
+    """B slices that went through the network together, and what it says of them.
+
+    Attributes:
+        found: in a scan, with the masks that neighbours prompted.
+        alone: (B, S, S) in [0, 1], the masks' probabilities as they were without neighbours.
+    """
+
+    slices: tuple[S, ...]
+    encoding: Any
+    found: SlicePrediction
+    alone: Tensor
+
+
+def reach_mm(segmenter: Segmenter) -> float:
+    """How far apart two slices of a scan may lie and still prompt each other; 0: they never do."""
+    return segmenter.neighbours_mm if isinstance(segmenter, Promptable) else 0.0
+
+
+def segment_slices(segmenter: Segmenter, slices: Iterable[S], batch_size: int) -> Iterator[Segmented[S]]:
+    """Segment slices in their order, automatically: each by itself and then, in a scan, with its neighbours.
+
+    A slice's map may miss an organ that the maps above and below show. So the mean of the masks within reach becomes
+    each slice's map for one more pass; a mask has the less weight the more it contradicts its own map. A few batches
+    are held at a time, however long the scan.
+
+    Args:
+        slices: may be lazy; those of a scan together, and in ascending height.
+    """
+    batches = _segment(segmenter, iter(slices), batch_size)
+    if isinstance(segmenter, Promptable) and segmenter.neighbours_mm > 0:
+        return _consult_neighbours(segmenter, batches)
+    return batches
+
+
+@torch.inference_mode()
+def _segment(segmenter: Segmenter, slices: Iterator[S], batch_size: int) -> Iterator[Segmented[S]]:
+    """Each slice by itself."""
+    while batch := tuple(islice(slices, batch_size)):
+        images = torch.from_numpy(np.stack([one.image for one in batch]))
+        encoding = segmenter.encode(images[:, None])
+        found = segmenter.segment(encoding)
+        yield Segmented(batch, encoding, found, found.probability)
+
+
+@torch.inference_mode()
+def _consult_neighbours(segmenter: Promptable, batches: Iterator[Segmented[S]]) -> Iterator[Segmented[S]]:
+    """The same batches, each as soon as all its slices' neighbours are known, with the masks that these prompt."""
+    reach = segmenter.neighbours_mm
+    window: deque[Segmented[S]] = deque()  # batches that are done but near those to come, then those that wait
+    done = 0
+    for batch in batches:
+        window.append(batch)
+        while done < len(window) and not _near(window[done].slices[-1], batch.slices[-1], reach):
+            yield _redraw(segmenter, window[done], window)
+            done += 1
+        while done and not _near(window[0].slices[-1], window[min(done, len(window) - 1)].slices[0], reach):
+            window.popleft()
+            done -= 1
+    for waiting in islice(window, done, None):
+        yield _redraw(segmenter, waiting, window)
+
+
+def _redraw(segmenter: Promptable, batch: Segmented[S], window: Iterable[Segmented[S]]) -> Segmented[S]:
+    """A batch with new masks, where a slice has neighbours: the weighted mean of their masks and its own is the map."""
+    known = [
+        (one, mask, trust)
+        for near in window
+        for one, mask, trust in zip(near.slices, near.alone, _trust(near.found), strict=True)
+    ]
+    own, maps, helped = batch.alone, batch.alone.clone(), torch.zeros(len(batch.slices), dtype=torch.bool)
+    for i, one in enumerate(batch.slices):
+        near = [(mask, trust) for other, mask, trust in known if _near(one, other, segmenter.neighbours_mm)]
+        if len(near) > 1:
+            masks, weights = (torch.stack(column) for column in zip(*near, strict=True))
+            maps[i] = (weights[:, None, None] * masks).sum(dim=0) / weights.sum()
+            helped[i] = True
+    if not helped.any():
+        return batch
+    helped = helped.to(own.device)
+    redrawn = torch.where(helped[:, None, None], segmenter.redraw(batch.encoding, maps), own)
+    return replace(batch, found=replace(batch.found, probability=redrawn))
+
+
+def _trust(found: SlicePrediction) -> Tensor:
+    """(B,) above 0: how far a slice's mask may speak for its neighbours."""
+    return torch.ones_like(found.presence) if found.doubt is None else 1 - found.doubt
+
+
+def _near(a: Slice, b: Slice, reach: float) -> bool:
+    return a.scan is not None and a.scan == b.scan and abs(a.height - b.height) <= reach + ROUNDING_MM

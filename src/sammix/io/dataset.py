@@ -1,0 +1,170 @@
+"""What every layout of scans and masks comes down to: a Dataset of Cases."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from os import SEEK_END
+from pathlib import Path
+
+from sammix.errors import InputError
+from sammix.io.archive import unpacked
+from sammix.io.readers.formats import read_volume, stem
+from sammix.io.readers.mask import read_mask
+from sammix.io.volume import Volume
+
+PIECE = 16 * 1024
+"""Bytes taken from the start, the middle and the end of a file for the fingerprint."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One scan (or one slice), with its mask where someone drew one.
+
+    Attributes:
+        name: unique in its data set, fit for a file name.
+        image: a file, or a folder with a DICOM series.
+        mask: its mask; None where no one drew one.
+        patient: who it is of; splits are made by patient.
+        source: the hospital or collection it comes from.
+        split: ``train``, ``val`` or ``test`` where the data says so.
+        label: 0 or 1, whether a one-slice case shows the organ, where the data says so.
+        hu_range: HU of black and white, for pictures.
+        labels: the mask values that count as the organ; None counts all above 0.
+        series: its SeriesInstanceUID, where its folder holds several.
+        inside: where it is in ``image``, if that is a zip archive.
+    """
+
+    name: str
+    image: Path
+    mask: Path | None
+    patient: str
+    source: str
+    split: str | None = None
+    label: int | None = None
+    hu_range: tuple[float, float] | None = None
+    labels: tuple[int, ...] | None = None
+    series: str | None = None
+    inside: str | None = None
+
+    @contextmanager
+    def opened(self) -> Iterator[Case]:
+        """The case with its files at hand: out of an archive they are unpacked for as long as this is open."""
+        if self.inside is None:
+            yield self
+        else:
+            with unpacked(self.image, self.inside) as root:
+                yield replace(self, image=root / self.inside, inside=None)
+
+    def read(self) -> Volume:
+        """The scan in HU. Raises InputError naming what is wrong with it."""
+        with self.opened() as case:
+            return read_volume(case.image, self.hu_range, self.series)
+
+    def read_mask(self, volume: Volume) -> Volume | None:
+        """Its mask as uint8 0/1 on ``volume``'s own grid, or None; by the rules of ``readers.mask``."""
+        return None if self.mask is None else read_mask(self.mask, volume, self.labels)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Cases, and what the folder says of them all.
+
+    Attributes:
+        layout: how the folder was understood: ``slice table``, ``LiTS`` …
+        organ: what the masks show.
+        window_level, window_width: in HU, where the data brings its own window.
+        problems: what does not fit together, each a line for the user.
+    """
+
+    root: Path
+    name: str
+    layout: str
+    organ: str
+    cases: tuple[Case, ...]
+    window_level: float | None = None
+    window_width: float | None = None
+    problems: tuple[str, ...] = ()
+
+    def fingerprint(self) -> str:
+        """SHA-256 of the files' names, sizes and contents, and of labels and splits: a copy has the same.
+
+        Cheap: at most 48 KiB of each file are read. In a gzip file the last bytes are a checksum of all.
+
+        Raises:
+            InputError: a file is no longer there.
+        """
+        digest = hashlib.sha256()
+        for case in sorted(self.cases, key=lambda c: c.image):
+            patient = "" if case.patient == case.name else case.patient
+            source = "" if case.source == self.name else case.source  # the folder's own name must not count
+            facts = (patient, source, case.split, case.label, case.hu_range, case.labels)
+            digest.update(repr(facts).encode())
+            for path in (case.image, case.mask):
+                for file in _files(path):
+                    digest.update(file.relative_to(self.root).as_posix().encode())
+                    digest.update(_content(file))
+        return digest.hexdigest()
+
+
+def case_names(root: Path, images: Sequence[Path]) -> list[str]:
+    """A unique name for each image: its stem; where that is not enough, with its folders; then its suffix.
+
+    Raises:
+        InputError: two names cannot be told apart.
+    """
+    relative = [image.relative_to(root) for image in images]
+    with_folders = ["_".join([*path.parent.parts, stem(path) or root.name]) for path in relative]
+    names = [stem(path) or root.name for path in relative]
+    for longer in (with_folders, ["_".join(path.parts) for path in relative]):
+        twice = _repeated(names)
+        names = [more if name in twice else name for name, more in zip(names, longer, strict=True)]
+    if twice := _repeated(names):
+        raise InputError(root, f"several images would be named {min(twice)}", "rename one of them")
+    return names
+
+
+def unpaired(images: Iterable[str], masks: Iterable[str]) -> tuple[str, ...]:
+    """Lines that name the images without a mask and the masks without an image."""
+    images, masks = list(images), list(masks)
+    lone_images, lone_masks = (sorted(set(a) - set(b)) for a, b in ((images, masks), (masks, images)))
+    problems = []
+    if lone_images:
+        problems.append(f"{len(lone_images)} of {len(images)} images have no mask: {listing(lone_images)}")
+    if lone_masks:
+        problems.append(f"{len(lone_masks)} masks have no image: {listing(lone_masks)}")
+    return tuple(problems)
+
+
+def listing(names: Sequence[str], most: int = 5) -> str:
+    """``a, b, c and 7 more``."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
+def _repeated(names: list[str]) -> set[str]:
+    return {name for name, count in Counter(names).items() if count > 1}
+
+
+def _files(path: Path | None) -> list[Path]:
+    if path is None:
+        return []
+    return sorted(f for f in path.iterdir() if f.is_file()) if path.is_dir() else [path]
+
+
+def _content(file: Path) -> bytes:
+    """The size, and the start, middle and end of a file; the whole of a small one."""
+    try:
+        with file.open("rb") as stream:
+            size = stream.seek(0, SEEK_END)
+            starts = (0, PIECE, 2 * PIECE) if size <= 3 * PIECE else (0, size // 2, size - PIECE)
+            pieces = [str(size).encode()]
+            for start in starts:
+                stream.seek(start)
+                pieces.append(stream.read(PIECE))
+    except OSError as error:
+        raise InputError(file, f"cannot be opened ({error.strerror})", "is it still there?") from error
+    return b"".join(pieces)

@@ -1,0 +1,111 @@
+"""Medical Decathlon and its descendant, nnU-Net raw: ``imagesTr``, ``labelsTr``, ``dataset.json``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from sammix.errors import InputError
+from sammix.io.dataset import Case, Dataset, listing, unpaired
+from sammix.io.limits import check_text
+from sammix.io.readers.formats import is_image_file, stem
+
+LOOKED_FOR = "Medical Decathlon or nnU-Net raw (imagesTr, labelsTr, dataset.json)"
+
+LESIONS = ("cancer", "tumour", "tumor", "lesion", "cyst")
+
+
+def open_layout(root: Path, organ: str | None) -> Dataset | None:
+    """Cases of ``imagesTr``, and of ``imagesTs`` where its labels are there (then with splits).
+
+    The organ is found by name among the labels of ``dataset.json``; where all others are its lesions,
+    they count too (the liver's ``cancer``). Without ``dataset.json``, all labels above 0 count.
+
+    Raises:
+        InputError: several channels a case, or ``dataset.json`` is not as these layouts have it.
+    """
+    if not (root / "imagesTr").is_dir():
+        return None
+    organ = organ or "liver"
+    info = _dataset_json(root / "dataset.json")
+    name = str(info.get("name") or root.resolve().name)
+    names_of_labels = _label_numbers(root / "dataset.json", info)
+    labels = _labels_of(organ, names_of_labels)
+    images, masks = _images(root / "imagesTr"), _masks(root / "labelsTr")
+    problems = list(unpaired(images, masks))
+    tested, truths = _images(root / "imagesTs"), _masks(root / "labelsTs")
+    if names_of_labels and not labels:
+        there = listing([*names_of_labels])
+        problems.append(f"no mask is used: dataset.json has no label “{organ}” (it has: {there})")
+        masks, truths = {}, {}
+    elif tested and not truths:
+        problems.append(f"imagesTs has no labels; its {len(tested)} images are left out")
+        tested = {}
+    else:
+        problems += unpaired(tested, truths)
+    splits = ("train", "test") if tested else (None, None)
+    cases = [Case(k, images[k], masks.get(k), k, name, splits[0], labels=labels) for k in sorted(images)]
+    cases += [Case(k, tested[k], truths.get(k), k, name, splits[1], labels=labels) for k in sorted(tested)]
+    layout = "nnU-Net raw" if _is_nnunet(info, root / "imagesTr") else "Medical Decathlon"
+    return Dataset(root, name, layout, organ, tuple(cases), problems=tuple(problems))
+
+
+def _dataset_json(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        return {}
+    check_text(path)
+    try:
+        info = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(path, "is not JSON", "copy it again, or remove it to count every label") from error
+    if not isinstance(info, dict):
+        raise InputError(path, "is not a JSON object", "copy it again, or remove it to count every label")
+    return info
+
+
+def _is_nnunet(info: dict[str, Any], folder: Path) -> bool:
+    return "file_ending" in info or any(stem(path).endswith("_0000") for path in _image_files(folder))
+
+
+def _image_files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if is_image_file(path)) if folder.is_dir() else []
+
+
+def _images(folder: Path) -> dict[str, Path]:
+    """Case → image; nnU-Net's channel number is taken off, and must be the first and only one."""
+    images = {}
+    for path in _image_files(folder):
+        name = stem(path)
+        if name.endswith("_0001"):
+            raise InputError(path, "is a second channel", "CT has one: keep the files that end in _0000")
+        images[name.removesuffix("_0000")] = path
+    return images
+
+
+def _masks(folder: Path) -> dict[str, Path]:
+    return {stem(path): path for path in _image_files(folder)}
+
+
+def _label_numbers(path: Path, info: dict[str, Any]) -> dict[str, tuple[int, ...]]:
+    """Name → numbers, from the Decathlon's {"1": "liver"} or nnU-Net's {"liver": 1}, {"liver": [1, 2]}."""
+    numbers = {}
+    try:
+        for key, value in info.get("labels", {}).items():
+            name, number = (value, int(key)) if isinstance(value, str) else (key, value)
+            of_label = tuple(int(n) for n in number) if isinstance(number, list) else (int(number),)
+            if of_label != (0,):
+                numbers[name.lower()] = of_label
+    except (AttributeError, TypeError, ValueError, OverflowError) as error:
+        raise InputError(path, "its “labels” are not names and numbers", 'write {"liver": 1}') from error
+    return numbers
+
+
+def _labels_of(organ: str, numbers: dict[str, tuple[int, ...]]) -> tuple[int, ...] | None:
+    organ = organ.lower()
+    if organ not in numbers:
+        return None
+    others = [name for name in numbers if name != organ]
+    if all(any(word in name for word in LESIONS) for name in others):
+        return tuple(sorted({n for of_label in numbers.values() for n in of_label}))
+    return numbers[organ]

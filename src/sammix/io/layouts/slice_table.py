@@ -1,0 +1,160 @@
+"""A table of single slices, ``slices.csv``, with the data's own defaults in ``dataset.yaml`` beside it."""
+
+from __future__ import annotations
+
+import csv
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from sammix.errors import InputError
+from sammix.io.dataset import Case, Dataset, case_names, listing
+from sammix.io.limits import PLAIN_NAME, check_text
+
+LOOKED_FOR = "a slice table (slices.csv)"
+
+SPLITS = ("train", "val", "test")
+
+MAX_DEFAULTS = 64 * 1024
+"""Bytes of ``dataset.yaml``, which has four lines."""
+
+MAX_HU = 1e6
+
+
+class Defaults(BaseModel):
+    """``dataset.yaml``: what holds for the whole table."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+    name: str | None = None
+    organ: str | None = Field(default=None, pattern=PLAIN_NAME)
+    window_level: float | None = None
+    window_width: float | None = Field(default=None, gt=0)
+
+
+def open_layout(root: Path, organ: str | None) -> Dataset | None:
+    """A Dataset of one-slice cases, from the columns of ``slices.csv``.
+
+    ``image``, ``patient`` and the label (named as the organ, or ``label``; 0 or 1) must be there;
+    ``mask``, ``source``, ``split`` (train, val, test), ``hu_min`` and ``hu_max`` may be. Paths are relative
+    to the folder. An empty ``mask`` means that no one drew one; where the label is 0, nothing can be drawn.
+
+    Raises:
+        InputError: the table or ``dataset.yaml`` is not as described; the line is named.
+    """
+    table = root / "slices.csv"
+    if not table.is_file():
+        return None
+    defaults = _defaults(root / "dataset.yaml")
+    name = defaults.name or root.resolve().name
+    if organ and defaults.organ and organ != defaults.organ:
+        raise InputError(table, f"its masks show the {defaults.organ}, not the {organ}", "choose that organ")
+    organ = organ or defaults.organ or "liver"
+    rows = list(_rows(table, organ))
+    images = [_file(table, line, row["image"]) for line, row in rows]
+    names = case_names(root, images)
+    cases = tuple(
+        _case(table, line, row, image, case_name, row.get("source") or name)
+        for (line, row), image, case_name in zip(rows, images, names, strict=True)
+    )
+    window = defaults.window_level, defaults.window_width
+    return Dataset(root, name, "slice table", organ, cases, *window, problems=_problems(cases))
+
+
+def _defaults(path: Path) -> Defaults:
+    if not path.is_file():
+        return Defaults()
+    check_text(path, MAX_DEFAULTS)
+    try:
+        defaults = Defaults.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")) or {})
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"]) or "the file"
+        known = ", ".join(Defaults.model_fields)
+        raise InputError(path, f"{key}: {first['msg']}", f"it may hold {known}") from error
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise InputError(path, "is not YAML", "write lines such as “organ: liver”") from error
+    if (defaults.window_level is None) != (defaults.window_width is None):
+        raise InputError(path, "has only one of window_level and window_width", "give both or neither")
+    return defaults
+
+
+def _rows(table: Path, organ: str) -> Iterator[tuple[int, dict[str, str]]]:
+    """Line number and cells of each row, stripped; the label's column is called ``label`` from here on."""
+    check_text(table)
+    try:
+        with table.open(encoding="utf-8-sig", newline="") as stream:
+            reader = csv.DictReader(stream, restkey="", restval="")
+            columns = reader.fieldnames or []
+            label = organ if organ in columns else "label"
+            missing = [c for c in ("image", "patient", label) if c not in columns]
+            if missing:
+                problem = f"has no column {', '.join(missing)} (it has: {', '.join(columns) or 'none'})"
+                raise InputError(table, problem, f"it needs image, patient and {organ} (or label)")
+            empty = True
+            for row in reader:
+                if "" in row:
+                    raise _bad_line(table, reader.line_num, "has more cells than the table has columns")
+                empty = False
+                cells = {key: value.strip() for key, value in row.items()}
+                yield reader.line_num, {**cells, "label": cells[label]}
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(table, "cannot be read as a CSV table", "save it as UTF-8 with commas") from error
+    if empty:
+        raise InputError(table, "has no rows", "list one slice a line")
+
+
+def _case(table: Path, line: int, row: dict[str, str], image: Path, name: str, source: str) -> Case:
+    if row["label"] not in ("0", "1", "0.0", "1.0"):
+        raise _bad_line(table, line, f"the label is “{row['label']}”, not 0 or 1")
+    label = int(float(row["label"]))
+    mask = _file(table, line, row["mask"]) if row.get("mask") else None
+    if mask and not label:
+        raise _bad_line(table, line, "a mask is given although the label says that the organ is absent")
+    split = row.get("split") or None
+    if split not in (None, *SPLITS):
+        raise _bad_line(table, line, f"the split is “{split}”, not {', '.join(SPLITS)}")
+    if not row["patient"]:
+        raise _bad_line(table, line, "the patient is empty")
+    return Case(name, image, mask, row["patient"], source, split, label, _hu_range(table, line, row))
+
+
+def _hu_range(table: Path, line: int, row: dict[str, str]) -> tuple[float, float] | None:
+    cells = row.get("hu_min", ""), row.get("hu_max", "")
+    if cells == ("", ""):
+        return None
+    try:
+        low, high = (float(cell) for cell in cells)
+    except ValueError:
+        low = high = float("nan")
+    if not -MAX_HU <= low < high <= MAX_HU:
+        raise _bad_line(table, line, f"hu_min and hu_max are “{cells[0]}” and “{cells[1]}”, not a range")
+    return low, high
+
+
+def _file(table: Path, line: int, cell: str) -> Path:
+    """A file named in the table, which must lie in the table's folder and exist."""
+    relative = PurePosixPath(cell.replace("\\", "/"))
+    if not cell or relative.is_absolute() or ".." in relative.parts:
+        raise _bad_line(table, line, f"“{cell}” is not a path inside the table's folder")
+    path = table.parent / relative
+    if not path.exists():
+        raise _bad_line(table, line, f"{cell} does not exist")
+    return path
+
+
+def _problems(cases: tuple[Case, ...]) -> tuple[str, ...]:
+    splits = defaultdict(set)
+    for case in cases:
+        splits[case.patient].add(case.split)
+    leaking = sorted(patient for patient, of_patient in splits.items() if len(of_patient) > 1)
+    if not leaking:
+        return ()
+    return (f"{len(leaking)} patients are in more than one split: {listing(leaking)}",)
+
+
+def _bad_line(table: Path, line: int, problem: str) -> InputError:
+    return InputError(table, f"line {line}: {problem}", "correct that line")

@@ -1,0 +1,55 @@
+"""TotalSegmentator: ``sXXXX/ct.nii.gz``, ``sXXXX/segmentations/liver.nii.gz``, splits in ``meta.csv``."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+from sammix.errors import InputError
+from sammix.io.dataset import Case, Dataset, listing, unpaired
+from sammix.io.limits import check_text
+from sammix.io.readers.formats import NIFTI, has_suffix, stem
+
+LOOKED_FOR = "TotalSegmentator (sXXXX/ct.nii.gz, sXXXX/segmentations/ORGAN.nii.gz)"
+
+
+def open_layout(root: Path, organ: str | None) -> Dataset | None:
+    """One case a subject's folder; ``root`` may also be one subject's folder itself.
+
+    Raises:
+        InputError: ``meta.csv`` is there and cannot be read.
+    """
+    organ = organ or "liver"
+    scans = sorted(root.glob("*/ct.nii.gz")) or sorted(root.glob("ct.nii.gz"))
+    if not scans:
+        return None
+    name = root.resolve().name
+    splits = _splits(root / "meta.csv")
+    cases = []
+    for scan in scans:
+        drawn = scan.parent / "segmentations" / f"{organ}.nii.gz"
+        mask = drawn if drawn.is_file() else None
+        subject = scan.parent.resolve().name
+        cases.append(Case(subject, scan, mask, subject, name, splits.get(subject)))
+    problems = unpaired([c.name for c in cases], [c.name for c in cases if c.mask])
+    if not any(case.mask for case in cases):
+        problems += (f"no segmentations/{organ}.nii.gz anywhere; the first scan has: {_organs(scans[0])}",)
+    return Dataset(root, name, "TotalSegmentator", organ, tuple(cases), problems=problems)
+
+
+def _organs(scan: Path) -> str:
+    masks = sorted((scan.parent / "segmentations").glob("*"))
+    return listing([stem(mask) for mask in masks if has_suffix(mask, NIFTI)], most=8) or "none"
+
+
+def _splits(meta: Path) -> dict[str, str]:
+    """Subject → train, val or test. The published table is separated by semicolons."""
+    if not meta.is_file():
+        return {}
+    check_text(meta)
+    try:
+        lines = meta.read_text(encoding="utf-8-sig").splitlines()
+        rows = csv.DictReader(lines, delimiter=";" if ";" in "".join(lines[:1]) else ",", restval="")
+        return {row.get("image_id", ""): row["split"].strip() for row in rows if row.get("split")}
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(meta, "cannot be read as a CSV table", "download it again, or remove it") from error

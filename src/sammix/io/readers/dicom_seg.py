@@ -1,0 +1,173 @@
+"""A DICOM Segmentation, made by whatever program → a mask where its frames lie."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pydicom
+from numpy.typing import NDArray
+
+from sammix.errors import InputError
+from sammix.io.limits import check_size
+from sammix.io.readers.dicom_files import functional, guarded, has_magic, numbers
+from sammix.io.readers.dicom_series import lps_to_ras, perpendicular
+from sammix.io.volume import Volume
+
+SEGMENTATION, LABEL_MAP = "1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7"
+
+OFF_STEP = 0.1
+"""Share of a step by which a frame may lie off the even stack."""
+
+
+@dataclass(frozen=True)
+class _Frame:
+    segment: int  # 0 in a label map, whose frames hold the segments' numbers themselves
+    position: tuple[float, ...]
+    orientation: tuple[float, ...]
+    spacing: tuple[float, ...]
+    step: float  # mm, as the file says it; 0 where it does not
+
+
+def is_segmentation(path: Path) -> bool:
+    """Whether a file is a DICOM Segmentation."""
+    if not (path.is_file() and has_magic(path)):
+        return False
+    try:
+        with guarded(path):
+            header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=["SOPClassUID"])
+            return header.get("SOPClassUID") in (SEGMENTATION, LABEL_MAP)
+    except InputError:  # whoever reads it will say so
+        return False
+
+
+def segments_called(path: Path, organ: str) -> tuple[int, ...]:
+    """The numbers of the segments whose label or coded type names the organ; all, where the file has only one.
+
+    Raises:
+        InputError: damaged.
+    """
+    with guarded(path):
+        header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=["SegmentSequence"])
+        segments = list(header.SegmentSequence)
+        if len(segments) == 1:
+            return (int(segments[0].SegmentNumber),)
+        wanted = _words(organ)
+        return tuple(int(s.SegmentNumber) for s in segments if any(wanted <= _words(name) for name in _names(s)))
+
+
+def describe_segments(path: Path) -> str:
+    """Its segments and its size, a line each, for the user.
+
+    Raises:
+        InputError: damaged, or frames that are no even, parallel stack.
+    """
+    with guarded(path):
+        data = pydicom.dcmread(path, stop_before_pixels=True)
+        frames = _frames(path, data)
+        places, affine = _stack(path, frames)
+        spacing = " × ".join(f"{mm:.3g}" for mm in np.linalg.norm(affine[:3, :3], axis=0))
+        lines = [f"DICOM segmentation: {data.Columns} × {data.Rows} × {max(places) + 1} voxels, {spacing} mm"]
+        for segment in data.SegmentSequence:
+            label, kind = _names(segment)
+            lines.append(f"segment {segment.SegmentNumber}: “{label}” ({kind})")
+    return "\n".join([*lines, "a mask: lay it beside its series, as PATIENT/ORGAN.dcm or NAME_seg.dcm"])
+
+
+def read_segmentation(path: str | Path, segments: tuple[int, ...] | None = None) -> Volume:
+    """The voxels of some segments as uint8 0/1: (column, row, slice), from the first frame's place to the last's.
+
+    Frames that the file leaves out are empty, as the standard says. A fractional segmentation counts from half
+    of its maximum on.
+
+    Args:
+        path: one DICOM file.
+        segments: their numbers; None takes all.
+
+    Raises:
+        InputError: damaged; no such segment; frames that are no even, parallel stack.
+    """
+    path = Path(path)
+    with guarded(path):
+        data = pydicom.dcmread(path)
+        frames = _frames(path, data)
+        there = sorted(int(segment.SegmentNumber) for segment in data.SegmentSequence)
+        chosen = there if segments is None else [number for number in segments if number in there]
+        if not chosen:
+            raise InputError(path, f"has segments {there}, none of which is meant", "name the organ as the file does")
+        places, affine = _stack(path, frames)
+        shape = (int(data.Columns), int(data.Rows), max(places) + 1)
+        check_size(path, shape, 0)
+        pixels = data.pixel_array.reshape(len(frames), shape[1], shape[0])
+        mask = np.zeros(shape[::-1], np.uint8)
+        for frame, place, plane in zip(frames, places, pixels, strict=True):
+            if frame.segment in (0, *chosen):
+                mask[place] |= _marked(data, plane, chosen)
+    return Volume(mask.transpose(2, 1, 0), affine, path)
+
+
+def _frames(path: Path, data: Any) -> list[_Frame]:
+    if data.get("SOPClassUID") not in (SEGMENTATION, LABEL_MAP):
+        raise InputError(path, "is DICOM, but no segmentation", "give a DICOM-SEG")
+    shared = (data.get("SharedFunctionalGroupsSequence") or [pydicom.Dataset()])[0]
+    frames = []
+    for own in data.PerFrameFunctionalGroupsSequence:
+        orientation = numbers(functional(own, shared, "PlaneOrientationSequence", "ImageOrientationPatient"))
+        position = numbers(functional(own, shared, "PlanePositionSequence", "ImagePositionPatient"))
+        spacing = numbers(functional(own, shared, "PixelMeasuresSequence", "PixelSpacing"))
+        if (len(position), len(orientation), len(spacing)) != (3, 6, 2) or not perpendicular(orientation):
+            raise InputError(path, "does not say where its frames lie in the patient", "export it again")
+        step = functional(own, shared, "PixelMeasuresSequence", "SpacingBetweenSlices")
+        segment = functional(own, shared, "SegmentIdentificationSequence", "ReferencedSegmentNumber")
+        frames.append(_Frame(int(segment or 0), position, orientation, spacing, abs(float(step or 0))))
+    if {(frame.orientation, frame.spacing) for frame in frames} != {(frames[0].orientation, frames[0].spacing)}:
+        raise InputError(path, "its frames differ in orientation or spacing", "export each part by itself")
+    return frames
+
+
+def _stack(path: Path, frames: Sequence[_Frame]) -> tuple[list[int], NDArray[np.float64]]:
+    """Each frame's place on an even stack, and the stack's affine to RAS mm."""
+    row, column = np.array(frames[0].orientation).reshape(2, 3)
+    normal = np.cross(row, column)
+    positions = np.array([frame.position for frame in frames])
+    heights = positions @ normal
+    first = int(np.argmin(heights))
+    steps = np.diff(np.unique(heights.round(3)))
+    step = float(steps.min()) if len(steps) else 1.0
+    stated = frames[0].step
+    if stated and abs(step / stated - round(step / stated)) < OFF_STEP and step > stated:
+        step = stated  # no two neighbours are there
+    places = (heights - heights[first]) / step
+    last = round(float(places.max()))
+    if last:
+        step *= float(places.max()) / last  # headers round; the whole stack says it best
+        places = (heights - heights[first]) / step
+    drift = np.linalg.norm(positions - positions[first] - np.outer(heights - heights[first], normal), axis=1)
+    if np.abs(places - places.round()).max() > OFF_STEP or drift.max() > 0.5 * min(frames[0].spacing):
+        raise InputError(path, "its frames are not evenly spaced along their normal", "export it again, or resample it")
+    affine = lps_to_ras(frames[0].orientation, frames[0].spacing, normal * step, positions[first])
+    return places.round().astype(int).tolist(), affine
+
+
+def _marked(data: Any, plane: NDArray[Any], chosen: Sequence[int]) -> NDArray[np.bool_]:
+    if data.SOPClassUID == LABEL_MAP:
+        return np.isin(plane, chosen)
+    if data.get("SegmentationType") == "FRACTIONAL":
+        half: NDArray[np.bool_] = plane >= float(data.get("MaximumFractionalValue", 255)) / 2
+        return half
+    marked: NDArray[np.bool_] = plane > 0
+    return marked
+
+
+def _names(segment: Any) -> list[str]:
+    kind = segment.get("SegmentedPropertyTypeCodeSequence") or [pydicom.Dataset()]
+    sides = kind[0].get("SegmentedPropertyTypeModifierCodeSequence") or []
+    meaning = " ".join(str(code.get("CodeMeaning", "")) for code in (kind[0], *sides))
+    return [str(segment.get("SegmentLabel", "")), meaning]
+
+
+def _words(name: str) -> set[str]:
+    return set(name.lower().replace("_", " ").replace("-", " ").split())

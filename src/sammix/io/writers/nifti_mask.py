@@ -1,0 +1,43 @@
+"""A mask → NIfTI on its scan's own grid."""
+
+# nibabel is not typed.
+# mypy: disable-error-code="no-untyped-call"
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+from numpy.typing import NDArray
+
+from sammix.errors import OutputError
+from sammix.files import atomic_path
+from sammix.io.volume import Volume
+
+
+def write_mask(path: str | Path, array: NDArray[Any], reference: Volume) -> None:
+    """Write a mask as uint8 0/1 NIfTI with the scan's affine as sform and qform (code 1, mm).
+
+    Args:
+        path: ``.nii`` or ``.nii.gz``.
+        array: the mask in ``reference``'s own order; above 0 counts.
+        reference: the scan. (From an axial array: ``reference.from_axial(mask).array``.)
+
+    Raises:
+        OutputError: another suffix, or the file cannot be written.
+    """
+    path = Path(path)
+    if not path.name.lower().endswith((".nii", ".nii.gz")):
+        raise OutputError(path, "is not a NIfTI name", "end it in .nii.gz or .nii")
+    if array.shape != reference.array.shape:
+        raise ValueError(f"the mask {array.shape} is not on the scan's grid {reference.array.shape}")
+    image = nib.Nifti1Image((array > 0).astype(np.uint8), reference.affine)
+    image.set_sform(reference.affine, code=1)
+    image.set_qform(reference.affine, code=1)
+    if not np.allclose(image.get_qform(), reference.affine, atol=1e-3):
+        image.set_qform(None, code=0)  # a sheared affine (gantry tilt): a qform cannot say it
+    image.header.set_xyzt_units("mm")
+    with atomic_path(path) as temporary:
+        nib.save(image, temporary)

@@ -1,0 +1,1 @@
+"""Networks as things to keep: built from settings, saved, loaded; pretrained weights."""

@@ -1,0 +1,1 @@
+"""Segment Anything: image encoders, LoRA, prompt encoder and mask decoder, checkpoints."""

@@ -1,0 +1,112 @@
+"""Features of slices on disk: computed once, for one run or for several."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from filelock import FileLock
+from torch import Tensor
+
+from sammix.errors import OutputError
+from sammix.files import write_json
+from sammix.log import track, warn
+
+Entry = tuple[int, int]  # a row of the table, and which view of it
+
+ENCODE_BATCH = 4  # slices at a time through the frozen stages: more does not pay on a CPU
+SAVE_EVERY = 32  # batches, after which a killed run has lost nothing
+
+
+class FeatureCache:
+    """Float16 features of views of slices, in a file that only grows.
+
+    ``features.f16`` holds them one after the other; ``views.json`` tells which, and is written after them. So a run
+    that is killed leaves what it has computed, another adds what it needs, and nothing is read that was not whole.
+
+    Args:
+        folder: gets a folder of its own for the features that depend on ``key``. Several runs may use it at once.
+        key: names all that the features depend on, but for row and view.
+        shape: (C, h, w) of each.
+    """
+
+    def __init__(self, folder: Path, key: dict[str, Any], shape: tuple[int, ...]) -> None:
+        folder /= hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder, self.key, self.shape = folder, key, shape
+        self.position: dict[Entry, int] = {}
+
+    def add(self, wanted: Sequence[Entry], encode: Callable[[Sequence[Entry]], Tensor]) -> None:
+        """Compute what is not there yet; of several runs, one computes and the others wait.
+
+        Args:
+            wanted: the entries that will be read.
+            encode: entries → (B, C, h, w).
+
+        Raises:
+            OutputError: the disk has not room enough.
+        """
+        path, bytes_each = self.folder / "features.f16", 2 * int(np.prod(self.shape))
+        with FileLock(self.folder / "lock"):
+            held = self._held(path, bytes_each)
+            known = set(held)
+            missing = [entry for entry in wanted if entry not in known]
+            _check_space(self.folder, len(missing) * bytes_each)
+            with path.open("r+b" if held else "w+b") as file:
+                file.truncate(len(held) * bytes_each)
+                file.seek(0, os.SEEK_END)
+                starts = range(0, len(missing), ENCODE_BATCH)
+                for number, start in enumerate(track(starts, "frozen stages") if missing else (), start=1):
+                    batch = missing[start : start + ENCODE_BATCH]
+                    file.write(encode(batch).cpu().numpy().astype(np.float16).tobytes())
+                    held += batch
+                    if number % SAVE_EVERY == 0 or number == len(starts):
+                        file.flush()
+                        os.fsync(file.fileno())
+                        write_json(self._marker, {"key": self.key, "views": held})
+        self.position = {entry: place for place, entry in enumerate(held)}
+        self._features = np.memmap(path, np.float16, "r", shape=(len(held), *self.shape))
+
+    def read(self, entries: Sequence[Entry]) -> Tensor:
+        """(B, C, h, w) float16 of entries that were added."""
+        return torch.from_numpy(self._features[[self.position[entry] for entry in entries]])
+
+    @property
+    def _marker(self) -> Path:
+        return self.folder / "views.json"
+
+    def _held(self, path: Path, bytes_each: int) -> list[Entry]:
+        """What is there, whole, in the order in which it lies."""
+        try:
+            told = json.loads(self._marker.read_text(encoding="utf-8"))
+            held = [(int(row), int(view)) for row, view in told["views"]] if told["key"] == self.key else []
+        except FileNotFoundError:
+            held = []
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
+            warn(f"{self._marker}: is damaged; the features are made anew")
+            held = []
+        if held and not (path.is_file() and path.stat().st_size >= len(held) * bytes_each):
+            warn(f"{path}: is not as long as it was; made anew")
+            held = []
+        if not held:
+            self._marker.unlink(missing_ok=True)
+            path.unlink(missing_ok=True)  # not emptied: another run may still read it
+        return held
+
+
+def _check_space(folder: Path, size: int) -> None:
+    """A full disk would end the process in the middle, so it is looked at before."""
+    free = shutil.disk_usage(folder).free
+    if size > free:
+        raise OutputError(
+            folder,
+            f"the cache of the frozen stages takes {size / 1e9:.1f} GB more, but {free / 1e9:.1f} GB are free",
+            "free space, or go without it (--set fit.cache=false)",
+        )

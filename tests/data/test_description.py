@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+import sammix.io.glance
+from sammix.data.description import describe_path
+from sammix.errors import InputError
+from sammix.io import find_inputs, read_volume
+
+
+def test_a_folder_of_two_studies(tmp_path, write_series, write_dicom) -> None:
+    series = [("1.1", "1.1.1", 2, "portal\x1b[31m venous"), ("1.1", "1.1.2", 3, "lung"), ("1.2", "1.2.1", 1, "")]
+    for study, uid, number, text in series:
+        tags = {"StudyInstanceUID": study, "SeriesInstanceUID": uid, "SeriesNumber": number, "SeriesDescription": text}
+        for file in write_series(tmp_path / "one", n=7, **tags).iterdir():
+            (tmp_path / "in").mkdir(exist_ok=True)
+            file.rename(tmp_path / "in" / f"{uid}.{file.name}")
+    (tmp_path / "in/1.1.2.003.dcm").unlink()
+    mr = {"StudyInstanceUID": "1.2", "SeriesInstanceUID": "1.2.2", "SeriesNumber": 5, "Modality": "MR"}
+    write_dicom(tmp_path / "in/mr", np.zeros((6, 4), np.uint16), **mr)
+    shown = describe_path(tmp_path / "in")
+    blocks = shown.split("in: series ")
+    assert blocks[1].splitlines()[0] == "1.1.1, study 1 of 2: CT, 7 slices, “portal[31m venous”"
+    assert "4 × 6 × 7 voxels, 0.7 × 0.9 × 2 mm, axes LPS" in blocks[1]
+    assert "HU in 5 of 7 slices" in blocks[1]
+    assert "for predict: a scan, named in_1" in blocks[1]
+    assert "warning: slices are missing or mixed: a gap of 4.00 mm" in blocks[2]
+    assert "refused by predict" in blocks[2]
+    assert "1.2.1, study 2 of 2" in blocks[3]
+    assert "for predict: a scan, named in_3" in blocks[3]
+    assert "left out by predict: no CT scan" in blocks[4]
+    assert "Secret" not in shown
+
+    alone = describe_path(tmp_path / "in", "1.2.1")
+    assert "1.2.1, study 2 of 2" in alone
+    assert "1.1.1" not in alone
+    with pytest.raises(InputError, match=r"holds no series 1\.9"):
+        describe_path(tmp_path / "in", "1.9")
+    archive = shutil.make_archive(str(tmp_path / "a"), "zip", tmp_path, "in")
+    assert all(block.splitlines()[0] in describe_path(Path(archive)) for block in blocks[1:])
+
+
+def test_values_are_those_of_the_scan(tmp_path, write_series) -> None:
+    folder = write_series(tmp_path / "ct", n=4)
+    hu = read_volume(folder).array
+    assert f"values from {hu.min()} to {hu.max()} HU\n" in describe_path(folder), "all four slices are looked at"
+    (case,) = find_inputs(folder / "001.dcm")
+    assert f"for predict: a scan, named {case.name}" in describe_path(folder / "001.dcm")
+
+
+def test_a_large_nifti_is_read_in_part(tmp_path, monkeypatch) -> None:
+    hu = np.full((8, 9, 10), -1000, np.int16)
+    hu[2, 2, :4], hu[3, 3, 9] = 300, 2000
+    nib.save(nib.Nifti1Image(hu, np.diag([-1, -2, 3, 1])), tmp_path / "ct.nii.gz")
+    assert "values from -1000 to 2000 HU\n10 axial" in describe_path(tmp_path / "ct.nii.gz")
+    monkeypatch.setattr(sammix.io.glance, "GLANCE_VOXELS", 4 * 72)
+    shown = describe_path(tmp_path / "ct.nii.gz")
+    assert "scan of 8 × 9 × 10 voxels, 1 × 2 × 3 mm, axes LPS" in shown
+    assert "values from -1000 to 300 HU in 4 of 10 slices" in shown
+    content = (tmp_path / "ct.nii.gz").read_bytes()
+    (tmp_path / "ct.nii.gz").write_bytes(content[: len(content) // 2])
+    with pytest.raises(InputError, match="gzip data is damaged or cut short"):
+        describe_path(tmp_path / "ct.nii.gz")
+
+
+def test_nothing_heavy_is_imported(tmp_path, write_series, hospital_a) -> None:
+    write_series(tmp_path / "ct", n=300)
+    code = (
+        "import sys; from pathlib import Path; from sammix.data.description import describe_path\n"
+        "[print(describe_path(Path(path))) for path in sys.argv[1:]]\n"
+        "heavy = {'torch', 'transformers', 'SimpleITK', 'highdicom', 'matplotlib'} & set(sys.modules)\n"
+        "sys.exit(f'imported {heavy}' if heavy else 0)"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "ct"), str(hospital_a), str(hospital_a / "volume-0.nii")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "300 slices" in done.stdout
+
+
+def test_a_real_segmentation(real_data) -> None:
+    shown = describe_path(real_data / "dicom-seg/liver.dcm")
+    assert "512 × 512 × 3 voxels, 0.811 × 0.811 × 1 mm\nsegment 1: “Liver” (Liver)" in shown

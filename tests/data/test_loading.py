@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sammix.config import load_preset
+from sammix.data.loading import load_table, open_for_evaluation, prepare
+from sammix.errors import InputError, OutputError
+from sammix.io import Dataset, open_dataset
+from sammix.models.saved import read_card
+
+SMALL = load_preset("tiny").data
+
+
+def test_a_store_holds_what_the_scans_hold(hospital_a: Path, tmp_path: Path) -> None:
+    count = prepare(hospital_a, tmp_path / "a.h5", SMALL)
+    stored, direct = load_table(tmp_path / "a.h5", SMALL), load_table(hospital_a, SMALL)
+    assert len(stored) == count == len(direct) == 6 * 12
+    np.testing.assert_array_equal(stored.images[:], direct.images)
+    np.testing.assert_array_equal(stored.masks[:], direct.masks)
+    for name in ("case", "patient", "split", "index", "label", "has_mask"):
+        np.testing.assert_array_equal(getattr(stored, name), getattr(direct, name))
+    assert stored.fingerprint == direct.fingerprint
+    assert stored.sha256() == direct.sha256()
+
+
+@pytest.mark.parametrize("column", ["images", "masks", "label", "split", "index", "has_mask", "preprocess"])
+def test_the_checksum_of_a_table_tells_any_change(hospital_a: Path, column: str) -> None:
+    table = load_table(hospital_a, SMALL)
+    if column == "preprocess":
+        changed = table.preprocess.model_copy(update={"window_level": 41.0})
+    else:
+        changed = getattr(table, column).copy()
+        changed[-1] = "test" if column == "split" else 1 - changed[-1]
+    assert replace(table, **{column: changed}).sha256() != table.sha256() == load_table(hospital_a, SMALL).sha256()
+
+
+def test_labels_are_the_maximum_of_the_mask(hospital_a: Path) -> None:
+    table = load_table(hospital_a, load_preset("tiny", ["data.size=72"]).data)
+    np.testing.assert_array_equal(table.label, table.masks.reshape(len(table), -1).max(axis=1))
+
+
+def test_the_middle_of_a_scan(hospital_a: Path) -> None:
+    table = load_table(hospital_a, load_preset("tiny", ["data.middle_fraction=0.3"]).data)
+    assert sorted(set(table.index)) == [4, 5, 6, 7]
+
+
+def test_a_store_prepared_otherwise_is_refused(hospital_a: Path, tmp_path: Path) -> None:
+    prepare(hospital_a, tmp_path / "a.h5", SMALL)
+    with pytest.raises(InputError, match="prepare it again"):
+        load_table(tmp_path / "a.h5", load_preset("tiny", ["data.window_width=100"]).data)
+
+
+def test_a_store_is_not_overwritten_unasked(hospital_a: Path, tmp_path: Path) -> None:
+    prepare(hospital_a, tmp_path / "a.h5", SMALL)
+    with pytest.raises(OutputError, match="exists already"):
+        prepare(hospital_a, tmp_path / "a.h5", SMALL)
+
+
+@pytest.mark.parametrize("content", [b"", b"not HDF5", None])
+def test_a_damaged_store_is_named(hospital_a: Path, tmp_path: Path, content: bytes | None) -> None:
+    path = tmp_path / "a.h5"
+    if content is None:
+        prepare(hospital_a, path, SMALL)
+        content = path.read_bytes()[:3000]
+    path.write_bytes(content)
+    with pytest.raises(InputError, match="cannot be read as a store"):
+        load_table(path, SMALL)
+
+
+def test_a_broken_case_is_left_out(hospital_a: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for path in hospital_a.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    (tmp_path / "volume-0.nii").write_bytes(b"broken")
+    table = load_table(tmp_path, SMALL)
+    assert len(table) == 5 * 12
+    assert "volume-0.nii" in capsys.readouterr().err
+
+
+def test_evaluation_keeps_the_splits_of_the_fit(hospital_a: Path, hospital_b: Path, tiny_run: Path) -> None:
+    card = read_card(tiny_run)
+    own, other = open_for_evaluation(hospital_a, card), open_for_evaluation(hospital_b, card)
+    assert isinstance(own, Dataset)
+    assert isinstance(other, Dataset)
+    assert {case.name: case.split for case in own.cases} == card.data["splits"]
+    assert other.cases == open_dataset(hospital_b).cases

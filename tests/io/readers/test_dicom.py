@@ -1,0 +1,387 @@
+from __future__ import annotations
+
+import contextlib
+import shutil
+import struct
+import traceback
+import zlib
+
+import numpy as np
+import pydicom
+import pytest
+import SimpleITK as sitk
+from pydicom.uid import (
+    UID,
+    DeflatedExplicitVRLittleEndian,
+    EnhancedCTImageStorage,
+    JPEG2000Lossless,
+    JPEGLSLossless,
+    RLELossless,
+    SecondaryCaptureImageStorage,
+    SegmentationStorage,
+)
+
+from sammix.errors import InputError
+from sammix.io.readers.dicom import read_dicom
+from sammix.io.readers.dicom_files import MAX_DEFLATED, is_dicom_series
+
+AXIAL = (1, 0, 0, 0, 1, 0)
+FLIPPED = (-1, 0, 0, 0, 1, 0)
+CORONAL = (1, 0, 0, 0, 0, -1)
+OBLIQUE = (0.96, 0.28, 0.0, -0.168, 0.576, 0.8)
+
+
+def itk_series(folder) -> sitk.Image:
+    files = sitk.ImageSeriesReader.GetGDCMSeriesFileNames(str(folder))
+    return sitk.ReadImage(files)
+
+
+def assert_same_as_itk(volume, image):
+    """Same HU at the same points of the patient, voxel by voxel."""
+    assert volume.array.shape == image.GetSize()
+    np.testing.assert_array_equal(volume.array, sitk.GetArrayFromImage(image).transpose(2, 1, 0))
+    for index in [(0, 0, 0), tuple(n - 1 for n in volume.array.shape)]:
+        x, y, z = image.TransformIndexToPhysicalPoint(index)
+        np.testing.assert_allclose((volume.affine @ [*index, 1])[:3], (-x, -y, z), atol=1e-4)
+
+
+def test_slices_are_sorted_by_position_not_by_name(tmp_path, write_series):
+    volume = read_dicom(write_series(tmp_path / "ct"))
+    assert volume.array.shape == (4, 6, 5)
+    assert volume.array[0, 0].tolist() == [1000 + k - 1024 for k in range(5)]
+    np.testing.assert_allclose(volume.spacing, (0.7, 0.9, 2.0))
+    np.testing.assert_allclose(volume.affine[:3, 3], (10, 20, 30))
+    assert volume.axcodes == ("L", "P", "S")
+    assert volume.trusted_geometry
+    assert volume.warnings == ()
+
+
+def test_axial_shows_the_stored_slices(tmp_path, write_series):
+    folder = write_series(tmp_path / "ct")
+    lowest = pydicom.dcmread(folder / "005.dcm").pixel_array
+    np.testing.assert_array_equal(read_dicom(folder).axial().array[0], lowest.astype(int) - 1024)
+
+
+@pytest.mark.parametrize("orientation", [AXIAL, FLIPPED, CORONAL, OBLIQUE])
+def test_geometry_is_itks(tmp_path, write_dicom, orientation):
+    normal = np.cross(orientation[:3], orientation[3:])
+    for k in range(4):
+        stored = np.random.default_rng(k).integers(0, 2000, (6, 4)).astype(np.uint16)
+        position = (np.array([-10, -20, 30]) + 2.5 * k * normal).round(6).tolist()
+        tags = {"ImageOrientationPatient": list(orientation), "ImagePositionPatient": position}
+        write_dicom(tmp_path / f"{k}.dcm", stored, **tags)
+    assert_same_as_itk(read_dicom(tmp_path), itk_series(tmp_path))
+
+
+def test_slope_and_intercept_are_applied_a_slice(tmp_path, write_dicom):
+    stored = np.arange(24, dtype=np.uint16).reshape(6, 4)
+    write_dicom(tmp_path / "a.dcm", stored, RescaleSlope=2, RescaleIntercept=-1000)
+    write_dicom(tmp_path / "b.dcm", stored, RescaleSlope=0.5, ImagePositionPatient=[-10, -20, 33])
+    volume = read_dicom(tmp_path)
+    np.testing.assert_allclose(volume.array[..., 0].T, stored * 2.0 - 1000)
+    np.testing.assert_allclose(volume.array[..., 1].T, stored * 0.5 - 1024)
+
+
+def test_padding_becomes_air(tmp_path, write_dicom):
+    stored = np.full((6, 4), 1000, np.int16)
+    stored[0], stored[1] = -2000, -1990
+    path = write_dicom(tmp_path / "a.dcm", stored, PixelPaddingValue=-2000)
+    assert read_dicom(path).array[0, :3, 0].tolist() == [-1024, -3014, -24]
+    path = write_dicom(tmp_path / "a.dcm", stored, PixelPaddingValue=-2000, PixelPaddingRangeLimit=-1990)
+    assert read_dicom(path).array[0, :3, 0].tolist() == [-1024, -1024, -24]
+
+
+def test_one_file_is_one_slice(tmp_path, write_series):
+    folder = write_series(tmp_path / "ct")
+    volume = read_dicom(folder / "003.dcm")
+    assert volume.array.shape == (4, 6, 1)
+    assert volume.spacing[2] == pytest.approx(3)
+    assert volume.warnings == ("one slice only; its thickness is taken as 3 mm",)
+
+
+def test_no_patient_is_carried_or_named(tmp_path, write_series):
+    folder = write_series(tmp_path / "ct")
+    volume = read_dicom(folder)
+    (folder / "002.dcm").unlink()
+    with pytest.raises(InputError) as error:
+        read_dicom(folder)
+    assert "secret" not in (repr(volume) + str(error.value)).lower()
+
+
+def test_damage_shows_no_patient(tmp_path, write_dicom, recwarn):
+    """pydicom's own errors and warnings quote the bytes around the damage."""
+    path = write_dicom(tmp_path / "a.dcm", np.arange(24, dtype=np.uint16).reshape(6, 4))
+    raw = bytearray(path.read_bytes())
+    raw[raw.index(b"1.2.840.10008.1.2.1") - 2] = 140  # a length that reaches beyond the patient's name
+    path.write_bytes(raw)
+    with pytest.raises(InputError, match="damaged") as error:
+        read_dicom(path)
+    assert not recwarn
+    shown = "".join(traceback.format_exception(error.value))
+    assert "Secret" not in shown
+    with pytest.warns(UserWarning, match="Secret"):  # what is kept from the user
+        pydicom.dcmread(path)
+
+
+def test_a_file_that_may_not_be_read(tmp_path, write_series, monkeypatch):
+    def locked(file):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("sammix.io.readers.dicom_files.is_dicom", locked)
+    with pytest.raises(InputError, match=r"001\.dcm: cannot be opened \(Permission denied\)"):
+        read_dicom(write_series(tmp_path / "ct"))
+
+
+def refused(folder) -> str:
+    with pytest.raises(InputError) as error:
+        read_dicom(folder)
+    assert "\n" not in str(error.value)
+    return error.value.problem
+
+
+def test_several_series_are_listed(tmp_path, write_series):
+    write_series(tmp_path, n=3)
+    for file in tmp_path.iterdir():
+        file.rename(tmp_path / f"first {file.name}")
+    write_series(tmp_path, n=4, SeriesInstanceUID="1.9", SeriesDescription="arterial")
+    assert refused(tmp_path) == "holds 2 series: 1.2.3 (CT, 3 slices); 1.9 (CT, 4 slices)"
+    assert read_dicom(tmp_path, "1.9").array.shape == (4, 6, 4)
+    with pytest.raises(InputError, match=r"holds no series 1\.7; choose one of 1\.2\.3 \(CT, 3 slices\)"):
+        read_dicom(tmp_path, "1.7")
+
+
+def test_a_missing_slice_is_named_in_mm(tmp_path, write_series):
+    folder = write_series(tmp_path / "ct", n=8)
+    (folder / "003.dcm").unlink()
+    assert "a gap of 4.00 mm between 38.00 and 42.00 mm along the stack, where 2.00 mm" in refused(folder)
+
+
+def test_small_rounding_of_positions_is_no_gap(tmp_path, write_dicom):
+    for k, z in enumerate([0.0, 0.63, 1.25, 1.88, 2.5]):
+        stored = np.random.default_rng(k).integers(0, 2000, (6, 4)).astype(np.uint16)
+        write_dicom(tmp_path / f"{k}", stored, ImagePositionPatient=[0, 0, z])
+    assert read_dicom(tmp_path).spacing[2] == pytest.approx(0.625)
+
+
+def test_two_spacings(tmp_path, write_dicom):
+    for k, z in enumerate([0, 1, 2, 3, 5, 7]):
+        stored = np.random.default_rng(k).integers(0, 2000, (6, 4)).astype(np.uint16)
+        write_dicom(tmp_path / f"{k}", stored, ImagePositionPatient=[0, 0, z])
+    assert "slices are missing or mixed: a gap of 2.00 mm between 3.00 and 5.00 mm" in refused(tmp_path)
+
+
+def test_two_slices_in_one_place(tmp_path, write_series):
+    folder = write_series(tmp_path / "ct")
+    shutil.copy(folder / "004.dcm", folder / "copy.dcm")
+    assert "share their position with another (first: 004.dcm and copy.dcm)" in refused(folder)
+
+
+def test_gantry_tilt(tmp_path, write_dicom):
+    for k in range(5):
+        stored = np.random.default_rng(k).integers(0, 2000, (6, 4)).astype(np.uint16)
+        write_dicom(tmp_path / f"{k}.dcm", stored, ImagePositionPatient=[0, 0.5 * k, 5.0 * k])
+    assert "the gantry is tilted by 5.7° (slices drift 2.0 mm sideways)" in refused(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("tags", "problem"),
+    [
+        ({"Modality": "MR"}, "is not CT but MR"),
+        ({"Modality": None}, "of no stated modality"),
+        ({"Modality": "SEG", "SOPClassUID": SegmentationStorage, "NumberOfFrames": 3}, "is not CT but SEG"),
+        ({"SOPClassUID": SecondaryCaptureImageStorage}, "is not a CT image"),
+        ({"SOPClassUID": EnhancedCTImageStorage}, "does not describe each of its frames"),
+        ({"NumberOfFrames": 20}, "multi-frame DICOM object .20 frames"),
+        ({"SamplesPerPixel": 3}, "colour"),
+        ({"ImagePositionPatient": None}, "no valid ImagePositionPatient"),
+        ({"ImageOrientationPatient": None}, "no valid ImageOrientationPatient"),
+        ({"ImageOrientationPatient": [1, 0, 0, 1, 0, 0]}, "no valid ImageOrientationPatient"),
+        ({"PixelSpacing": [0, 0]}, "no valid PixelSpacing"),
+        ({"Rows": 0}, "no valid Rows and Columns"),
+        ({"Rows": None}, "damaged, cut short"),
+    ],
+)
+def test_what_is_no_ct_slice(tmp_path, write_dicom, tags, problem):
+    path = write_dicom(tmp_path / "a.dcm", np.arange(24, dtype=np.uint16).reshape(6, 4), **tags)
+    with pytest.raises(InputError, match=problem):
+        read_dicom(path)
+
+
+@pytest.mark.parametrize(
+    ("tags", "problem"),
+    [
+        ({"PixelSpacing": [0.5, 0.5]}, "different pixel spacings"),
+        ({"ImageOrientationPatient": [0, 1, 0, 1, 0, 0]}, "different orientations"),
+    ],
+)
+def test_slices_that_do_not_belong_together(tmp_path, write_series, write_dicom, tags, problem):
+    folder = write_series(tmp_path / "ct")
+    place = {"ImagePositionPatient": [-10, -20, 60]}
+    write_dicom(folder / "x.dcm", np.zeros((6, 4), np.uint16), **place, **tags)
+    assert problem in refused(folder)
+
+
+def test_mixed_sizes(tmp_path, write_series, write_dicom):
+    folder = write_series(tmp_path / "ct")
+    write_dicom(folder / "x.dcm", np.zeros((9, 4), np.uint16), ImagePositionPatient=[-10, -20, 40])
+    assert refused(folder) == "its slices have different sizes: 6 × 4 (5 files), 9 × 4 (1 files)"
+
+
+def test_no_dicom_at_all(tmp_path):
+    (tmp_path / "notes.txt").write_text("nothing here")
+    (tmp_path / ".hidden.dcm").write_bytes(bytes(128) + b"DICM")
+    assert refused(tmp_path) == "holds no DICOM file"
+
+
+def test_other_files_beside_the_slices_are_left_alone(tmp_path, write_series):
+    folder = write_series(tmp_path / "ct")
+    (folder / "notes.txt").write_text("portal venous")
+    (folder / "DICOMDIR").write_bytes(bytes(128) + b"DICM")
+    assert read_dicom(folder).array.shape == (4, 6, 5)
+
+
+@pytest.mark.parametrize("share", [0.3, 0.9, 0.99])
+def test_a_file_cut_short(tmp_path, write_series, share):
+    folder = write_series(tmp_path / "ct")
+    content = (folder / "002.dcm").read_bytes()
+    (folder / "002.dcm").write_bytes(content[: int(len(content) * share)])
+    with pytest.raises(InputError, match=r"002\.dcm"):
+        read_dicom(folder)
+
+
+def test_a_hostile_length(tmp_path, write_dicom):
+    path = write_dicom(tmp_path / "a.dcm", np.zeros((8, 8), np.uint16))
+    content = path.read_bytes()
+    at = content.index(b"\x18\x00\x50\x00DS")  # SliceThickness, now of four gigabytes
+    path.write_bytes(content[:at] + b"\x18\x00\x50\x00OB\0\0" + b"\xf0\xff\xff\xff" + content[at + 10 :])
+    assert "damaged, cut short" in refused(path)
+
+
+def test_an_object_that_unpacks_without_end(tmp_path):
+    packer, zeros = zlib.compressobj(1, zlib.DEFLATED, -zlib.MAX_WBITS), bytes(2**24)
+    bomb = b"".join(packer.compress(zeros) for _ in range(MAX_DEFLATED // 2**24 + 1)) + packer.flush()
+    uid = DeflatedExplicitVRLittleEndian.encode()
+    meta = b"\2\0\x10\0UI" + struct.pack("<H", len(uid)) + uid
+    group_length = b"\2\0\0\0UL\4\0" + struct.pack("<I", len(meta))
+    (tmp_path / "a.dcm").write_bytes(bytes(128) + b"DICM" + group_length + meta + bomb)
+    assert "unpacks to more than" in refused(tmp_path / "a.dcm")
+
+
+def test_random_damage_gives_a_volume_or_an_input_error(tmp_path, write_series):
+    rng = np.random.default_rng(0)
+    content = (write_series(tmp_path / "ct") / "002.dcm").read_bytes()
+    for _ in range(150):
+        damaged = bytearray(content)
+        for place in rng.integers(132, len(content), 3):
+            damaged[place] = rng.choice([0, 255, rng.integers(256)])
+        (tmp_path / "x.dcm").write_bytes(damaged)
+        with contextlib.suppress(InputError):
+            assert read_dicom(tmp_path / "x.dcm").array.ndim == 3
+
+
+def test_lossless_jpeg_is_decoded(tmp_path):
+    """Written by another program: ITK's own GDCM."""
+    stored = np.random.default_rng(0).integers(0, 2000, (64, 48)).astype(np.uint16)
+    image = sitk.GetImageFromArray(stored)
+    image.SetMetaData("0008|0060", "CT")
+    image.SetMetaData("0008|0016", "1.2.840.10008.5.1.4.1.1.2")
+    writer = sitk.ImageFileWriter()
+    writer.SetFileName(str(tmp_path / "jpeg.dcm"))
+    writer.SetUseCompression(True)
+    writer.SetCompressor("JPEG")
+    writer.Execute(image)
+    data = pydicom.dcmread(tmp_path / "jpeg.dcm")
+    assert data.file_meta.TransferSyntaxUID == UID("1.2.840.10008.1.2.4.70")
+    data.RescaleIntercept = -1000
+    data.add_new("PixelPaddingValue", "US", int(stored[3, 4]))
+    data.save_as(tmp_path / "jpeg.dcm")
+    hu = read_dicom(tmp_path / "jpeg.dcm").array[..., 0].T
+    np.testing.assert_array_equal(hu, np.where(stored == stored[3, 4], -1024, stored.astype(int) - 1000))
+
+
+@pytest.mark.parametrize("syntax", [RLELossless, JPEG2000Lossless, JPEGLSLossless, DeflatedExplicitVRLittleEndian])
+@pytest.mark.parametrize("signed", [False, True])
+def test_compressed_pixels_are_the_same_pixels(tmp_path, write_dicom, syntax, signed):
+    stored = np.random.default_rng(0).integers(-1000 if signed else 0, 2000, (64, 48))
+    path = write_dicom(tmp_path / "a.dcm", stored.astype(np.int16 if signed else np.uint16), RescaleIntercept=-1024)
+    data = pydicom.dcmread(path)
+    if syntax.is_encapsulated:
+        data.compress(syntax)
+    data.file_meta.TransferSyntaxUID = syntax
+    data.save_as(path)
+    np.testing.assert_array_equal(read_dicom(path).array[..., 0].T, stored - 1024)
+
+
+def test_an_enhanced_ct_is_the_same_scan(tmp_path, write_series, write_enhanced):
+    folder = write_series(tmp_path / "ct")
+    one, many = read_dicom(folder), read_dicom(write_enhanced(folder, tmp_path / "enhanced.dcm"))
+    np.testing.assert_array_equal(many.array, one.array)
+    np.testing.assert_allclose(many.affine, one.affine)
+    assert many.warnings == ()
+
+
+def test_each_frame_has_its_own_slope_and_position(tmp_path, write_series, write_enhanced):
+    path = write_enhanced(write_series(tmp_path / "ct"), tmp_path / "enhanced.dcm")
+    data = pydicom.dcmread(path)
+    stored = data.pixel_array.astype(float)
+    for k, group in enumerate(data.PerFrameFunctionalGroupsSequence):
+        values = pydicom.Dataset()
+        values.RescaleSlope, values.RescaleIntercept, values.RescaleType = k + 1, -100 * k, "HU"
+        group.PixelValueTransformationSequence = [values]
+    data.save_as(path)
+    order = np.argsort(
+        [g.PlanePositionSequence[0].ImagePositionPatient[2] for g in data.PerFrameFunctionalGroupsSequence]
+    )
+    expected = np.stack([stored[k] * (k + 1) - 100 * k for k in order])
+    np.testing.assert_allclose(read_dicom(path).array.transpose(2, 1, 0), expected)
+    del data.PerFrameFunctionalGroupsSequence[2]
+    data.save_as(path)
+    assert refused(path) == "does not describe each of its frames"
+
+
+def test_the_only_ct_is_taken_and_the_rest_is_named(tmp_path, write_series, write_dicom):
+    folder = write_series(tmp_path / "ct")
+    one = np.zeros((6, 4), np.uint16)
+    write_dicom(folder / "scout.dcm", one, SeriesInstanceUID="1.5", ImageType=["ORIGINAL", "PRIMARY", "LOCALIZER"])
+    write_dicom(folder / "mr.dcm", one, SeriesInstanceUID="1.6", Modality="MR")
+    write_dicom(folder / "report.dcm", one, SeriesInstanceUID="1.7", Modality="SR")
+    volume = read_dicom(folder)
+    assert volume.array.shape == (4, 6, 5)
+    assert volume.warnings == ("other images in its folder are left out: scout view, 1 slice; MR, 1 slice",)
+    assert "is not CT but MR" in refused(folder / "mr.dcm")
+
+
+def test_padding_that_is_written_unsigned(tmp_path, write_dicom):
+    stored = np.full((6, 4), 1000, np.int16)
+    stored[0] = -2000
+    path = write_dicom(tmp_path / "a.dcm", stored)
+    data = pydicom.dcmread(path)
+    data.add_new("PixelPaddingValue", "US", 2**16 - 2000)
+    data.save_as(path)
+    assert read_dicom(path).array[0, :2, 0].tolist() == [-1024, -24]
+
+
+def test_series_are_told_from_other_objects(tmp_path, write_series, write_dicom):
+    assert is_dicom_series(write_series(tmp_path / "ct"))
+    write_dicom(tmp_path / "seg/a.dcm", np.zeros((6, 4), np.uint16), Modality="SEG")
+    assert not is_dicom_series(tmp_path / "seg")
+    assert not is_dicom_series(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["chaos-ct-3/dicom", "dicom-jpeg2000/dicom", "dicom-seg/ct"])
+def test_real_series_are_itks(real_data, name):
+    folder = real_data / name
+    volume = read_dicom(folder)
+    if name == "dicom-seg/ct":  # ITK leaves padding as it is: -3024 HU
+        assert volume.array.shape == (512, 512, 3)
+        assert volume.array.min() == -1024
+    else:
+        files = sorted(folder.iterdir(), key=lambda f: pydicom.dcmread(f).ImagePositionPatient[2])
+        assert_same_as_itk(volume, sitk.ReadImage([str(f) for f in files]))
+    assert volume.axcodes == ("L", "P", "S")
+    assert volume.warnings == ()
+
+
+def test_a_real_segmentation_is_no_scan(real_data):
+    with pytest.raises(InputError, match="is not CT but SEG"):
+        read_dicom(real_data / "dicom-seg/liver.dcm")

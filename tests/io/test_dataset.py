@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from sammix.errors import InputError
+from sammix.io.dataset import case_names, listing, unpaired
+from sammix.io.detect import open_dataset
+
+
+@pytest.fixture
+def folder(tmp_path, hu, write_nifti, write_series):
+    write_nifti(tmp_path / "a/one.nii", hu)
+    write_nifti(tmp_path / "a/one_mask.nii.gz", (hu > 0).astype(np.uint8))
+    write_series(tmp_path / "a/two")
+    return tmp_path / "a"
+
+
+def test_a_case_reads_its_scan_and_mask(folder, hu):
+    one, two = open_dataset(folder).cases
+    volume = one.read()
+    np.testing.assert_array_equal(volume.array, hu)
+    np.testing.assert_array_equal(one.read_mask(volume).array, hu > 0)
+    np.testing.assert_array_equal(replace(one, labels=(5,)).read_mask(volume).array, 0)
+    assert two.read_mask(two.read()) is None
+
+
+def test_the_fingerprint_stays_with_a_copy(folder, tmp_path):
+    shutil.copytree(folder, tmp_path / "b", copy_function=shutil.copyfile)
+    assert open_dataset(tmp_path / "b").fingerprint() == open_dataset(folder).fingerprint()
+
+
+@pytest.mark.parametrize(
+    ("size", "place"),
+    [(40_000, 17_000), (40_000, 39_999), (49_152, 20_000), (90_000, 400), (90_000, 45_005), (90_000, -1)],
+)
+def test_the_fingerprint_sees_a_change_at_the_start_middle_or_end(tmp_path, size, place):
+    raw = bytearray(np.random.default_rng(0).bytes(size))
+    prints = []
+    for value in (1, 2):
+        raw[place] = value
+        (tmp_path / "ct.nii").write_bytes(raw)
+        prints.append(open_dataset(tmp_path).fingerprint())
+    assert prints[0] != prints[1]
+
+
+def test_the_fingerprint_sees_names_masks_labels_and_splits(folder):
+    dataset = open_dataset(folder)
+    one, two = dataset.cases
+    variants = [
+        (one,),
+        (replace(one, mask=None), two),
+        (replace(one, split="test"), two),
+        (replace(one, patient="x"), two),
+        (replace(one, labels=(1,)), two),
+        (replace(one, hu_range=(0.0, 1.0)), two),
+    ]
+    prints = {replace(dataset, cases=cases).fingerprint() for cases in [dataset.cases, *variants]}
+    assert len(prints) == 7
+    assert replace(dataset, cases=(two, one)).fingerprint() == dataset.fingerprint()
+    (folder / "two/001.dcm").rename(folder / "two/009.dcm")
+    assert dataset.fingerprint() not in prints
+
+
+def test_a_file_that_vanished_is_named_by_the_fingerprint(folder):
+    dataset = open_dataset(folder)
+    (folder / "one.nii").unlink()
+    with pytest.raises(InputError, match=r"one\.nii: cannot be opened"):
+        dataset.fingerprint()
+
+
+@pytest.mark.parametrize(
+    ("files", "names"),
+    [
+        (["a.nii.gz", "b/c.nii"], ["a", "c"]),
+        (["s1/ct.nii.gz", "s2/ct.nii.gz", "x.nii"], ["s1_ct", "s2_ct", "x"]),
+        (["scan.nii.gz", "scan.png"], ["scan.nii.gz", "scan.png"]),
+        (["."], ["root"]),
+    ],
+)
+def test_case_names_are_short_and_unique(tmp_path, files, names):
+    root = tmp_path / "root"
+    assert case_names(root, [root / file for file in files]) == names
+
+
+def test_names_that_cannot_be_told_apart(tmp_path):
+    with pytest.raises(InputError, match="several images would be named a_b"):
+        case_names(tmp_path, [tmp_path / "a/b.nii", tmp_path / "a_b.nii", tmp_path / "b.nii"])
+
+
+def test_unpaired_names_both_sides():
+    assert unpaired(["a", "b"], ["b", "c"]) == ("1 of 2 images have no mask: a", "1 masks have no image: c")
+    assert unpaired(["a"], ["a"]) == ()
+
+
+def test_listing_is_short():
+    assert listing(list("abcdefg"), most=2) == "a, b and 5 more"
+    assert listing(["a", "b"]) == "a, b"

@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from sammix.errors import InputError
+from sammix.io.limits import MAX_TEXT
+from sammix.models.saved import load_model, read_card, save_model
+
+
+def test_a_loaded_model_says_the_same_twice(tiny_run: Path) -> None:
+    images = torch.rand(2, 1, 64, 64)
+    first, second = (load_model(path, torch.device("cpu")) for path in (tiny_run, tiny_run / "model"))
+    assert torch.equal(
+        first.segment(first.encode(images)).probability, second.segment(second.encode(images)).probability
+    )
+
+
+def test_the_card_tells_how_to_feed_it_and_where_it_comes_from(tiny_run: Path) -> None:
+    card = read_card(tiny_run)
+    assert card.preprocess.size == 64
+    assert card.organ == "liver"
+    assert card.metrics["epoch"] in (1, 2)
+    assert card.metrics["val_dice"] is not None
+    assert "Not for clinical use" in card.notes
+
+
+def test_the_file_holds_only_what_was_trained(tiny_run: Path) -> None:
+    from safetensors.torch import load_file
+
+    names = load_file(tiny_run / "model" / "model.safetensors")
+    encoder = {name.rsplit(".", 1)[1] for name in names if name.startswith("sam.image_encoder")}
+    assert encoder == {"a_q", "b_q", "a_v", "b_v"}
+
+
+def test_half_precision_halves_the_file_and_hardly_changes_the_answer(tiny_run: Path, tmp_path: Path) -> None:
+    model, images = load_model(tiny_run, torch.device("cpu")), torch.rand(2, 1, 64, 64)
+    save_model(tmp_path, model, read_card(tiny_run), dtype=torch.float16)
+    whole, half = (
+        path.stat().st_size for path in (tiny_run / "model/model.safetensors", tmp_path / "model.safetensors")
+    )
+    assert half < 0.6 * whole
+    small = load_model(tmp_path, torch.device("cpu"))
+    torch.testing.assert_close(
+        small.segment(small.encode(images)).probability,
+        model.segment(model.encode(images)).probability,
+        atol=0.02,
+        rtol=0,
+    )
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "message"),
+    [
+        ("model.json", "{", "damaged or of another version"),
+        ("model.json", "{}", "damaged or of another version"),
+        ("model.safetensors", "no tensors", "missing or damaged"),
+    ],
+)
+def test_damaged_files_are_named(tiny_run: Path, tmp_path: Path, file: str, content: str, message: str) -> None:
+    copy = shutil.copytree(tiny_run / "model", tmp_path / "model")
+    (copy / file).write_text(content)
+    with pytest.raises(InputError, match=message):
+        load_model(copy)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"organ": "../../liver"},
+        {"organ": ".liver"},
+        {"config": {"model": {"lora_rank": 10**12}}},
+        {"config": {"model": {"classifier_width": 1e6}}},
+        {"preprocess": {"window_level": 1e999}},
+        None,
+    ],
+)
+def test_an_absurd_card_is_refused(tiny_run: Path, tmp_path: Path, change: dict[str, dict[str, object]] | None) -> None:
+    card = json.loads((tiny_run / "model" / "model.json").read_text())
+    for key, value in (change or {}).items():
+        if key == "config":
+            card["config"]["model"] |= value["model"]
+        else:
+            card[key] = card[key] | value if key == "preprocess" else value
+    (tmp_path / "model.json").write_text(json.dumps(card) if change else "[" * 100_000)
+    with pytest.raises(InputError, match="is damaged or of another version"):
+        read_card(tmp_path)
+
+
+def test_a_card_of_gigabytes_is_not_read(tmp_path: Path) -> None:
+    (tmp_path / "model.json").touch()
+    os.truncate(tmp_path / "model.json", MAX_TEXT + 1)
+    with pytest.raises(InputError, match="has more than"):
+        read_card(tmp_path)
+
+
+class Evil:
+    """Would leave a file where it is unpickled."""
+
+    def __init__(self, trace: Path) -> None:
+        self.trace = trace
+
+    def __reduce__(self) -> tuple[Callable[..., object], tuple[object, ...]]:
+        return Path.touch, (self.trace,)
+
+
+@pytest.mark.parametrize("save", [pickle.dump, torch.save])
+def test_a_pickle_posing_as_a_model_is_not_run(
+    tiny_run: Path, tmp_path: Path, save: Callable[[object, object], None]
+) -> None:
+    copy = shutil.copytree(tiny_run / "model", tmp_path / "model")
+    with open(copy / "model.safetensors", "wb") as file:
+        save(Evil(tmp_path / "trace"), file)
+    with pytest.raises(InputError, match=r"model\.safetensors: is missing or damaged"):
+        load_model(copy)
+    assert not (tmp_path / "trace").exists()
+
+
+def test_a_state_of_another_network_is_refused(tiny_run: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(tiny_run / "model", tmp_path / "model")
+    card = json.loads((copy / "model.json").read_text())
+    card["config"]["model"]["lora_rank"] = 3
+    (copy / "model.json").write_text(json.dumps(card))
+    with pytest.raises(InputError, match="does not fit this network"):
+        load_model(copy)
+
+
+def test_no_model_there(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="holds no model"):
+        load_model(tmp_path)
+    with pytest.raises(InputError, match="does not exist"):
+        load_model(tmp_path / "nowhere")

@@ -1,0 +1,64 @@
+"""The model that comes with the package."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from sammix.config import load_preset
+from sammix.data.slices import extract
+from sammix.errors import WeightsError
+from sammix.evaluation.metrics import dice
+from sammix.io import open_dataset
+from sammix.models import pretrained
+from sammix.models.saved import DEFAULT_MODEL, SHIPPED_FOLDER, load_model, read_card, shipped_models
+from sammix.networks.interface import MASK_THRESHOLD
+from sammix.training.fitting import fit
+
+MEGABYTES = 1_000_000
+
+
+@pytest.fixture(scope="module", autouse=True)
+def base() -> None:
+    try:
+        pretrained.ensure("lite-medsam")
+    except WeightsError as error:
+        pytest.skip(str(error))
+
+
+def test_it_is_small_and_says_what_it_is() -> None:
+    assert DEFAULT_MODEL in shipped_models()
+    folder = SHIPPED_FOLDER / DEFAULT_MODEL
+    assert sum(file.stat().st_size for file in folder.iterdir()) < 12 * MEGABYTES
+    card = read_card(Path(DEFAULT_MODEL))
+    assert card.organ == "liver"
+    assert card.licence
+    assert "Not a medical device" in card.notes
+    text = (folder / "MODEL_CARD.md").read_text(encoding="utf-8")
+    for source, licence in card.data["sources"].items():
+        assert source in text
+        assert licence in text
+
+
+def test_it_finds_the_liver_in_another_hospitals_scan(real_data: Path) -> None:
+    model = load_model(Path(DEFAULT_MODEL))
+    case = open_dataset(real_data / "chaos-ct-3").cases[0]
+    stack = extract(case, model.preprocess, middle_fraction=1.0)
+    assert stack.masks is not None
+    sizes = stack.masks.reshape(len(stack.masks), -1).sum(axis=1)
+    rows = np.linspace(sizes.argmax() - 10, sizes.argmax() + 10, 3).astype(int)
+    found = model.segment(model.encode(torch.from_numpy(stack.images[rows].astype(np.float32))[:, None]))
+    for probability, truth in zip(found.probability.float().numpy(), stack.masks[rows], strict=True):
+        assert (dice(probability >= MASK_THRESHOLD, truth) or 0) > 0.9
+
+
+def test_a_fit_goes_on_from_it(hospital_a: Path, tmp_path: Path) -> None:
+    settings = ["data.middle_fraction=0.6", "fit.epochs=1", "fit.views=0", "fit.batch_size=12", "fit.decoded=2"]
+    run = tmp_path / "run"
+    fit(hospital_a, load_preset("lite", settings), run, labels=4, start=Path(DEFAULT_MODEL), device="cpu")
+    card = read_card(run)
+    assert card.config.model == read_card(Path(DEFAULT_MODEL)).config.model
+    assert card.metrics["val_dice"] > 0.5  # phantoms, after a handful of steps

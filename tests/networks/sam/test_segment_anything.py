@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from sammix.networks.sam.segment_anything import SAM, build_lite_medsam, build_tiny
+
+if TYPE_CHECKING:
+    from conftest import RealSlice
+
+
+@pytest.fixture
+def sam() -> SAM:
+    return build_tiny()
+
+
+@pytest.fixture
+def embedding() -> Tensor:
+    return torch.randn(2, 32, 16, 16, generator=torch.Generator().manual_seed(0))
+
+
+BOXES = torch.tensor([[8.0, 10, 40, 50], [0, 0, 63, 63]])
+
+
+def test_masks_of_a_real_slice_equal_the_authors(
+    original_lite_medsam: Any, lite_medsam_weights: dict[str, Tensor], real_slice: RealSlice
+) -> None:
+    ours = build_lite_medsam(lite_medsam_weights)
+    with torch.no_grad():
+        embedding = ours.image_encoder(real_slice.image)
+        masks, scores = ours.decode(embedding, real_slice.box)
+        sparse, dense = original_lite_medsam.prompt_encoder(points=None, boxes=real_slice.box, masks=None)
+        their_masks, their_scores = original_lite_medsam.mask_decoder.predict_masks(
+            embedding, original_lite_medsam.prompt_encoder.get_dense_pe(), sparse, dense
+        )
+    assert masks[:, 0].gt(0).float().mean() > 0.01  # the liver is there
+    torch.testing.assert_close(masks, their_masks, atol=1e-3 * their_masks.abs().max().item(), rtol=0)
+    torch.testing.assert_close(scores, their_scores, atol=1e-3, rtol=0)
+
+
+def test_a_mask_prompt_has_the_authors_effect(
+    original_lite_medsam: Any, lite_medsam_weights: dict[str, Tensor]
+) -> None:
+    ours, logits = build_lite_medsam(lite_medsam_weights).prompt_encoder, torch.randn(1, 1, 256, 256)
+    with torch.no_grad():
+        _, dense = ours(input_points=None, input_labels=None, input_boxes=None, input_masks=logits)
+        _, theirs = original_lite_medsam.prompt_encoder(points=None, boxes=None, masks=logits)
+    torch.testing.assert_close(dense, theirs, atol=1e-4, rtol=1e-4)
+    assert theirs.std() > 0.01
+
+
+@pytest.mark.parametrize("boxes", [BOXES, None])
+@pytest.mark.parametrize("mask", [True, False])
+def test_all_four_masks_are_transformers_first_and_others(
+    sam: SAM, embedding: Tensor, boxes: Tensor | None, mask: bool
+) -> None:
+    logits = torch.randn(2, 1, 64, 64) if mask else None
+    masks, scores = sam.decode(embedding, boxes, logits)
+    assert masks.shape == (2, 4, 64, 64)
+    sparse, dense = sam.prompt_encoder(None, None, None if boxes is None else boxes[:, None], logits)
+    for multimask, chosen in ((False, slice(0, 1)), (True, slice(1, 4))):
+        expected, expected_scores = sam.mask_decoder(
+            image_embeddings=embedding,
+            image_positional_embeddings=sam._positions().repeat(2, 1, 1, 1),
+            sparse_prompt_embeddings=sparse,
+            dense_prompt_embeddings=dense,
+            multimask_output=multimask,
+        )
+        torch.testing.assert_close(masks[:, chosen], expected[:, 0], atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(scores[:, chosen], expected_scores[:, 0], atol=1e-5, rtol=1e-5)
+
+
+def test_each_image_has_its_own_prompts(sam: SAM, embedding: Tensor) -> None:
+    logits = torch.randn(2, 1, 64, 64)
+    masks, scores = sam.decode(embedding, BOXES, logits)
+    for i in range(2):
+        alone, alone_scores = sam.decode(embedding[i : i + 1], BOXES[i : i + 1], logits[i : i + 1])
+        torch.testing.assert_close(masks[i : i + 1], alone, atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(scores[i : i + 1], alone_scores, atol=1e-5, rtol=1e-5)
+
+
+def test_every_kind_of_prompt_matters(sam: SAM, embedding: Tensor) -> None:
+    none, box = sam.decode(embedding)[0], sam.decode(embedding, BOXES)[0]
+    mask = sam.decode(embedding, mask_logits=torch.randn(2, 1, 64, 64))[0]
+    for a, b in ((none, box), (none, mask), (box, mask)):
+        assert (a - b).abs().max() > 1e-3
+
+
+def test_gradient_flows_into_the_prompts(sam: SAM, embedding: Tensor) -> None:
+    logits = torch.randn(2, 1, 64, 64, requires_grad=True)
+    sam.decode(embedding, BOXES, logits)[0].square().mean().backward()
+    assert logits.grad is not None
+    assert logits.grad.abs().max() > 0
+
+
+def test_what_is_trained() -> None:
+    with torch.device("meta"):
+        sam = build_lite_medsam(None)
+    trained = {name: p.numel() for name, p in sam.named_parameters() if p.requires_grad}
+    sizes = {
+        part: sum(n for name, n in trained.items() if name.startswith(part + "."))
+        for part in ("image_encoder", "prompt_encoder", "mask_decoder")
+    }
+    assert sizes == {"image_encoder": 10_240, "prompt_encoder": 6_220, "mask_decoder": 4_058_340}
+
+
+def test_the_tiny_network_is_the_same_for_the_same_seed() -> None:
+    torch.manual_seed(1)
+    first = build_tiny(seed=3).state_dict()
+    torch.manual_seed(2)
+    second, other = build_tiny(seed=3).state_dict(), build_tiny(seed=4).state_dict()
+    frozen = [name for name in first if ".a_" not in name]
+    assert all(torch.equal(first[name], second[name]) for name in frozen)
+    assert not torch.equal(first["image_encoder.patch_embed.0.weight"], other["image_encoder.patch_embed.0.weight"])
+
+
+def test_the_networks_sizes_are_told() -> None:
+    sam = build_tiny(image_size=128)
+    assert (sam.image_size, sam.embedding_size) == (128, 32)

@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from sammix.networks.sam import tiny_vit
+from sammix.networks.sam.segment_anything import build_lite_medsam
+from sammix.networks.sam.tiny_vit import Block, InvertedBottleneck, WindowAttention
+
+if TYPE_CHECKING:
+    from conftest import RealSlice
+
+
+def test_embedding_of_a_real_slice_equals_the_authors(
+    original_lite_medsam: Any, lite_medsam_weights: dict[str, Tensor], real_slice: RealSlice
+) -> None:
+    ours = build_lite_medsam(lite_medsam_weights).image_encoder
+    with torch.no_grad():
+        theirs = original_lite_medsam.image_encoder(real_slice.image.repeat(1, 3, 1, 1))
+        torch.testing.assert_close(ours(real_slice.image), theirs, atol=1e-4, rtol=0)
+    assert theirs.abs().max() > 0.5
+
+
+@pytest.fixture
+def narrow_strips(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tiny_vit, "STRIP_BYTES", 4 * 3 * 16 * 20)  # three rows of 16 channels, 20 columns
+
+
+@pytest.mark.usefixtures("narrow_strips")
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("rows", [18, 19])
+def test_bottleneck_in_strips_is_two_padded_convolutions(stride: int, rows: int) -> None:
+    torch.manual_seed(0)
+    net = InvertedBottleneck(8, 16, 8, stride, residual=stride == 1)
+    x = torch.randn(2, rows, 20, 8)
+    hidden = F.gelu(net.expand(x)).permute(0, 3, 1, 2)
+    depthwise = F.conv2d(hidden, net.depthwise.weight, net.depthwise.bias, stride, padding=1, groups=16)
+    expected = net.project(F.gelu(depthwise).permute(0, 2, 3, 1))
+    if stride == 1:
+        expected = F.gelu(expected + x)
+    with torch.no_grad():
+        torch.testing.assert_close(net(x), expected)
+
+
+@pytest.mark.usefixtures("narrow_strips")
+def test_block_in_strips_is_the_block() -> None:
+    torch.manual_seed(0)
+    net, x = Block(8, 2, 4), torch.randn(2, 18, 20, 8)
+    whole = net(x)
+    with torch.no_grad():
+        torch.testing.assert_close(net(x), whole)
+
+
+def test_window_attention_is_attention_over_zero_padded_windows() -> None:
+    """Written out for each window, query by query, as the paper defines it."""
+    torch.manual_seed(0)
+    dim, heads, size = 6, 2, 3
+    net = WindowAttention(dim, heads, size)
+    nn.init.normal_(net.bias_table)
+    nn.init.normal_(net.norm.bias)
+    x = torch.randn(1, 4, 5, dim)
+    padded = F.pad(x, (0, 0, 0, 1, 0, 2))
+    expected = torch.zeros(6, 6, dim)
+    for top in (0, 3):
+        for left in (0, 3):
+            places = [(top + i, left + j) for i in range(size) for j in range(size)]
+            tokens = net.qkv(net.norm(torch.stack([padded[0, y, x_] for y, x_ in places])))
+            q, k, v = (part.view(-1, heads, dim // heads) for part in tokens.chunk(3, dim=-1))
+            for a, (y, x_) in enumerate(places):
+                mixed = []
+                for head in range(heads):
+                    bias = [
+                        net.bias_table[head, abs(y - other_y) * size + abs(x_ - other_x)] for other_y, other_x in places
+                    ]
+                    scores = k[:, head] @ q[a, head] / (dim // heads) ** 0.5 + torch.stack(bias)
+                    mixed.append(scores.softmax(0) @ v[:, head])
+                expected[y, x_] = net.proj(torch.cat(mixed))
+    torch.testing.assert_close(net(x)[0], x[0] + expected[:4, :5])

@@ -1,0 +1,308 @@
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import torch
+from filelock import FileLock
+from safetensors.torch import load_file
+
+from sammix.config import load_preset
+from sammix.data.loading import prepare
+from sammix.errors import InputError, OutputError, SammixError
+from sammix.files import LOCK
+from sammix.training.fitting import fit
+from sammix.training.run_folder import CHECKPOINT, PREVIOUS, RunFolder
+
+
+def log(run: Path) -> list[dict[str, object]]:
+    lines = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    return [{name: value for name, value in line.items() if name != "time"} for line in lines]
+
+
+def same_weights(one: Path, other: Path) -> bool:
+    first, second = (load_file(run / "model" / "model.safetensors") for run in (one, other))
+    return first.keys() == second.keys() and all(first[name].equal(second[name]) for name in first)
+
+
+def test_a_run_holds_what_is_needed_to_repeat_it(tiny_run: Path) -> None:
+    record = json.loads((tiny_run / "config.json").read_text())
+    assert record["seed"] == 0
+    assert record["labels"] == 4
+    assert record["versions"]["torch"]
+    assert len(record["data"]["fingerprint"]) == 64
+    assert len(record["data"]["drawn"]) == 4
+    assert [line["epoch"] for line in log(tiny_run)] == [1, 2]
+    assert not (tiny_run / "cache").exists()
+
+
+def test_drawn_slices_are_training_positives_and_patients_do_not_cross_splits(tiny_run: Path) -> None:
+    data = json.loads((tiny_run / "config.json").read_text())["data"]
+    assert set(data["splits"].values()) == {"train", "val", "test"}
+    assert all(data["splits"][drawn["case"]] == "train" for drawn in data["drawn"])
+
+
+def test_the_same_command_gives_the_same_model(hospital_a: Path, tiny_run: Path, tmp_path: Path) -> None:
+    fit(hospital_a, load_preset("tiny"), tmp_path / "again", labels=4, seed=0, device="cpu")
+    assert log(tmp_path / "again") == log(tiny_run)
+    assert same_weights(tmp_path / "again", tiny_run)
+
+
+def test_a_store_gives_the_same_model_as_the_scans(hospital_a: Path, tiny_run: Path, tmp_path: Path) -> None:
+    config = load_preset("tiny")
+    prepare(hospital_a, tmp_path / "a.h5", config.data)
+    fit(tmp_path / "a.h5", config, tmp_path / "run", labels=4, seed=0, device="cpu")
+    assert same_weights(tmp_path / "run", tiny_run)
+
+
+def test_a_killed_run_resumes_to_the_same_end(hospital_a: Path, tiny_run: Path, tmp_path: Path) -> None:
+    """A real process, killed as soon as its first epoch is on disk."""
+    run = tmp_path / "killed"
+    code = "import torch; torch.set_num_threads(1); from sammix.cli import main; main()"
+    command = [
+        sys.executable,
+        "-c",
+        code,
+        "fit",
+        str(hospital_a),
+        "--preset",
+        "tiny",
+        "--labels",
+        "4",
+        "--device",
+        "cpu",
+    ]
+    process = subprocess.Popen([*command, "--out", str(run)], stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    while process.poll() is None and not (run / "checkpoint.pt").exists():
+        time.sleep(0.02)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert len(log(run)) == 1
+    fit(hospital_a, load_preset("tiny"), run, resume=True, device="cpu")
+    assert log(run) == log(tiny_run)
+    assert same_weights(run, tiny_run)
+
+
+def test_resuming_a_finished_run_changes_nothing(
+    hospital_a: Path, tiny_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copy = shutil.copytree(tiny_run, tmp_path / "copy")
+    fit(hospital_a, load_preset("tiny"), copy, resume=True, device="cpu")
+    assert "finished already" in capsys.readouterr().err
+    assert log(copy) == log(tiny_run)
+    assert same_weights(copy, tiny_run)
+
+
+def test_dropout_too_is_the_same_after_resuming(
+    hospital_a: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = load_preset("tiny", ["model.classifier=resnet38", "model.classifier_width=0.02"])
+    whole = fit(hospital_a, config, tmp_path / "whole", labels=4, device="cpu").parent
+    with monkeypatch.context() as patch:
+        patch.setattr(RunFolder, "log", lambda self, **values: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            fit(hospital_a, config, tmp_path / "cut", labels=4, device="cpu")
+    fit(hospital_a, config, tmp_path / "cut", resume=True, device="cpu")
+    assert log(tmp_path / "cut") == log(whole)
+    save = RunFolder.save_checkpoint
+
+    def cut_after_one(self: RunFolder, state: dict[str, object]) -> None:
+        save(self, state)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RunFolder, "save_checkpoint", cut_after_one)
+        with pytest.raises(KeyboardInterrupt):
+            fit(hospital_a, config, tmp_path / "cut-later", labels=4, device="cpu")
+    fit(hospital_a, config, tmp_path / "cut-later", resume=True, device="cpu")
+    assert log(tmp_path / "cut-later") == log(whole)
+    assert same_weights(tmp_path / "cut-later", whole)
+
+
+@pytest.mark.parametrize(
+    "setting", ["fit.cache=false", "fit.views=2", "model.classifier=resnet38", "model.box=each", "fit.map_weight=0"]
+)
+def test_other_ways_to_train_run_through(hospital_a: Path, tmp_path: Path, setting: str) -> None:
+    narrow = ["fit.epochs=1", "fit.sampling=shuffled", "fit.augment=true"]
+    if "resnet38" in setting:
+        narrow.append("model.classifier_width=0.02")
+    overrides = [*narrow, setting]
+    model = fit(hospital_a, load_preset("tiny", overrides), tmp_path / "run", labels=4, device="cpu")
+    assert (model / "model.safetensors").stat().st_size > 0
+
+
+def test_sam_mix_without_a_drawn_slice_is_told_of_a_better_way(
+    hospital_a: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fit(hospital_a, load_preset("tiny", ["fit.epochs=1"]), tmp_path / "run", labels=0, device="cpu")
+    assert "--preset sam-pp has a better one" in capsys.readouterr().err
+
+
+def test_a_shared_cache_changes_nothing_but_stays(hospital_a: Path, tmp_path: Path) -> None:
+    config = load_preset("tiny", ["fit.epochs=1", "fit.augment=true", "fit.views=1"])
+    fit(hospital_a, config, tmp_path / "alone", labels=4, device="cpu")
+    fit(hospital_a, config, tmp_path / "other", labels=6, cache=tmp_path / "cache", device="cpu")
+    fit(hospital_a, config, tmp_path / "shared", labels=4, cache=tmp_path / "cache", device="cpu")
+    assert len(list((tmp_path / "cache").glob("*/features.f16"))) == 1
+    assert same_weights(tmp_path / "alone", tmp_path / "shared")
+
+
+def test_slices_that_were_drawn_since_share_the_cache_too(hospital_a: Path, tmp_path: Path) -> None:
+    """Features are of images: what is drawn in them, or said of them, does not change them."""
+    config, before = load_preset("tiny", ["fit.epochs=1"]), tmp_path / "before"
+    shutil.copytree(hospital_a, before)
+    next(before.rglob("segmentation-*")).unlink()
+    fit(before, config, tmp_path / "first", labels=4, cache=tmp_path / "cache", device="cpu")
+    fit(hospital_a, config, tmp_path / "second", labels=6, cache=tmp_path / "cache", device="cpu")
+    assert len(list((tmp_path / "cache").glob("*/features.f16"))) == 1
+
+
+def test_a_fit_goes_on_from_a_trained_model(hospital_b: Path, tiny_run: Path, tmp_path: Path) -> None:
+    """The network is the old one's, and with a rate of nearly nothing it still knows what the old one knew."""
+    config = load_preset("tiny", ["fit.epochs=1", "fit.learning_rate=1e-12", "fit.classifier_learning_rate=1e-12"])
+    other_network = config.model_copy(update={"model": config.model.model_copy(update={"lora_rank": 5})})
+    fit(hospital_b, other_network, tmp_path / "on", labels=2, start=tiny_run, device="cpu")
+    old, new = (load_file(run / "model" / "model.safetensors") for run in (tiny_run, tmp_path / "on"))
+    assert old.keys() == new.keys()
+    for name in old:
+        if "running" not in name and "num_batches" not in name:
+            assert new[name].allclose(old[name], atol=1e-6)
+    assert json.loads((tmp_path / "on" / "config.json").read_text())["start"] == str(tiny_run)
+
+
+def test_all_labels_is_full_supervision(hospital_a: Path, tmp_path: Path) -> None:
+    fit(hospital_a, load_preset("tiny", ["fit.epochs=1"]), tmp_path / "run", labels=None, device="cpu")
+    data = json.loads((tmp_path / "run" / "config.json").read_text())["data"]
+    assert len(data["drawn"]) > 12
+
+
+def test_too_few_masks(hospital_a: Path, tmp_path: Path) -> None:
+    with pytest.raises(SammixError, match="1000 drawn slices were asked for, but only"):
+        fit(hospital_a, load_preset("tiny"), tmp_path / "run", labels=1000, device="cpu")
+    assert not (tmp_path / "run").exists()
+
+
+def test_one_class_only(hospital_a: Path, tmp_path: Path) -> None:
+    config = load_preset("tiny", ["data.middle_fraction=0.1"])
+    with pytest.raises(SammixError, match="the classifier needs slices with and without the liver"):
+        fit(hospital_a, config, tmp_path / "run", labels=2, device="cpu")
+
+
+def test_an_existing_folder_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("precious")
+    with pytest.raises(OutputError, match="exists already"):
+        fit(Path("data that is not looked at"), load_preset("tiny"), tmp_path, labels=4, device="cpu")
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+
+
+def test_resume_refuses_what_is_not_its_run(hospital_a: Path, hospital_b: Path, tiny_run: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"no config\.json"):
+        fit(hospital_a, load_preset("tiny"), tmp_path, resume=True, device="cpu")
+    copy = shutil.copytree(tiny_run, tmp_path / "copy")
+    with pytest.raises(InputError, match="not the data that this run was begun with"):
+        fit(hospital_b, load_preset("tiny"), copy, resume=True, device="cpu")
+    for name in (CHECKPOINT, PREVIOUS):
+        (copy / name).write_bytes(b"not a checkpoint")
+    with pytest.raises(InputError, match="cannot be read as a checkpoint"):
+        fit(hospital_a, load_preset("tiny"), copy, resume=True, device="cpu")
+
+
+def test_another_networks_checkpoint_is_named(hospital_a: Path, tiny_run: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(tiny_run, tmp_path / "copy")
+    (copy / PREVIOUS).unlink()
+    state = RunFolder(copy).load_checkpoint() or {}
+    torch.save({**state, "epoch": 1, "model": {"other": torch.zeros(2)}}, copy / CHECKPOINT)
+    with pytest.raises(InputError, match="of another network"):
+        fit(hospital_a, load_preset("tiny"), copy, resume=True, device="cpu")
+
+
+def test_a_run_goes_on_from_the_checkpoint_before_a_damaged_one(
+    hospital_a: Path, tiny_run: Path, tmp_path: Path
+) -> None:
+    copy = shutil.copytree(tiny_run, tmp_path / "copy")
+    (copy / CHECKPOINT).write_bytes((copy / CHECKPOINT).read_bytes()[:-100])
+    fit(hospital_a, load_preset("tiny"), copy, resume=True, device="cpu")
+    assert log(copy) == log(tiny_run)
+    assert same_weights(copy, tiny_run)
+
+
+def test_a_fit_killed_while_it_reads_resumes(hospital_a: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    config = load_preset("tiny", ["fit.epochs=1"])
+    with monkeypatch.context() as patch:
+        patch.setattr("sammix.training.fitting.load_table", killed)
+        with pytest.raises(KeyboardInterrupt):
+            fit(hospital_a, config, tmp_path / "run", labels=5, seed=3, device="cpu")
+    fit(hospital_a, load_preset("tiny"), tmp_path / "run", resume=True, device="cpu")
+    record = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert (record["seed"], record["labels"], record["config"]["fit"]["epochs"]) == (3, 5, 1)
+    assert [line["epoch"] for line in log(tmp_path / "run")] == [1]
+
+
+@pytest.mark.parametrize("change", ["a mask", "a label", "prepared otherwise"])
+def test_a_store_that_changed_since_is_refused_and_the_run_is_left_as_it_was(
+    hospital_a: Path, tmp_path: Path, change: str
+) -> None:
+    store, run, config = tmp_path / "a.h5", tmp_path / "run", load_preset("tiny", ["fit.epochs=1"])
+    prepare(hospital_a, store, config.data)
+    fit(store, config, run, labels=4, device="cpu")
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    if change == "prepared otherwise":
+        prepare(hospital_a, store, load_preset("tiny", ["data.middle_fraction=0.9"]).data, overwrite=True)
+    else:
+        with h5py.File(shutil.copy(store, tmp_path / "b.h5"), "a") as file:
+            row = int(np.flatnonzero(file["has_mask"][:])[-1])
+            if change == "a mask":
+                file["masks"][row, 0, 0] ^= 1
+            else:
+                file["label"][row] ^= 1
+        os.replace(tmp_path / "b.h5", store)
+    with pytest.raises(InputError, match=r"a\.h5: is not the data that this run was begun with"):
+        fit(store, config, run, resume=True, device="cpu")
+    assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
+
+
+def test_other_base_weights_than_the_run_was_begun_with(hospital_a: Path, tiny_run: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(tiny_run, tmp_path / "copy")
+    record = json.loads((copy / "config.json").read_text())
+    (copy / "config.json").write_text(json.dumps(record | {"base_sha256": "0" * 64}))
+    with pytest.raises(SammixError, match="tiny: its weights are not those that this run was begun with"):
+        fit(hospital_a, load_preset("tiny"), copy, resume=True, device="cpu")
+
+
+def test_what_a_kill_left_behind_is_cleared(hospital_a: Path, tiny_run: Path, tmp_path: Path) -> None:
+    """Killed while the model was written, and again after the last epoch, before its cache was removed."""
+    copy = shutil.copytree(tiny_run, tmp_path / "copy")
+    (copy / "model" / ".0123abcd.model.safetensors").touch()
+    (copy / ".0123abcd.checkpoint.pt").touch()
+    (copy / "cache").mkdir()
+    fit(hospital_a, load_preset("tiny"), copy, resume=True, device="cpu")
+    names = [{path.relative_to(run) for path in run.rglob("*")} for run in (copy, tiny_run)]
+    assert names[0] == names[1]
+
+
+def test_two_fits_into_one_folder(hospital_a: Path, tiny_run: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(tiny_run, tmp_path / "copy")
+    with FileLock(copy / LOCK), pytest.raises(OutputError, match="another sammix is writing there"):
+        fit(hospital_a, load_preset("tiny"), copy, resume=True, device="cpu")
+    (tmp_path / "new").mkdir()
+    with FileLock(tmp_path / "new" / LOCK), pytest.raises(OutputError, match="another sammix is writing there"):
+        fit(hospital_a, load_preset("tiny"), tmp_path / "new", device="cpu")
+
+
+def test_a_shared_cache_is_not_used_for_slices_prepared_otherwise(hospital_a: Path, tmp_path: Path) -> None:
+    for width in (400, 300):
+        config = load_preset("tiny", ["fit.epochs=1", f"data.window_width={width}"])
+        fit(hospital_a, config, tmp_path / str(width), labels=4, cache=tmp_path / "cache", device="cpu")
+    assert len(list((tmp_path / "cache").glob("*/features.f16"))) == 2
