@@ -23,7 +23,7 @@ from real_ct import sammix
 from sammix.config import DataConfig
 from sammix.data.loading import load_table
 from sammix.data.sampling import Rows
-from sammix.data.splits import TRAIN, VAL, draw_labelled
+from sammix.data.splits import TRAIN, VAL, choose_annotated
 from sammix.data.table import SliceTable
 
 FIRST, MORE = 5, 10
@@ -52,7 +52,7 @@ def main() -> None:
 
 def compared(data: Path, table: SliceTable, out: Path, seed: int) -> dict[str, list[float | None]]:
     """The first fit's figures, and those of each way of going on from it."""
-    first = draw_labelled(table, FIRST, seed)
+    first = choose_annotated(table, FIRST, seed)
     start = fitted(data, table, out / "first", first, seed)
     more = {
         "by lot": by_lot(table, first, seed),
@@ -123,7 +123,7 @@ def suggested(table: SliceTable, folder: Path, run: Path) -> Rows:
         sammix("suggest", folder / "data", "--model", run, "-n", ASKED, "--out", out)
     with (out / "suggestions.csv").open(newline="", encoding="utf-8") as file:
         named = [(line["case"], int(line["slice"])) for line in csv.DictReader(file)]
-    rows = {slice_at(table, row): row for row in np.flatnonzero(table.drawable)}
+    rows = {slice_at(table, row): row for row in np.flatnonzero(table.annotated)}
     return np.array([rows[one] for one in named if one in rows][:MORE])
 
 

@@ -70,7 +70,7 @@ def drawn_for(card: ModelCard) -> set[tuple[str, int]]:
 def drawable_rows(table: SliceTable, split: str) -> Rows:
     """Slices of a split with a mask that shows the organ."""
     rows = table.rows(split)
-    return rows[table.drawable[rows]]
+    return rows[table.annotated[rows]]
 
 
 def slice_at(table: SliceTable, row: int | np.integer[Any]) -> tuple[str, int]:

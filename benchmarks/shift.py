@@ -96,7 +96,7 @@ def main() -> None:
     table = load_table(arguments.data, read_card(arguments.run).data_config())
     model = load_model(arguments.run, pick_device("auto"))
     rows = table.rows(VAL)
-    drawn, free = rows[table.drawable[rows]], rows[table.label[rows] == 0]
+    drawn, free = rows[table.annotated[rows]], rows[table.label[rows] == 0]
     free = free[:: -(-len(free) // NEGATIVES)]
     print("| scan | Dice | median | < 0.7 | AUC | sensitivity | specificity |")
     print("|---|---|---|---|---|---|---|")

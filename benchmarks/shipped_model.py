@@ -17,7 +17,7 @@ import torch
 from real_ct import OTHERS, print_table, sammix
 
 from sammix.models.build import build_model
-from sammix.models.saved import lay_over, read_card, save_model
+from sammix.models.saved import load_weights, read_card, save_model
 
 NAME = "liver-ct-lite"
 SOURCES = {
@@ -80,7 +80,7 @@ def ship(run: Path, folder: Path) -> None:
         }
     )
     model, base = build_model(card.config, card.preprocess, NAME)
-    lay_over(model, base, run)
+    load_weights(model, base, run)
     save_model(folder, model, shipped, dtype=torch.float16)
 
 

@@ -15,7 +15,7 @@ INTERRUPTED = 130
 """The exit code that typer makes of Ctrl-C, as shells do."""
 
 app = typer.Typer(
-    help="Organ masks in CT from yes/no labels and a handful of drawn slices. Not for clinical use.",
+    help="Organ masks in CT from yes/no labels and a handful of annotated slices. Not for clinical use.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -58,7 +58,7 @@ def demo(
     seed: Annotated[int, typer.Option(help="Other patients, another draw.")] = 0,
     quiet: Quiet = False,
 ) -> None:
-    """Make synthetic patients, fit on a few drawn slices, predict, evaluate in two hospitals, report."""
+    """Make synthetic patients, fit on a few annotated slices, predict, evaluate in two hospitals, report."""
     from sammix.demo.tour import run_demo
     from sammix.log import be_quiet
 
@@ -89,7 +89,9 @@ def prepare(
 def fit(
     data: Data,
     out: Out,
-    labels: Annotated[str, typer.Option(help="How many drawn slices to use, or 'all' for full supervision.")] = "50",
+    labels: Annotated[
+        str, typer.Option(help="How many annotated slices to use, or 'all' for full supervision.")
+    ] = "50",
     preset: Preset = "lite",
     seed: Annotated[int, typer.Option(help="Decides the draw of slices and all chance.")] = 0,
     resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted run.")] = False,
@@ -151,7 +153,7 @@ def predict(
     quiet: Quiet = False,
 ) -> None:
     """Write a mask for each scan, on the scan's own grid, and statistics of them all."""
-    from sammix.inference.scans import Wanted
+    from sammix.inference.scans import OutputOptions
     from sammix.inference.scans import predict as predict_scans
     from sammix.io.writers.mask_format import check_format
     from sammix.log import be_quiet, say
@@ -170,7 +172,7 @@ def predict(
         lambda: load_model(model, pick_device(device)),
         inputs,
         out,
-        Wanted(card.organ, check_format(mask_format), preview, _smallest_part(all_parts)),
+        OutputOptions(card.organ, check_format(mask_format), preview, _smallest_part(all_parts)),
         series=series,
         overwrite=overwrite,
         skip_done=skip_done,
@@ -236,7 +238,7 @@ def suggest(
     batch_size: BatchSize = 4,
     quiet: Quiet = False,
 ) -> None:
-    """Name the undrawn slices that a model doubts most, with a picture of each."""
+    """Name the unannotated slices that a model doubts most, with a picture of each."""
     from sammix.data.loading import load_table
     from sammix.inference.suggestions import suggest as suggest_slices
     from sammix.log import be_quiet
@@ -260,7 +262,9 @@ def reproduce(
         list[Path] | None, typer.Option("--cross", help="Data of other hospitals; may be repeated.")
     ] = None,
     methods: Annotated[str, typer.Option(help="Separated by commas; all the usual ones by default.")] = "",
-    labels: Annotated[str, typer.Option(help="Numbers of drawn slices or 'all', separated by commas [5,50,100].")] = "",
+    labels: Annotated[
+        str, typer.Option(help="Numbers of annotated slices or 'all', separated by commas [5,50,100].")
+    ] = "",
     seeds: Annotated[int | None, typer.Option(min=1, help="How many seeds, from 0 on [5; with --small 1].")] = None,
     small: Annotated[bool, typer.Option("--small", help="Fewer epochs: for a night on two CPU cores.")] = False,
     smoke: Annotated[bool, typer.Option("--smoke", help="Toy networks, a minute in all: shows that it runs.")] = False,

@@ -76,13 +76,13 @@ class FitConfig(_Section):
     classifier_epochs: int = Field(default=0, ge=0, description="of SAM-PP's first stage, among epochs")
     restart_epochs: int | None = Field(default=None, ge=1, description="between warm restarts; null: none")
     augment: bool = Field(default=False, description="see training slices in augmented views, and move them about")
-    views: int = Field(default=100, ge=0, description="augmented, in the cache, of all drawn slices together")
+    views: int = Field(default=100, ge=0, description="augmented, in the cache, of all annotated slices together")
     cache: bool = Field(default=True, description="compute the frozen stages once")
     precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = "auto"
 
 
 class Config(_Section):
-    """Everything a run depends on but the data, the number of drawn slices and the seed."""
+    """Everything a run depends on but the data, the number of annotated slices and the seed."""
 
     preset: str
     data: DataConfig = DataConfig()

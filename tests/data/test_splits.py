@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sammix.data.preprocess import Preprocess
-from sammix.data.splits import check_both_classes, draw_labelled, split_by_patient, with_splits
+from sammix.data.splits import check_both_classes, choose_annotated, split_by_patient, with_splits
 from sammix.data.table import SliceTable
 from sammix.errors import SammixError
 
@@ -52,18 +52,18 @@ def test_the_datas_own_splits_are_kept() -> None:
 
 def test_a_draw_takes_training_positives_with_a_mask_only() -> None:
     slices = table([1, 1, 0, 1, 1, 1], [True, False, True, True, True, True], ["train"] * 5 + ["test"])
-    assert draw_labelled(slices, None, seed=0).tolist() == [0, 3, 4]
-    drawn = draw_labelled(slices, 2, seed=0)
+    assert choose_annotated(slices, None, seed=0).tolist() == [0, 3, 4]
+    drawn = choose_annotated(slices, 2, seed=0)
     assert set(drawn) < {0, 3, 4}
-    assert drawn.tolist() == draw_labelled(slices, 2, seed=0).tolist()
-    assert len({tuple(draw_labelled(slices, 2, seed=seed)) for seed in range(20)}) == 3
+    assert drawn.tolist() == choose_annotated(slices, 2, seed=0).tolist()
+    assert len({tuple(choose_annotated(slices, 2, seed=seed)) for seed in range(20)}) == 3
     with pytest.raises(SammixError, match="4 drawn slices were asked for, but only 3"):
-        draw_labelled(slices, 4, seed=0)
+        choose_annotated(slices, 4, seed=0)
 
 
 def test_no_mask_at_all() -> None:
     with pytest.raises(SammixError, match="only 0 training slices"):
-        draw_labelled(table([1, 0], [False, False], ["train"] * 2), None, seed=0)
+        choose_annotated(table([1, 0], [False, False], ["train"] * 2), None, seed=0)
 
 
 @pytest.mark.parametrize("labels", [[1, 1, 1], [0, 0, 0], [-1, -1, 1]])

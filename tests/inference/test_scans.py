@@ -24,7 +24,7 @@ from sammix.evaluation.metrics import dice
 from sammix.evaluation.protocol import evaluate
 from sammix.files import LOCK
 from sammix.inference.assemble import SMALLEST_PART
-from sammix.inference.scans import Wanted, find_scans, predict, predict_volume
+from sammix.inference.scans import OutputOptions, find_scans, predict, predict_volume
 from sammix.io import open_dataset, read_volume
 from sammix.io.readers.mask import read_mask
 from sammix.io.volume import Volume
@@ -32,7 +32,7 @@ from sammix.models.saved import load_model
 from sammix.networks.interface import PromptSource, SlicePrediction
 from sammix.networks.sam_mix import SAMMix
 
-LIVER = Wanted("liver")
+LIVER = OutputOptions("liver")
 
 
 class BrightRight:
@@ -59,7 +59,7 @@ def model(tiny_run: Path) -> SAMMix:
 
 def test_masks_lie_on_the_scans_own_grid(model: SAMMix, hospital_a: Path, hospital_b: Path, tmp_path: Path) -> None:
     scans = [hospital_a / "volume-0.nii", hospital_b]
-    assert predict(lambda: model, scans, tmp_path / "out", Wanted("liver", preview=True)) == 0
+    assert predict(lambda: model, scans, tmp_path / "out", OutputOptions("liver", preview=True)) == 0
     names = {"volume-0": scans[0], "s0000": hospital_b / "s0000" / "ct.nii.gz"}
     for name, path in names.items():
         image, mask = nib.load(path), nib.load(tmp_path / "out" / f"{name}_liver.nii.gz")
@@ -178,7 +178,7 @@ def test_no_liver_is_an_empty_mask_and_a_warning(
     air = np.full((40, 40, 3), -1000, np.int16)
     air[0, 0, 0] = 40
     nib.save(nib.Nifti1Image(air, np.diag([2, 2, 5, 1])), tmp_path / "air.nii")
-    assert predict(BrightRight, [tmp_path / "air.nii"], tmp_path / "out", Wanted("liver", preview=True)) == 0
+    assert predict(BrightRight, [tmp_path / "air.nii"], tmp_path / "out", OutputOptions("liver", preview=True)) == 0
     assert "no liver found" in capsys.readouterr().err
     scan = json.loads((tmp_path / "out" / "manifest.json").read_text())["scans"][0]
     assert (scan["organ_found"], scan["slices_with_organ"]) == (False, 0)
@@ -227,7 +227,10 @@ def scan_with_a_crumb(folder: Path) -> Path:
 def test_crumbs_are_dropped_unless_all_parts_are_wanted(tmp_path: Path) -> None:
     scan = scan_with_a_crumb(tmp_path / "scans")
     masks = {}
-    for name, wanted in {"clean": Wanted("liver", preview=True), "whole": Wanted("liver", smallest_part=0)}.items():
+    for name, wanted in {
+        "clean": OutputOptions("liver", preview=True),
+        "whole": OutputOptions("liver", smallest_part=0),
+    }.items():
         predict(BrightRight, [scan], tmp_path / name, wanted)
         masks[name] = np.asarray(nib.load(tmp_path / name / "volume-0_liver.nii.gz").dataobj)
     assert masks["whole"][..., 6].any()
@@ -236,7 +239,7 @@ def test_crumbs_are_dropped_unless_all_parts_are_wanted(tmp_path: Path) -> None:
     manifest = json.loads((tmp_path / "clean" / "manifest.json").read_text())
     assert (manifest["smallest_part"], manifest["scans"][0]["slices_with_organ"]) == (SMALLEST_PART, 4)
     with pytest.raises(OutputError, match="another smallest_part"):
-        predict(BrightRight, [scan], tmp_path / "clean", Wanted("liver", smallest_part=0), skip_done=True)
+        predict(BrightRight, [scan], tmp_path / "clean", OutputOptions("liver", smallest_part=0), skip_done=True)
 
 
 def test_pictures_show_what_was_written(tmp_path: Path) -> None:
@@ -249,7 +252,7 @@ def test_pictures_show_what_was_written(tmp_path: Path) -> None:
 @pytest.mark.parametrize("share", [SMALLEST_PART, 0])
 def test_whole_scans_are_evaluated_as_they_are_written(tmp_path: Path, share: float) -> None:
     scan = scan_with_a_crumb(tmp_path / "scans")
-    predict(BrightRight, [scan], tmp_path / "out", Wanted("liver", smallest_part=share))
+    predict(BrightRight, [scan], tmp_path / "out", OutputOptions("liver", smallest_part=share))
     written = np.asarray(nib.load(tmp_path / "out" / "volume-0_liver.nii.gz").dataobj)
     truth = np.asarray(nib.load(scan.with_name("segmentation-0.nii")).dataobj)
     found = evaluate(BrightRight(), open_dataset(tmp_path / "scans"), tmp_path / "report", smallest_part=share)
@@ -276,7 +279,7 @@ def test_a_segmentation_in_dicom_needs_dicom(write_series, hospital_a: Path, tmp
     folder = write_series(tmp_path / "in/ct", n=3, RescaleIntercept=-400)
     shutil.copy(hospital_a / "volume-0.nii", tmp_path / "in/other.nii")
     out = tmp_path / "out"
-    assert predict(BrightRight, [tmp_path / "in"], out, Wanted("liver", "dicom-seg")) == 1
+    assert predict(BrightRight, [tmp_path / "in"], out, OutputOptions("liver", "dicom-seg")) == 1
     failed, done = json.loads((out / "manifest.json").read_text())["scans"]
     assert "is not DICOM, and dicom-seg refers to DICOM images; choose --format nifti" in failed["error"]
     predict(BrightRight, [folder], tmp_path / "nifti", LIVER)
@@ -386,7 +389,7 @@ def test_skipping_never_mixes_runs(hospital_a: Path, tmp_path: Path) -> None:
     out, scan = tmp_path / "out", hospital_a / "volume-0.nii"
     predict(BrightRight, [scan], out, LIVER)
     with pytest.raises(OutputError, match="was made with another organ liver"):
-        predict(BrightRight, [scan], out, Wanted("spleen"), skip_done=True)
+        predict(BrightRight, [scan], out, OutputOptions("spleen"), skip_done=True)
     (tmp_path / "other").mkdir()
     shutil.copy(scan, tmp_path / "other")
     with pytest.raises(InputError, match="under the same name as"):
@@ -404,7 +407,7 @@ def test_a_scan_that_fails_while_it_is_written_leaves_nothing(
 
     monkeypatch.setattr("sammix.inference.scans.write_preview", full)
     with pytest.raises(SammixError, match="none of 1 scans"):
-        predict(BrightRight, [hospital_a / "volume-0.nii"], tmp_path, Wanted("liver", preview=True))
+        predict(BrightRight, [hospital_a / "volume-0.nii"], tmp_path, OutputOptions("liver", preview=True))
     assert {path.suffix for path in tmp_path.iterdir()} == {".json", ".csv"}
 
 
@@ -414,7 +417,7 @@ def test_scans_out_of_an_archive(write_series, tmp_path: Path) -> None:
             (tmp_path / "study/ct").mkdir(parents=True, exist_ok=True)
             file.rename(tmp_path / "study/ct" / f"{uid}.{file.name}")
     archive = Path(shutil.make_archive(str(tmp_path / "export"), "zip", tmp_path, "study"))
-    assert predict(BrightRight, [archive], tmp_path / "out", Wanted("liver", "dicom-seg")) == 0
+    assert predict(BrightRight, [archive], tmp_path / "out", OutputOptions("liver", "dicom-seg")) == 0
     scans = json.loads((tmp_path / "out/manifest.json").read_text())["scans"]
     assert [(scan["name"], scan["input"], scan["series"]) for scan in scans] == [
         ("ct_1", str(archive / "study/ct"), "1.7.1"),

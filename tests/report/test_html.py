@@ -9,7 +9,7 @@ import pytest
 
 from sammix.evaluation.rows import Score, SliceRow, VolumeRow
 from sammix.evaluation.schema import Failure, Metrics
-from sammix.report.html import Picture, render_report
+from sammix.report.html import OverlayPicture, render_report
 
 Rows = Callable[..., SliceRow]
 MetricsOf = Callable[..., Metrics]
@@ -44,8 +44,8 @@ class Page(HTMLParser):
         return re.sub(r"\s+", " ", " ".join(self.words))
 
 
-def picture(row: SliceRow, kind: str = "worst") -> Picture:
-    return Picture("a.png", b"\x89PNG", kind, row.case, row, row.automatic or Score(0, 0, 0, True))
+def picture(row: SliceRow, kind: str = "worst") -> OverlayPicture:
+    return OverlayPicture("a.png", b"\x89PNG", kind, row.case, row, row.automatic or Score(0, 0, 0, True))
 
 
 @pytest.fixture

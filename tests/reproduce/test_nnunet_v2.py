@@ -117,7 +117,7 @@ def test_its_masks_are_evaluated_as_any_networks(
     np.testing.assert_array_equal(found.probability, images[:, 0] * 400 - 160 > BRIGHT)
     assert (found.presence == 1).all()
     metrics = evaluate(network, table, tmp_path / "report", "all")
-    assert metrics["paper"]["dice"]["n"] == int(table.drawable.sum())
+    assert metrics["paper"]["dice"]["n"] == int(table.annotated.sum())
     assert metrics["paper"]["dice"]["mean"] > 0.2
     with pytest.raises(InputError, match="nnU-Net left no mask here"):
         network.encode(torch.rand(1, 1, 64, 64))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from sammix.errors import InputError
-from sammix.reproduce.over_seeds import bootstrap, compare, holm, summarise
+from sammix.reproduce.over_seeds import bootstrap, compare, holm, over_seeds
 from sammix.reproduce.result import Oracle, Result, Scores, pack, read_result, unpack
 
 
@@ -48,7 +48,7 @@ def result(dice: dict[str, list[float]], method: str = "unet", seed: int = 0, or
 
 def test_the_mean_is_over_slices_and_the_spread_over_seeds() -> None:
     seeds = [result({"a": [1.0, 0.0], "b": [0.5]}), result({"a": [1.0, 1.0], "b": [0.7]}, seed=1)]
-    found = summarise(seeds, "in-domain")
+    found = over_seeds(seeds, "in-domain")
     assert found.dice.mean == pytest.approx((0.5 + 0.9) / 2)
     assert found.dice.std == pytest.approx(np.std([0.5, 0.9], ddof=1))
     assert found.hausdorff.mean == pytest.approx(30)
@@ -59,7 +59,7 @@ def test_the_mean_is_over_slices_and_the_spread_over_seeds() -> None:
 
 
 def test_a_domain_without_slices_has_no_figures() -> None:
-    found = summarise([result({"a": [1.0]})], "across")
+    found = over_seeds([result({"a": [1.0]})], "across")
     assert (found.dice.mean, found.dice.n, found.interval, found.auc) == (None, 0, None, None)
 
 
@@ -67,7 +67,7 @@ def test_few_patients_have_no_interval_and_no_test() -> None:
     """Of five, all worse, the exact p is 0.0625; of six, 0.03125."""
     for count, told in ((1, False), (5, False), (6, True)):
         better, worse = (
-            summarise([result({f"p{i}": [dice + 0.01 * i**2] for i in range(count)})], "in-domain")
+            over_seeds([result({f"p{i}": [dice + 0.01 * i**2] for i in range(count)})], "in-domain")
             for dice in (0.6, 0.5)
         )
         assert (better.interval is not None) == told
@@ -92,7 +92,7 @@ def test_tests_are_paired_over_patients_and_corrected() -> None:
     worse = {name: [values[0] - 0.1 - 0.001 * i] for i, (name, values) in enumerate(reference.items())}
     same = {name: [values[0] + 0.01 * (-1) ** i * (i + 1)] for i, (name, values) in enumerate(reference.items())}
     summaries = [
-        summarise([result(dice, method)], "in-domain")
+        over_seeds([result(dice, method)], "in-domain")
         for dice, method in ((reference, "sam-mix"), (worse, "unet"), (same, "multimix"), (reference, "transunet"))
     ]
     found = {one.method: one for one in compare(summaries[0], summaries[1:])}

@@ -26,7 +26,7 @@ def model(table: SliceTable) -> SAMMix:
 
 
 def cached(folder: Path, model: SAMMix, table: SliceTable, seed: int = 0, augmented: bool = False) -> CachedSource:
-    positives = np.flatnonzero(table.drawable)
+    positives = np.flatnonzero(table.annotated)
     return CachedSource(
         folder,
         model,
@@ -42,7 +42,7 @@ def test_cached_and_live_batches_are_the_same_but_for_half_precision(
     model: SAMMix, table: SliceTable, tmp_path: Path
 ) -> None:
     rows = np.array([7, 2, 7, 11])
-    live = LiveSource(model, table, mask_rows=np.flatnonzero(table.drawable)[:3], augmented=False).plain(rows)
+    live = LiveSource(model, table, mask_rows=np.flatnonzero(table.annotated)[:3], augmented=False).plain(rows)
     kept = cached(tmp_path, model, table).plain(rows)
     torch.testing.assert_close(kept.images, live.images)
     torch.testing.assert_close(kept.features.float(), live.features, atol=2e-3, rtol=2e-3)
@@ -52,7 +52,7 @@ def test_cached_and_live_batches_are_the_same_but_for_half_precision(
 
 
 def test_a_mask_that_was_not_drawn_is_never_seen(model: SAMMix, table: SliceTable, tmp_path: Path) -> None:
-    drawn, hidden = np.flatnonzero(table.drawable)[2:4]
+    drawn, hidden = np.flatnonzero(table.annotated)[2:4]
     batch = cached(tmp_path, model, table).plain(np.array([drawn, hidden]))
     assert batch.has_mask.tolist() == [True, False]
     assert batch.masks[0].any()
@@ -61,13 +61,13 @@ def test_a_mask_that_was_not_drawn_is_never_seen(model: SAMMix, table: SliceTabl
 
 def test_drawn_slices_have_views_and_the_others_do_not(model: SAMMix, table: SliceTable, tmp_path: Path) -> None:
     source, rng = cached(tmp_path, model, table), np.random.default_rng(0)
-    viewed, plain = np.flatnonzero(table.drawable)[:1], np.array([0])
+    viewed, plain = np.flatnonzero(table.annotated)[:1], np.array([0])
     assert len({source.batch(viewed, rng).images.sum().item() for _ in range(30)}) == 3
     assert len({source.batch(plain, rng).images.sum().item() for _ in range(10)}) == 1
 
 
 def test_augmented_batches_move_but_plain_ones_do_not(model: SAMMix, table: SliceTable, tmp_path: Path) -> None:
-    source, row = cached(tmp_path, model, table, augmented=True), np.flatnonzero(table.drawable)[2:3]
+    source, row = cached(tmp_path, model, table, augmented=True), np.flatnonzero(table.annotated)[2:3]
     plain = source.plain(row)
     first, second = (source.batch(row, np.random.default_rng(7)) for _ in range(2))
     only = torch.tensor([0])
@@ -85,7 +85,7 @@ def test_augmented_batches_move_but_plain_ones_do_not(model: SAMMix, table: Slic
 def test_runs_with_other_masks_share_a_cache_but_see_no_other_mask(
     model: SAMMix, table: SliceTable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    positives = np.flatnonzero(table.drawable)[:4]
+    positives = np.flatnonzero(table.annotated)[:4]
 
     def source(mask_rows: np.ndarray) -> CachedSource:
         return CachedSource(
@@ -109,7 +109,7 @@ def test_runs_with_other_masks_share_a_cache_but_see_no_other_mask(
 def test_a_view_moves_the_mask_with_its_slice(model: SAMMix, table: SliceTable, tmp_path: Path) -> None:
     """Features, image and mask of a view belong together, though only the features are kept."""
     source, rng = cached(tmp_path, model, table), np.random.default_rng(0)
-    row = np.flatnonzero(table.drawable)[:1]
+    row = np.flatnonzero(table.annotated)[:1]
     plain = source.plain(row)
     batches = [source.batch(row, rng) for _ in range(20)]
     moved = [batch for batch in batches if not torch.equal(batch.images, plain.images)]

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from sammix.errors import OutputError
-from sammix.training.feature_cache import ENCODE_BATCH, SAVE_EVERY, Entry, FeatureCache
+from sammix.training.feature_cache import ENCODE_BATCH, SAVE_EVERY, FeatureCache, SliceView
 
 SHAPE = (3, 2, 2)
 ENTRIES = [(row, view) for row in range(5) for view in (0, 1)]
@@ -20,24 +20,24 @@ ENTRIES = [(row, view) for row in range(5) for view in (0, 1)]
 class Encoder:
     """Features that tell which entry they are of, and a record of what was computed."""
 
-    def __init__(self, fail_at: Entry | None = None) -> None:
-        self.done: list[Entry] = []
+    def __init__(self, fail_at: SliceView | None = None) -> None:
+        self.done: list[SliceView] = []
         self.fail_at = fail_at
 
-    def __call__(self, entries: Sequence[Entry]) -> torch.Tensor:
+    def __call__(self, entries: Sequence[SliceView]) -> torch.Tensor:
         if self.fail_at in entries:
             raise KeyboardInterrupt
         self.done += entries
         return torch.stack([torch.full(SHAPE, row + view / 10) for row, view in entries])
 
 
-def cache(folder: Path, wanted: Sequence[Entry], encode: Encoder, **key: object) -> FeatureCache:
+def cache(folder: Path, wanted: Sequence[SliceView], encode: Encoder, **key: object) -> FeatureCache:
     made = FeatureCache(folder, {"data": "a", **key}, SHAPE)
     made.add(wanted, encode)
     return made
 
 
-def check(made: FeatureCache, entries: Sequence[Entry]) -> None:
+def check(made: FeatureCache, entries: Sequence[SliceView]) -> None:
     found = made.read(entries)
     assert found.dtype == torch.float16
     torch.testing.assert_close(found.float(), Encoder()(entries), atol=2e-3, rtol=0)

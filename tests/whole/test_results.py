@@ -10,7 +10,7 @@ from types import ModuleType
 import pytest
 
 from sammix.reproduce.methods import DOMAINS, METHODS, Domain
-from sammix.reproduce.over_seeds import Summary, by_row, summarise
+from sammix.reproduce.over_seeds import Summary, by_row, over_seeds
 from sammix.reproduce.result import read_result
 from sammix.reproduce.tables import make_table, to_markdown
 
@@ -22,7 +22,7 @@ PAGE = (ROOT / "docs" / "results.md").read_text()
 def summaries(domain: Domain) -> list[Summary]:
     """Of every kept method and number of drawn slices."""
     kept = map(read_result, (ROOT / "benchmarks" / "grid" / "jobs").glob("*/result.json"))
-    return [summarise(row, domain) for row in by_row(kept)]
+    return [over_seeds(row, domain) for row in by_row(kept)]
 
 
 @pytest.mark.parametrize("domain", DOMAINS)

@@ -73,10 +73,10 @@ def extract(case: Case, preprocess: Preprocess, middle_fraction: float = 1.0) ->
     )
 
 
-def image_labels(label: int | None, drawn: NDArray[np.uint8] | None, count: int) -> NDArray[np.int8]:
+def image_labels(label: int | None, annotated: NDArray[np.uint8] | None, count: int) -> NDArray[np.int8]:
     """(count,) yes/no labels: the one that was given, else c = max(y) of the masks (count, H, W), else unknown."""
     if label is not None:
         return np.full(count, label, np.int8)
-    if drawn is None:
+    if annotated is None:
         return np.full(count, UNKNOWN, np.int8)
-    return np.asarray(drawn.any(axis=(1, 2)), np.int8)
+    return np.asarray(annotated.any(axis=(1, 2)), np.int8)

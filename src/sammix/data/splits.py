@@ -38,16 +38,16 @@ def with_splits(table: SliceTable, val_fraction: float, test_fraction: float, se
     return table.with_split(split_by_patient(table.patient, val_fraction, test_fraction, seed))
 
 
-def draw_labelled(table: SliceTable, count: int | None, seed: int) -> NDArray[np.int64]:
+def choose_annotated(table: SliceTable, count: int | None, seed: int) -> NDArray[np.int64]:
     """Rows of the training slices that keep their mask: ``count`` drawn positives, or all for None.
 
     Raises:
         SammixError: fewer positives with a mask than asked for.
     """
-    candidates = np.flatnonzero(table.drawable & (table.split == TRAIN))
+    candidates = np.flatnonzero(table.annotated & (table.split == TRAIN))
     if len(candidates) < max(count or 1, 1):
         raise SammixError(
-            f"{table.name}: {count or 'some'} drawn slices were asked for, but only {len(candidates)} training "
+            f"{table.name}: {count or 'some'} annotated slices were asked for, but only {len(candidates)} training "
             f"slices show the {table.organ} and have a mask; ask for fewer or add masks"
         )
     if count is None:

@@ -74,10 +74,10 @@ class SliceTable:
         return np.flatnonzero((self.split == split) & (self.label != UNKNOWN))
 
     @property
-    def drawable(self) -> NDArray[np.bool_]:
+    def annotated(self) -> NDArray[np.bool_]:
         """(N,) bool: slices with the organ and a mask, those that a draw may keep."""
-        drawable: NDArray[np.bool_] = self.has_mask & (self.label == 1)
-        return drawable
+        annotated: NDArray[np.bool_] = self.has_mask & (self.label == 1)
+        return annotated
 
 
 def _chunks(*arrays: Any) -> Iterator[bytes]:

@@ -13,7 +13,7 @@ from sammix.models.devices import pick_device
 from sammix.evaluation.protocol import evaluate
 from sammix.training.fitting import fit
 from sammix.demo.phantoms import NATIVE, PORTAL, write_lits, write_totalsegmentator
-from sammix.inference.scans import Wanted, predict
+from sammix.inference.scans import OutputOptions, predict
 from sammix.log import say
 from sammix.io import open_dataset
 from sammix.models.saved import load_model, read_card
@@ -44,7 +44,7 @@ def run_demo(out: Path, seed: int = 0) -> Path:
     unseen = [case for case, split in card.data["splits"].items() if split == "test"]
     scans = [case.image for case in open_dataset(here).cases if case.name in unseen[:1]]
     say("3/5 predicting an unseen patient of each hospital")
-    predict(lambda: model, [*scans, open_dataset(there).cases[0].image], out / "masks", Wanted("liver", preview=True))
+    predict(lambda: model, [*scans, open_dataset(there).cases[0].image], out / "masks", OutputOptions("liver", preview=True))
 
     say("4/5 evaluating on unseen patients of hospital A")
     evaluate(model, open_for_evaluation(here, card), out / "report-a", split="test")

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from sammix.errors import SammixError
 from sammix.evaluation.metrics import mask_box
-from sammix.evaluation.schema import GRID
+from sammix.evaluation.schema import PROTOCOL_PX
 from sammix.evaluation.stacks import EvaluationStack
 from sammix.inference.slices import Segmented, Slice, segment_slices
 from sammix.networks.interface import MASK_THRESHOLD, Segmenter, SlicePrediction
@@ -30,7 +30,7 @@ class SliceResult:
         automatic: the mask's probability from the network's own prompts, before any gate.
         alone: bool, the automatic mask before neighbours prompted it.
         presence: the classifier's probability that the slice shows the organ.
-        doubt: how far map and mask contradict each other, in [0, 1]; None where the network has no map.
+        disagreement: how far map and mask contradict each other, in [0, 1]; None where the network has no map.
         prompt: where the automatic prompts came from.
         cam: the activation map; None where the network has none.
         box: (4,) px, inclusive; None where the network used none.
@@ -43,7 +43,7 @@ class SliceResult:
     automatic: Plane
     alone: NDArray[np.bool_]
     presence: float
-    doubt: float | None
+    disagreement: float | None
     prompt: str
     cam: Plane | None
     box: NDArray[np.float32] | None
@@ -93,7 +93,7 @@ def _results(segmenter: Segmenter, batch: Segmented[_Item]) -> list[SliceResult]
     cams, boxes = _planes(automatic.cam), _planes(automatic.box)
     masks, alone = _planes(automatic.probability), (batch.alone >= MASK_THRESHOLD).cpu().numpy()
     presence = automatic.presence.float().cpu().tolist()
-    doubt = [None] * len(masks) if automatic.doubt is None else automatic.doubt.cpu().tolist()
+    disagreement = [None] * len(masks) if automatic.disagreement is None else automatic.disagreement.cpu().tolist()
     oracle, unprompted = (None, None)
     if automatic.box is not None:
         oracle, unprompted = _references(segmenter, batch, automatic.box.device)
@@ -104,7 +104,7 @@ def _results(segmenter: Segmenter, batch: Segmented[_Item]) -> list[SliceResult]
             automatic=masks[i],
             alone=alone[i],
             presence=presence[i],
-            doubt=doubt[i],
+            disagreement=disagreement[i],
             prompt=automatic.prompt,
             cam=None if cams is None else cams[i],
             box=None if boxes is None else boxes[i],
@@ -122,9 +122,11 @@ def _references(
     true_boxes = [item.true_box for item in batch.slices]
     if all(box is None for box in true_boxes):
         return None, None
-    frame = np.array([0, 0, GRID - 1, GRID - 1], np.float32)  # stands in where there is no truth; its mask is dropped
+    frame = np.array(
+        [0, 0, PROTOCOL_PX - 1, PROTOCOL_PX - 1], np.float32
+    )  # stands in where there is no truth; its mask is dropped
     boxes = np.stack([frame if box is None else box for box in true_boxes])
-    given = torch.from_numpy(rescale_boxes(boxes, GRID, segmenter.preprocess.size))
+    given = torch.from_numpy(rescale_boxes(boxes, PROTOCOL_PX, segmenter.preprocess.size))
     oracle = segmenter.segment(batch.encoding, boxes=given.to(device), prompt="box")
     unprompted = segmenter.segment(batch.encoding, prompt="none")
     return _planes(oracle.probability), _planes(unprompted.probability)

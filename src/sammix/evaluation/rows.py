@@ -13,7 +13,7 @@ from sammix.data.preprocess import Preprocess
 from sammix.data.slices import UNKNOWN
 from sammix.evaluation.metrics import box_iou, compare_surfaces, dice, mask_box
 from sammix.evaluation.results import Plane, SliceResult, rescale_boxes
-from sammix.evaluation.schema import GRID, TOLERANCE_MM
+from sammix.evaluation.schema import PROTOCOL_PX, TOLERANCE_MM
 from sammix.evaluation.stacks import EvaluationStack, Scan
 from sammix.networks.interface import MASK_THRESHOLD, PRESENCE_THRESHOLD
 
@@ -115,7 +115,7 @@ def score_slice(result: SliceResult, preprocess: Preprocess) -> tuple[SliceRow, 
     scored = bool(stack.has_mask[at] and truth.any())
     automatic = _on_grid(result.automatic, preprocess) >= MASK_THRESHOLD
     cam = None if result.cam is None else _on_grid(result.cam, preprocess)
-    box = None if result.box is None else rescale_boxes(result.box, preprocess.size, GRID)
+    box = None if result.box is None else rescale_boxes(result.box, preprocess.size, PROTOCOL_PX)
     gated = automatic & (result.presence >= PRESENCE_THRESHOLD)
 
     def score(mask: Mask | None) -> Score | None:
@@ -136,7 +136,7 @@ def score_slice(result: SliceResult, preprocess: Preprocess) -> tuple[SliceRow, 
         predicted_px=int(automatic.sum()),
         box_iou=box_iou(box, true_box) if box is not None and true_box is not None else None,
         cam_dice=dice(cam >= MAP_ACTIVE, truth) if cam is not None and scored else None,
-        doubt=result.doubt,
+        doubt=result.disagreement,
         automatic=score(automatic),
         gated=score(gated),
         no_prompt=score(reference(result.no_prompt)),
@@ -168,7 +168,7 @@ def score_volume(stack: EvaluationStack, scan: Scan, pred: Mask) -> VolumeRow | 
 
 def _on_grid(plane: Plane, preprocess: Preprocess) -> Plane:
     """A plane of the network's grid on the protocol's."""
-    on_grid: Plane = preprocess.restore(plane[None], (GRID, GRID))[0]
+    on_grid: Plane = preprocess.restore(plane[None], (PROTOCOL_PX, PROTOCOL_PX))[0]
     return on_grid
 
 

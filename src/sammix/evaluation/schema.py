@@ -13,7 +13,7 @@ from sammix.errors import InputError
 from sammix.inference.assemble import SMALLEST_PART
 from sammix.networks.interface import DOUBTFUL, MASK_THRESHOLD, PRESENCE_THRESHOLD
 
-GRID = 256  # px: the paper's grid, on which every network is measured, whatever its own
+PROTOCOL_PX = 256  # px: the paper's grid, on which every network is measured, whatever its own
 POOR_DICE = 0.7
 TOLERANCE_MM = 2.0
 
@@ -157,7 +157,7 @@ class Protocol(_Part):
     dataset: str
     organ: str
     split: str
-    grid: int = GRID
+    grid: int = PROTOCOL_PX
     network_grid: int
     window: Window
     middle_fraction: float

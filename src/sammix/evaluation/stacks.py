@@ -11,7 +11,7 @@ from sammix.data.preprocess import Preprocess
 from sammix.data.slices import image_labels, in_plane, middle
 from sammix.data.table import SliceTable
 from sammix.errors import SammixError
-from sammix.evaluation.schema import GRID
+from sammix.evaluation.schema import PROTOCOL_PX
 from sammix.io.dataset import Case
 from sammix.io.volume import Volume
 
@@ -78,16 +78,16 @@ def read_stack(case: Case, preprocess: Preprocess, middle_fraction: float = 1.0)
         shown, counted = kept, slice(None)
     else:
         shown, counted = slice(0, len(axial.array)), kept
-    hu, drawn = axial.array[shown], None if truth is None else truth.array[shown]
+    hu, annotated = axial.array[shown], None if truth is None else truth.array[shown]
     spacing = in_plane(axial)
     return EvaluationStack(
         case=case.name,
         patient=case.patient,
         source=case.source,
         images=preprocess.images(hu, spacing),
-        masks=_on_protocol_grid(drawn, spacing, len(hu)),
-        has_mask=np.full(len(hu), drawn is not None),
-        labels=image_labels(case.label, drawn, len(hu)),
+        masks=_on_protocol_grid(annotated, spacing, len(hu)),
+        has_mask=np.full(len(hu), annotated is not None),
+        labels=image_labels(case.label, annotated, len(hu)),
         index=np.arange(len(axial.array), dtype=np.int32)[shown],
         counted=counted,
         scan=scan,
@@ -122,10 +122,12 @@ def _scan(axial: Volume, truth: Volume | None) -> Scan | None:
     return Scan(truth.array > 0, axial.spacing)
 
 
-def _on_protocol_grid(drawn: NDArray[np.uint8] | None, spacing: tuple[float, float], count: int) -> NDArray[np.uint8]:
-    if drawn is None:
-        return np.zeros((count, GRID, GRID), np.uint8)
-    return Preprocess(size=GRID).masks(drawn, spacing)
+def _on_protocol_grid(
+    annotated: NDArray[np.uint8] | None, spacing: tuple[float, float], count: int
+) -> NDArray[np.uint8]:
+    if annotated is None:
+        return np.zeros((count, PROTOCOL_PX, PROTOCOL_PX), np.uint8)
+    return Preprocess(size=PROTOCOL_PX).masks(annotated, spacing)
 
 
 def choose_split(found: set[str | None], split: str | None, name: str) -> str:

@@ -13,10 +13,10 @@ from sammix.files import write_json, write_text
 
 COLUMNS = ("name", "volume_ml", "hu_mean", "hu_sd", "z_extent_mm", "slices_with_organ", "confidence")
 
-Entry = dict[str, Any]
+Record = dict[str, Any]
 
 
-class Records:
+class Manifest:
     """An output folder's records, in the order in which the scans were done. Each file is whole at any moment.
 
     Args:
@@ -28,14 +28,14 @@ class Records:
         OutputError: an earlier run had other settings, or its records are damaged.
     """
 
-    def __init__(self, out: Path, settings: Entry, keep: bool) -> None:
+    def __init__(self, out: Path, settings: Record, keep: bool) -> None:
         self.out, self.settings = out, settings
-        self.entries: dict[str, Entry] = {}
-        self.statistics: dict[str, Entry] = {}
+        self.entries: dict[str, Record] = {}
+        self.statistics: dict[str, Record] = {}
         if keep and (out / "manifest.json").exists():
             self._load()
 
-    def add(self, name: str, entry: Entry, statistics: Entry | None) -> None:
+    def add(self, name: str, entry: Record, statistics: Record | None) -> None:
         """Note a scan, done or failed, and write all files."""
         self.entries[name] = {"name": name, **entry}
         self.statistics.pop(name, None)
@@ -47,7 +47,7 @@ class Records:
         write_json(self.out / "statistics.json", {**self.settings, "scans": rows})
         write_json(self.out / "manifest.json", {**self.settings, "scans": list(self.entries.values())})
 
-    def is_done(self, name: str, origin: Entry, files: tuple[str, ...]) -> bool:
+    def is_done(self, name: str, origin: Record, files: tuple[str, ...]) -> bool:
         """Whether an earlier run did this very scan and its ``files`` (keys of an entry) are still there.
 
         Raises:
@@ -77,7 +77,7 @@ class Records:
             raise OutputError(path, f"was made with another {differs}", "name another --out folder")
 
 
-def _csv(rows: list[Entry]) -> str:
+def _csv(rows: list[Record]) -> str:
     text = io.StringIO()
     writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     writer.writeheader()

@@ -16,7 +16,7 @@ from sammix.data.slices import in_plane
 from sammix.errors import InputError, SammixError
 from sammix.files import check_output, sole_writer
 from sammix.inference.assemble import SMALLEST_PART, assemble
-from sammix.inference.manifest import Records
+from sammix.inference.manifest import Manifest
 from sammix.inference.slices import Slice, reach_mm, segment_slices
 from sammix.inference.statistics import organ_statistics
 from sammix.io import Case, find_inputs
@@ -83,8 +83,8 @@ def predict_volume(
         presence[where] = found.presence.float().cpu().numpy()
         probability[where] = found.probability.float().cpu().numpy()
         alone[where] = (batch.alone >= MASK_THRESHOLD).cpu().numpy()
-        if found.doubt is not None:
-            doubt[where] = found.doubt.cpu().numpy()
+        if found.disagreement is not None:
+            doubt[where] = found.disagreement.cpu().numpy()
         rows = [row for row in range(len(batch.slices)) if index + row in shown]
         evidence += [slice_evidence(index + row, batch.slices[row].image, found, row) for row in rows]
         index += len(batch.slices)
@@ -115,7 +115,7 @@ def _slices(axial: Volume, preprocess: Preprocess, name: str) -> Iterator[Slice]
 
 
 @dataclass(frozen=True)
-class Wanted:
+class OutputOptions:
     """What is to be written of each scan.
 
     Attributes:
@@ -135,14 +135,14 @@ def predict(
     load: Callable[[], Segmenter],
     inputs: Sequence[Path],
     out: Path,
-    wanted: Wanted,
+    wanted: OutputOptions,
     *,
     series: str | None = None,
     overwrite: bool = False,
     skip_done: bool = False,
     batch_size: int = 4,
 ) -> int:
-    """Segment every scan found in ``inputs`` and write its mask, a preview, and the run's records.
+    """Segment every scan found in ``inputs`` and write its mask, a preview, and the run's manifest.
 
     Args:
         load: brings the network, once, after inputs and ``out`` are known to be usable.
@@ -163,13 +163,13 @@ def predict(
 
 
 def _predict_all(
-    segmenter: Segmenter, scans: dict[str, Case], out: Path, wanted: Wanted, skip_done: bool, batch_size: int
+    segmenter: Segmenter, scans: dict[str, Case], out: Path, wanted: OutputOptions, skip_done: bool, batch_size: int
 ) -> int:
     """One scan after the other; how many failed."""
     settings = {"organ": wanted.organ, "format": wanted.mask_format, "smallest_part": wanted.smallest_part}
-    records = Records(out, {"sammix": __version__, "model": segmenter.name, **settings}, keep=skip_done)
+    manifest = Manifest(out, {"sammix": __version__, "model": segmenter.name, **settings}, keep=skip_done)
     files = ("mask", "preview") if wanted.preview else ("mask",)
-    todo = {name: case for name, case in scans.items() if not records.is_done(name, _origin(case), files)}
+    todo = {name: case for name, case in scans.items() if not manifest.is_done(name, _origin(case), files)}
     if len(todo) < len(scans):
         say(f"{len(scans) - len(todo)} of {len(scans)} scans are done already")
     failed = 0
@@ -183,7 +183,7 @@ def _predict_all(
             warn(f"failed: {error}")
             entry = {"status": "failed", "error": str(error) or "not enough memory for this scan"}
             statistics = None
-        records.add(name, _origin(case) | entry, statistics)
+        manifest.add(name, _origin(case) | entry, statistics)
     if failed == len(scans):
         raise SammixError(f"none of {failed} scans could be segmented; see {out / 'manifest.json'}")
     return failed
@@ -229,7 +229,7 @@ def _origin(case: Case) -> dict[str, Any]:
 
 
 def _predict_one(
-    segmenter: Segmenter, name: str, case: Case, out: Path, wanted: Wanted, batch_size: int
+    segmenter: Segmenter, name: str, case: Case, out: Path, wanted: OutputOptions, batch_size: int
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """A scan's files, its manifest entry and its statistics. Where it fails, none of its files stays.
 

@@ -121,7 +121,7 @@ def _redraw(segmenter: Promptable, batch: Segmented[S], window: Iterable[Segment
 
 def _trust(found: SlicePrediction) -> Tensor:
     """(B,) above 0: how far a slice's mask may speak for its neighbours."""
-    return torch.ones_like(found.presence) if found.doubt is None else 1 - found.doubt
+    return torch.ones_like(found.presence) if found.disagreement is None else 1 - found.disagreement
 
 
 def _near(a: Slice, b: Slice, reach: float) -> bool:

@@ -1,4 +1,4 @@
-"""Which undrawn slices to look at, and to draw: those where the model contradicts itself, spread over patients."""
+"""Which unannotated slices to look at, and to draw: those where the model contradicts itself, spread over patients."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Suggestion:
 
     Attributes:
         case, slice, patient: which.
-        doubt: in [0, 1], see :attr:`~sammix.networks.interface.SlicePrediction.doubt`.
+        doubt: in [0, 1], see :attr:`~sammix.networks.interface.SlicePrediction.disagreement`.
         presence: the classifier's probability that it shows the organ.
     """
 
@@ -58,9 +58,9 @@ def suggest(segmenter: Segmenter, table: SliceTable, count: int, out: Path, *, b
     doubts, presences = np.zeros(len(rows)), np.zeros(len(rows))
     for start in track(range(0, len(rows), batch_size), "looking at slices"):
         found = _segment(segmenter, _images(table, rows[start : start + batch_size]))
-        if found.doubt is None:
+        if found.disagreement is None:
             raise SammixError("a model without an activation map has nothing to suggest")
-        doubts[start : start + batch_size] = found.doubt.cpu().numpy()
+        doubts[start : start + batch_size] = found.disagreement.cpu().numpy()
         presences[start : start + batch_size] = found.presence.float().cpu().numpy()
     unlabelled = table.label[rows] != 1
     ranks = np.where(unlabelled, doubts * presences, doubts)  # a slice without the organ is not worth drawing

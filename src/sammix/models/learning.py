@@ -32,7 +32,7 @@ def objective_of(config: Config, epoch: int) -> Objective:
             return supervised_loss
 
 
-def training_rows(table: SliceTable, drawn: Rows, config: Config) -> Rows:
+def training_rows(table: SliceTable, annotated: Rows, config: Config) -> Rows:
     """Rows of the training slices that can teach the network something.
 
     A network that classifies learns from every label. Others learn from masks: the drawn ones, and the exact, empty
@@ -41,18 +41,18 @@ def training_rows(table: SliceTable, drawn: Rows, config: Config) -> Rows:
     rows = table.rows(TRAIN)
     if config.model.kind in CLASSIFYING:
         return rows
-    masked: Rows = rows[np.isin(rows, drawn) | (table.label[rows] == 0)]
+    masked: Rows = rows[np.isin(rows, annotated) | (table.label[rows] == 0)]
     return masked
 
 
 def total_epochs(config: Config, labels: int | None) -> int:
-    """How long the fit takes: SAM-PP without a drawn slice ends with its classifier.
+    """How long the fit takes: SAM-PP without an annotated slice ends with its classifier.
 
     Raises:
-        ConfigError: the network cannot learn without a drawn slice.
+        ConfigError: the network cannot learn without an annotated slice.
     """
     if labels != 0 or config.model.kind == "sam-mix":
         return config.fit.epochs
     if config.model.kind == "sam-pp":
         return config.fit.classifier_epochs
-    raise ConfigError(f"{config.model.kind} learns from drawn slices; ask for more than 0 with --labels")
+    raise ConfigError(f"{config.model.kind} learns from annotated slices; ask for more than 0 with --labels")

@@ -141,11 +141,11 @@ def load_model(path: Path, device: torch.device | None = None) -> Network:
     """
     card = read_card(path)
     model, base = build_model(card.config, card.preprocess, name=card.name)
-    lay_over(model, base, path)
+    load_weights(model, base, path)
     return prepare_for_inference(model, device)
 
 
-def lay_over(model: Network, base: str | None, path: Path) -> None:
+def load_weights(model: Network, base: str | None, path: Path) -> None:
     """Give a freshly built network what a saved model of the same kind has learned.
 
     Args:

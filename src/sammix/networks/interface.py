@@ -14,7 +14,9 @@ PromptSource = Literal["cam", "box", "none"]
 
 MASK_THRESHOLD = 0.5  # of a pixel's probability: from here on it belongs to the mask
 PRESENCE_THRESHOLD = 0.5  # of the classifier's probability: below it the gate empties the slice's mask
-DOUBTFUL = 0.2  # of a slice's doubt: from here on map and mask contradict each other (measured: benchmarks/RESULTS.md)
+DOUBTFUL = (
+    0.2  # of a slice's disagreement: from here on map and mask contradict each other (measured: benchmarks/RESULTS.md)
+)
 NOTHING = 100 / 256**2  # of the grid: where map and mask show no more than this, they cannot contradict each other
 ROUNDING_MM = 1e-3  # of distances between slices: a header's 3 mm may be 3.0000002
 
@@ -38,7 +40,7 @@ class SlicePrediction:
     prompt: PromptSource
 
     @cached_property
-    def doubt(self) -> Tensor | None:
+    def disagreement(self) -> Tensor | None:
         """(B,) float32 in [0, 1]: one minus the soft Dice between the map and the mask; None without a map.
 
         Both answer the same question by different means. Where they contradict each other, one of them is wrong.

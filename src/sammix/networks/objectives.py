@@ -31,8 +31,8 @@ def joint_loss(
         ``loss`` and its parts, scalars: ``focal``, ``map`` where it has a weight, ``mask`` where a slice has one.
     """
     fit = config.fit
-    drawn = batch.has_mask & (batch.masks.flatten(1) > 0).any(dim=1)
-    chosen = torch.nonzero(drawn)[: fit.decoded, 0]
+    annotated = batch.has_mask & (batch.masks.flatten(1) > 0).any(dim=1)
+    chosen = torch.nonzero(annotated)[: fit.decoded, 0]
     masks = batch.masks[chosen]
     boxes = stand_in_boxes(masks, fit.true_box_share, rng)
     class_logits, cam, mask_logits, scores = model(
@@ -41,7 +41,7 @@ def joint_loss(
     losses = {"focal": focal_loss(class_logits, batch.labels, alpha, fit.focal_gamma)}
     loss = losses["focal"]
     if fit.map_weight:
-        known = drawn | (batch.labels == 0)
+        known = annotated | (batch.labels == 0)
         losses["map"] = map_loss(cam[known], batch.masks[known])
         loss = loss + fit.map_weight * losses["map"]
     if mask_logits is not None and scores is not None:

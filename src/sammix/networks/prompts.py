@@ -116,7 +116,7 @@ def jitter(boxes: Tensor, size: int, share: float, generator: torch.Generator) -
 def mislead(cam: Tensor, share: float, generator: torch.Generator) -> Tensor:
     """Move a random ``share`` of the maps (B, S, S) elsewhere, cyclically, so that they point at the wrong organ.
 
-    In training the map soon fits the drawn slices, and a decoder that never met a wrong map follows it blindly
+    In training the map soon fits the annotated slices, and a decoder that never met a wrong map follows it blindly
     where it is wrong. Moved maps carry no gradient: the classifier is not to blame for them.
     """
     size = cam.shape[-1]

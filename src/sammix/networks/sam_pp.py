@@ -1,7 +1,7 @@
 """SAM-PP, SAM as post-processing: the paper's two-stage form of SAM-Mix.
 
 A classifier is trained first. Then SAM is tuned, separately, on what that classifier's maps prompt it with; nothing of
-this reaches the classifier any more. With no drawn slices (SAM-PP-0) SAM stays as it came.
+this reaches the classifier any more. With no annotated slices (SAM-PP-0) SAM stays as it came.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ def classifier_loss(
     model: nn.Module, batch: Batch, config: Config, alpha: float, rng: np.random.Generator
 ) -> dict[str, Tensor]:
     """The first stage: the focal loss alone, as if no one had drawn anything."""
-    undrawn = replace(batch, has_mask=torch.zeros_like(batch.has_mask))
-    return joint_loss(model, undrawn, config, alpha, rng)
+    unannotated = replace(batch, has_mask=torch.zeros_like(batch.has_mask))
+    return joint_loss(model, unannotated, config, alpha, rng)
 
 
 def tuning_loss(
@@ -42,6 +42,6 @@ def tuning_loss(
     """The second stage: the mask loss alone. The classifier is used as it will be: nothing of it changes any more."""
     cast(nn.Module, model.classifier).eval()
     losses = joint_loss(model, batch, config, alpha, rng)
-    if "mask" not in losses:  # a shuffled batch may hold no drawn slice, and then teaches nothing
+    if "mask" not in losses:  # a shuffled batch may hold no annotated slice, and then teaches nothing
         return {"loss": torch.zeros((), requires_grad=True)}
     return {"loss": losses["mask"], "mask": losses["mask"]}

@@ -18,7 +18,7 @@ from sammix.report.html import environment
 
 
 @dataclass(frozen=True)
-class Entry:
+class ComparedEvaluation:
     """An evaluation's folder: its name on the page, its figures, and the scored slices' values."""
 
     name: str
@@ -38,7 +38,7 @@ def compare_report(folders: Sequence[Path], out: Path) -> None:
         InputError: a folder holds no evaluation, or a damaged one. OutputError: ``out`` cannot be written.
     """
     found = list(dict.fromkeys(path for folder in folders for path in find_evaluations(folder)))
-    entries = [read_entry(path, name) for path, name in zip(found, short_names(found), strict=True)]
+    entries = [read_evaluation(path, name) for path, name in zip(found, short_names(found), strict=True)]
     page = (
         environment()
         .get_template("compare.html")
@@ -80,7 +80,7 @@ def short_names(folders: Sequence[Path]) -> list[str]:
     return [str(folder) for folder in folders]
 
 
-def read_entry(folder: Path, name: str) -> Entry:
+def read_evaluation(folder: Path, name: str) -> ComparedEvaluation:
     """Read one evaluation.
 
     Raises:
@@ -94,10 +94,10 @@ def read_entry(folder: Path, name: str) -> Entry:
         hausdorff = [float(row["automatic_hausdorff_px"]) for row in rows]
     except (OSError, KeyError, ValueError) as error:
         raise InputError(path, "is missing or damaged", "run `sammix evaluate` again") from error
-    return Entry(name, read_metrics(folder / "metrics.json"), dice, hausdorff)
+    return ComparedEvaluation(name, read_metrics(folder / "metrics.json"), dice, hausdorff)
 
 
-def _differences(entries: Sequence[Entry]) -> list[str]:
+def _differences(entries: Sequence[ComparedEvaluation]) -> list[str]:
     """What differs between the evaluations and forbids a plain comparison."""
     aspects: dict[str, Callable[[Metrics], str]] = {
         "data": lambda m: f"{m.protocol.dataset}, {m.protocol.split}",

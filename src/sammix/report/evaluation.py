@@ -16,7 +16,7 @@ from sammix.evaluation.core import Evaluation
 from sammix.evaluation.gallery import Exhibit
 from sammix.evaluation.rows import SliceRow, VolumeRow, table
 from sammix.files import write_json, write_text
-from sammix.report.html import Picture, render_report
+from sammix.report.html import OverlayPicture, render_report
 from sammix.report.overlays import overlay
 
 
@@ -39,7 +39,7 @@ def write_evaluation(out: Path, found: Evaluation) -> None:
         write_text(folder / "report.html", render_report(found.metrics, found.slices, found.volumes, pictures))
 
 
-def _picture(exhibit: Exhibit, number: int, of_scan: bool) -> Picture:
+def _picture(exhibit: Exhibit, number: int, of_scan: bool) -> OverlayPicture:
     row, shown = exhibit.row, exhibit.shown
     where = f"{row.case}, slice {row.slice}" if of_scan else row.case
     png = overlay(
@@ -51,7 +51,7 @@ def _picture(exhibit: Exhibit, number: int, of_scan: bool) -> Picture:
         caption=f"{where}\nDice {exhibit.score.dice:.3f}",
     )
     name = re.sub(r"[^\w.-]+", "_", f"{number:02d}_{exhibit.kind}_{row.case}_{row.slice}") + ".png"
-    return Picture(name, png, exhibit.kind, where, row, exhibit.score)
+    return OverlayPicture(name, png, exhibit.kind, where, row, exhibit.score)
 
 
 def _write_csv(path: Path, rows: Sequence[SliceRow] | Sequence[VolumeRow]) -> None:

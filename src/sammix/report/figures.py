@@ -91,10 +91,10 @@ def dice_by_area(area_px: Sequence[int], dice: Sequence[float]) -> str:
 
 
 def dice_by_labels(curves: Mapping[str, Sequence[tuple[int, float, float | None]]], levels: Mapping[str, float]) -> str:
-    """Mean Dice over the number of drawn slices. Returns ``<svg>``.
+    """Mean Dice over the number of annotated slices. Returns ``<svg>``.
 
     Args:
-        curves: name → (drawn slices, mean, standard deviation over seeds or None), ascending.
+        curves: name → (annotated slices, mean, standard deviation over seeds or None), ascending.
         levels: name → mean of what was trained with all masks, as a dashed line.
     """
 
@@ -119,7 +119,7 @@ def dice_by_labels(curves: Mapping[str, Sequence[tuple[int, float, float | None]
         axes.set_xscale("log")
         axes.set_xticks([max(n, 1) for n in numbers], [str(n) for n in numbers], minor=False)
         axes.minorticks_off()
-        axes.set(ylim=(bottom, 1), xlabel="drawn slices", ylabel="Dice")
+        axes.set(ylim=(bottom, 1), xlabel="annotated slices", ylabel="Dice")
         axes.grid(axis="y")
 
     return _svg(draw, height=2.8, name="labels")

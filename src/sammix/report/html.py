@@ -16,7 +16,7 @@ from sammix.report.figures import Series, dice_boxes, dice_by_area, hausdorff_bo
 
 
 @dataclass(frozen=True)
-class Picture:
+class OverlayPicture:
     """An overlay, with what its caption says."""
 
     name: str
@@ -44,7 +44,7 @@ class Variant:
 
 
 def render_report(
-    metrics: Metrics, slices: Sequence[SliceRow], volumes: Sequence[VolumeRow], pictures: Sequence[Picture]
+    metrics: Metrics, slices: Sequence[SliceRow], volumes: Sequence[VolumeRow], pictures: Sequence[OverlayPicture]
 ) -> str:
     """The report of one evaluation as HTML."""
     variants = _variants(metrics, slices)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from statistics import median
 
-from sammix.data.splits import TRAIN, draw_labelled
+from sammix.data.splits import TRAIN, choose_annotated
 from sammix.data.store import open_store
 from sammix.data.table import SliceTable
 from sammix.models.learning import total_epochs, training_rows
@@ -66,8 +66,8 @@ def _one(grid: Grid, job: Job, table: SliceTable, cost: Cost | None) -> Estimate
     measured = [result.fit_seconds for result in alike if result is not None]
     seconds = median(measured) if measured else None
     if seconds is None and cost is not None:
-        drawn = draw_labelled(table, job.labels, job.seed)
-        count = len(training_rows(table, drawn, config))
+        annotated = choose_annotated(table, job.labels, job.seed)
+        count = len(training_rows(table, annotated, config))
         seconds = count * (cost.once_seconds + epochs * cost.slice_seconds)
     return Estimate(job, state, epochs, seconds, cost.gib if cost else None)
 

@@ -16,10 +16,11 @@ from torch import nn
 
 from sammix.config import Config
 from sammix.data.preprocess import Preprocess
-from sammix.data.splits import TEST, VAL, draw_labelled
+from sammix.data.splits import TEST, VAL, choose_annotated
 from sammix.data.store import open_store
 from sammix.data.table import SliceTable
 from sammix.evaluation.protocol import evaluate
+from sammix.evaluation.schema import PROTOCOL_PX
 from sammix.files import write_text
 from sammix.models.devices import pick_device
 from sammix.models.learning import total_epochs, training_rows
@@ -28,14 +29,14 @@ from sammix.networks.interface import MASK_THRESHOLD, Segmenter
 from sammix.reproduce.methods import METHODS, Domain
 from sammix.reproduce.nnunet_v2 import EPOCHS, Recorded, Workspace, export, find_programs, run
 from sammix.reproduce.plan import Job
-from sammix.reproduce.result import Oracle, Picture, Result, Scores, pack
+from sammix.reproduce.result import Oracle, Result, Scores, StoredMask, pack
 from sammix.reproduce.stores import Stores
 from sammix.training.fitting import fit
 from sammix.training.run_folder import CHECKPOINT, PREVIOUS
 
 EXHIBITS = 4  # slices of each domain that are shown, for all methods the same
 BATCH = 8  # slices at a time in evaluation
-GRID = Preprocess(size=256)
+PAPER_GRID = Preprocess(size=PROTOCOL_PX)
 
 
 def run_job(job: Job, stores: Stores, folder: Path, device: str) -> Result:
@@ -110,7 +111,7 @@ def _evaluate(segmenter: Segmenter, table: SliceTable, split: str, out: Path) ->
     )
 
 
-def _pictures(segmenter: Segmenter, table: SliceTable, rows: list[dict[str, str]]) -> list[Picture]:
+def _pictures(segmenter: Segmenter, table: SliceTable, rows: list[dict[str, str]]) -> list[StoredMask]:
     """Masks of a few slices, chosen by the truth's area alone: the same whoever drew the masks."""
     by_area = sorted(rows, key=lambda row: (int(row["truth_px"]), row["case"], int(row["slice"])))
     quantiles = (np.arange(EXHIBITS) + 0.5) / EXHIBITS
@@ -120,8 +121,8 @@ def _pictures(segmenter: Segmenter, table: SliceTable, rows: list[dict[str, str]
         image = np.asarray(table.images[find_row(table, case, index)], np.float32)
         with torch.inference_mode():
             found = segmenter.segment(segmenter.encode(torch.from_numpy(image)[None, None])).probability
-        on_grid = segmenter.preprocess.restore(found.float().cpu().numpy(), (GRID.size, GRID.size))[0]
-        pictures.append(Picture(case=case, slice=index, mask=pack(on_grid >= MASK_THRESHOLD)))
+        on_grid = segmenter.preprocess.restore(found.float().cpu().numpy(), (PAPER_GRID.size, PAPER_GRID.size))[0]
+        pictures.append(StoredMask(case=case, slice=index, mask=pack(on_grid >= MASK_THRESHOLD)))
     return pictures
 
 
@@ -140,7 +141,7 @@ def _real_nnunet(stores: Stores, root: Path, config: Config, device: str) -> Rec
     files = export(
         workspace,
         table,
-        training_rows(table, draw_labelled(table, None, 0), config),
+        training_rows(table, choose_annotated(table, None, 0), config),
         known,
         [(table, np.flatnonzero(table.split == TEST)), *others],
     )

@@ -21,8 +21,8 @@ class Method:
         key: its name on the command line and in files.
         title: its name in tables.
         preset: of ``sammix fit``; None for the real nnU-Net, which has a way of its own.
-        labels: which numbers of drawn slices it is trained with: all there are, each of those asked for, or those and
-            none at all.
+        labels: which numbers of annotated slices it is trained with: all there are, each of those asked for, or those
+            and none at all.
         published: its name in the paper's tables; None where the paper does not have it.
         usual: whether it is run where no methods are named. The others need weights or a program that few have.
     """
@@ -35,7 +35,7 @@ class Method:
     usual: bool = True
 
     def label_counts(self, asked: Sequence[int | None]) -> list[int | None]:
-        """Numbers of drawn slices; None: all."""
+        """Numbers of annotated slices; None: all."""
         if self.labels == "all":
             return [None]
         return [*([0] if self.labels == "each and none" else []), *asked]

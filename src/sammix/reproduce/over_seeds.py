@@ -55,8 +55,8 @@ def by_row(results: Iterable[Result]) -> list[list[Result]]:
     return [list(row) for _, row in groupby(ordered, key=lambda r: (r.method, r.labels))]
 
 
-def summarise(results: Sequence[Result], domain: Domain) -> Summary:
-    """The results of one method and number of drawn slices, over its seeds."""
+def over_seeds(results: Sequence[Result], domain: Domain) -> Summary:
+    """The results of one method and number of annotated slices, over its seeds."""
     evaluated = [result.domains.get(domain, []) for result in results]
     runs = [scores for scores in evaluated if any(s.dice for s in scores)]
     each = [s for scores in runs for s in scores]

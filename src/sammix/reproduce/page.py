@@ -19,9 +19,9 @@ from sammix.report.figures import Series, dice_boxes, dice_by_labels, standalone
 from sammix.report.html import environment
 from sammix.report.overlays import comparison
 from sammix.reproduce.grid import Grid
-from sammix.reproduce.job import GRID, find_row
+from sammix.reproduce.job import PAPER_GRID, find_row
 from sammix.reproduce.methods import DOMAINS, METHODS, OURS, Domain
-from sammix.reproduce.over_seeds import FEWEST_PATIENTS, Comparison, Summary, by_row, compare, summarise
+from sammix.reproduce.over_seeds import FEWEST_PATIENTS, Comparison, Summary, by_row, compare, over_seeds
 from sammix.reproduce.result import Result, unpack
 from sammix.reproduce.tables import Table, make_table, to_csv, to_latex, to_markdown
 
@@ -88,7 +88,7 @@ def write_page(grid: Grid) -> Path:
 
 
 def _section(grid: Grid, groups: list[list[Result]], domain: Domain) -> Section:
-    summaries = [summarise(group, domain) for group in groups]
+    summaries = [over_seeds(group, domain) for group in groups]
     reference = _reference(summaries)
     others = [summary for summary in summaries if summary is not reference]
     table = make_table(summaries, domain, TITLES[domain], _notes(grid, groups, domain))
@@ -121,7 +121,7 @@ def _notes(grid: Grid, groups: list[list[Result]], domain: Domain) -> list[str]:
     if any(group[0].labels == 0 for group in groups):
         notes.append(UNTUNED)
     if any(group[0].method == "multimix" for group in groups):
-        notes.append("The paper does not say with how many drawn slices its MultiMix was trained.")
+        notes.append("The paper does not say with how many annotated slices its MultiMix was trained.")
     if any(job.config().model.encoder == "tiny" for job in grid.jobs):
         notes.append("Toy networks: these figures mean nothing.")
     return notes + ([f"Training was cut: {'; '.join(cuts)}."] if cuts else [])
@@ -141,8 +141,8 @@ def _pictures(grid: Grid, results: list[Result], domain: Domain) -> str | None:
         table = open_store(path)
         for number, shown in enumerate(results[0].domains[domain][place].pictures):
             row = find_row(table, shown.case, shown.slice)
-            ct.append(GRID.images(_hu(np.asarray(table.images[row], np.float32)))[0])
-            truth.append(GRID.masks(np.asarray(table.masks[row])[None])[0])
+            ct.append(PAPER_GRID.images(_hu(np.asarray(table.images[row], np.float32)))[0])
+            truth.append(PAPER_GRID.masks(np.asarray(table.masks[row])[None])[0])
             captions.append(f"{shown.case}, slice {shown.slice}")
             for result in results:
                 packed = result.domains[domain][place].pictures[number].mask
@@ -157,13 +157,13 @@ def _pictures(grid: Grid, results: list[Result], domain: Domain) -> str | None:
 
 def _hu(image: np.ndarray) -> np.ndarray:
     """A stored slice as values that the grid's window gives back unchanged."""
-    return image[None] * GRID.window_width + GRID.window_level - GRID.window_width / 2
+    return image[None] * PAPER_GRID.window_width + PAPER_GRID.window_level - PAPER_GRID.window_width / 2
 
 
 def _all_boxes(groups: list[list[Result]]) -> list[Series]:
     """Figure 2: both domains, a method's two boxes together."""
     return [
-        Series(f"{METHODS[group[0].method].row(group[0].labels)}, {domain}", summarise(group, domain).slice_dice)
+        Series(f"{METHODS[group[0].method].row(group[0].labels)}, {domain}", over_seeds(group, domain).slice_dice)
         for group in groups
         for domain in DOMAINS
         if any(result.domains.get(domain) for result in group)
@@ -174,7 +174,7 @@ def _label_curve(groups: list[list[Result]]) -> str:
     curves: dict[str, list[tuple[int, float, float | None]]] = {}
     levels: dict[str, float] = {}
     for group in groups:
-        method, stat = METHODS[group[0].method], summarise(group, "in-domain").dice
+        method, stat = METHODS[group[0].method], over_seeds(group, "in-domain").dice
         if stat.mean is None:
             continue
         if group[0].labels is None:

@@ -1,4 +1,4 @@
-"""Which jobs a grid has: every method, number of drawn slices and seed, at one of three sizes."""
+"""Which jobs a grid has: every method, number of annotated slices and seed, at one of three sizes."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class Job:
 
     Attributes:
         method: a key of :data:`~sammix.reproduce.methods.METHODS`.
-        labels: drawn slices that may be used; None: all.
+        labels: annotated slices that may be used; None: all.
         settings: laid over the method's preset, ``SECTION.KEY=VALUE``.
     """
 

@@ -20,7 +20,7 @@ class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Picture(_Part):
+class StoredMask(_Part):
     """A slice's mask on the 256² grid: bits, deflated, in base64."""
 
     case: str
@@ -48,7 +48,7 @@ class Scores(_Part):
     missed: int
     auc: float | None
     oracle: Oracle | None
-    pictures: list[Picture]
+    pictures: list[StoredMask]
 
 
 class Result(_Part):

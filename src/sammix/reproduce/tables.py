@@ -143,7 +143,7 @@ def _ranks(values: Sequence[float | None], best: Callable[[Sequence[float]], flo
 
 
 def _oracle(summaries: Sequence[Summary]) -> TableRow | None:
-    """SAM as it came, prompted with true boxes: SAM-PP without a drawn slice."""
+    """SAM as it came, prompted with true boxes: SAM-PP without an annotated slice."""
     untuned = [s for s in summaries if s.labels == 0 and s.oracle is not None]
     if not untuned or untuned[0].oracle is None:
         return None

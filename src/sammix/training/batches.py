@@ -18,7 +18,7 @@ from sammix.data.sampling import Rows
 from sammix.data.table import SliceTable
 from sammix.networks.classifiers import halve
 from sammix.networks.network import Network
-from sammix.training.feature_cache import Entry, FeatureCache
+from sammix.training.feature_cache import FeatureCache, SliceView
 
 _VIEWS_MADE_BY = hashlib.sha256(Path(augmentation.__file__).read_bytes()).hexdigest()  # another version, other views
 
@@ -127,7 +127,7 @@ class CachedSource:
         self.table, self.views, self.mask_rows, self.augmented = table, views, mask_rows, augmented
         size, device = table.preprocess.size, _device(model)
 
-        def encode(entries: Sequence[Entry]) -> Tensor:
+        def encode(entries: Sequence[SliceView]) -> Tensor:
             rows, of_rows = zip(*entries, strict=True)
             images, _ = _views(*read_rows(table, np.array(rows), mask_rows), rows, of_rows)
             return model.features(images[:, None].to(device)).float()

@@ -19,7 +19,7 @@ from sammix.errors import OutputError
 from sammix.files import write_json
 from sammix.log import track, warn
 
-Entry = tuple[int, int]  # a row of the table, and which view of it
+SliceView = tuple[int, int]  # a row of the table, and which view of it
 
 ENCODE_BATCH = 4  # slices at a time through the frozen stages: more does not pay on a CPU
 SAVE_EVERY = 32  # batches, after which a killed run has lost nothing
@@ -41,9 +41,9 @@ class FeatureCache:
         folder /= hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]
         folder.mkdir(parents=True, exist_ok=True)
         self.folder, self.key, self.shape = folder, key, shape
-        self.position: dict[Entry, int] = {}
+        self.position: dict[SliceView, int] = {}
 
-    def add(self, wanted: Sequence[Entry], encode: Callable[[Sequence[Entry]], Tensor]) -> None:
+    def add(self, wanted: Sequence[SliceView], encode: Callable[[Sequence[SliceView]], Tensor]) -> None:
         """Compute what is not there yet; of several runs, one computes and the others wait.
 
         Args:
@@ -74,7 +74,7 @@ class FeatureCache:
         self.position = {entry: place for place, entry in enumerate(held)}
         self._features = np.memmap(path, np.float16, "r", shape=(len(held), *self.shape))
 
-    def read(self, entries: Sequence[Entry]) -> Tensor:
+    def read(self, entries: Sequence[SliceView]) -> Tensor:
         """(B, C, h, w) float16 of entries that were added."""
         return torch.from_numpy(self._features[[self.position[entry] for entry in entries]])
 
@@ -82,7 +82,7 @@ class FeatureCache:
     def _marker(self) -> Path:
         return self.folder / "views.json"
 
-    def _held(self, path: Path, bytes_each: int) -> list[Entry]:
+    def _held(self, path: Path, bytes_each: int) -> list[SliceView]:
         """What is there, whole, in the order in which it lies."""
         try:
             told = json.loads(self._marker.read_text(encoding="utf-8"))

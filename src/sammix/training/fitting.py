@@ -17,7 +17,7 @@ from lightning_fabric.utilities.rank_zero import rank_zero_only
 from sammix.config import Config, FitConfig
 from sammix.data.loading import load_table
 from sammix.data.sampling import Rows, shuffled_batches, two_stream_batches
-from sammix.data.splits import VAL, check_both_classes, draw_labelled, with_splits
+from sammix.data.splits import VAL, check_both_classes, choose_annotated, with_splits
 from sammix.data.table import SliceTable
 from sammix.errors import InputError, SammixError
 from sammix.files import remove_left_overs, sole_writer
@@ -25,7 +25,7 @@ from sammix.log import be_quiet, say, track, warn
 from sammix.models.build import build_model
 from sammix.models.devices import fabric_precision, pick_device, prepare_for_training, trainable_attention
 from sammix.models.learning import objective_of, total_epochs, training_rows
-from sammix.models.saved import ModelCard, lay_over, load_trained_state, read_card, save_model, trained_state
+from sammix.models.saved import ModelCard, load_trained_state, load_weights, read_card, save_model, trained_state
 from sammix.networks.network import Network
 from sammix.networks.objectives import positive_weight
 from sammix.networks.sam_mix import SAMMix
@@ -103,9 +103,11 @@ def _trainer(data: Path, run: RunFolder, asked: RunSettings, cache: Path | None,
     table = with_splits(table, config.data.val_fraction, config.data.test_fraction, seed)
     check_both_classes(table)
     config = config.model_copy(update={"fit": config.fit.model_copy(update={"epochs": total_epochs(config, labels)})})
-    drawn = draw_labelled(table, labels, seed)
+    annotated = choose_annotated(table, labels, seed)
     if labels == 0 and config.model.kind == "sam-mix" and config.model.classifier == "shared":
-        warn("without a drawn slice this classifier's map shows little of the organ; --preset sam-pp has a better one")
+        warn(
+            "without annotated slices this classifier's map shows little of the organ; --preset sam-pp has a better one"
+        )
 
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     fabric = Fabric(
@@ -122,13 +124,13 @@ def _trainer(data: Path, run: RunFolder, asked: RunSettings, cache: Path | None,
     if asked.data and asked.base_sha256 != base:
         raise SammixError(f"{config.model.encoder}: its weights are not those that this run was begun with")
     if asked.start is not None:
-        lay_over(model, base, asked.start)
+        load_weights(model, base, asked.start)
     settings = asked.model_copy(update={"config": config, "base_sha256": base})
-    card = _card(settings, table, drawn, content)
+    card = _card(settings, table, annotated, content)
     if not asked.data and fabric.is_global_zero:
         run.write(settings.model_copy(update={"data": card.data}))
     fabric.barrier()
-    return Trainer(fabric, model, table, drawn, run, card, seed, cache)
+    return Trainer(fabric, model, table, annotated, run, card, seed, cache)
 
 
 def _rank() -> int:
@@ -145,16 +147,16 @@ class Trainer:
         fabric: Fabric,
         model: Network,
         table: SliceTable,
-        drawn: Rows,
+        annotated: Rows,
         run: RunFolder,
         card: ModelCard,
         seed: int,
         cache: Path | None = None,
     ) -> None:
-        self.fabric, self.model, self.table, self.drawn = fabric, model, table, drawn
+        self.fabric, self.model, self.table, self.annotated = fabric, model, table, annotated
         self.run, self.card, self.seed, self.cache = run, card, seed, cache
         self.config, self.fit = card.config, card.config.fit
-        self.train_rows, self.val_rows = training_rows(table, drawn, card.config), table.rows(VAL)
+        self.train_rows, self.val_rows = training_rows(table, annotated, card.config), table.rows(VAL)
 
     def train(self) -> Path:
         """Run all epochs that are still to be done; returns the best model's folder."""
@@ -199,7 +201,7 @@ class Trainer:
         return self.run.model_folder
 
     def _source(self) -> BatchSource:
-        may_use = np.union1d(self.drawn, self.val_rows[self.table.drawable[self.val_rows]])
+        may_use = np.union1d(self.annotated, self.val_rows[self.table.annotated[self.val_rows]])
         if not self.fit.cache:
             return LiveSource(self.model, self.table, mask_rows=may_use, augmented=self.fit.augment)
         return CachedSource(
@@ -222,8 +224,8 @@ class Trainer:
         if not self.fit.augment:
             return plain
         single = {int(row): [int(row) % 2] for row in self.train_rows}  # every other one augmented: it costs nothing
-        of_each = math.ceil(self.fit.views / max(1, len(self.drawn)))
-        several = {int(row): list(range(1 + of_each)) for row in self.drawn}
+        of_each = math.ceil(self.fit.views / max(1, len(self.annotated)))
+        several = {int(row): list(range(1 + of_each)) for row in self.annotated}
         return plain | single | several
 
     def _batches(self, epoch: int) -> Iterator[tuple[Rows, np.random.Generator]]:
@@ -233,7 +235,7 @@ class Trainer:
             batches = shuffled_batches(self.train_rows, self.fit.batch_size, rng)
         else:
             batches = two_stream_batches(
-                self.train_rows, self.drawn, self.fit.batch_size, self.fit.mask_batch_size, rng
+                self.train_rows, self.annotated, self.fit.batch_size, self.fit.mask_batch_size, rng
             )
         rank, world = self.fabric.global_rank, self.fabric.world_size
         for step, rows in enumerate(batches):
@@ -322,7 +324,7 @@ def schedule(
     return torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
 
 
-def _card(settings: RunSettings, table: SliceTable, drawn: Rows, content: str) -> ModelCard:
+def _card(settings: RunSettings, table: SliceTable, annotated: Rows, content: str) -> ModelCard:
     splits = {str(case): str(split) for case, split in zip(table.case, table.split, strict=True)}
     return ModelCard(
         name=f"{settings.config.preset}-{'all' if settings.labels is None else settings.labels}",
@@ -336,7 +338,7 @@ def _card(settings: RunSettings, table: SliceTable, drawn: Rows, content: str) -
             "content_sha256": content,
             "seed": settings.seed,
             "labels": settings.labels,
-            "drawn": [{"case": str(table.case[row]), "slice": int(table.index[row])} for row in drawn],
+            "drawn": [{"case": str(table.case[row]), "slice": int(table.index[row])} for row in annotated],
             "splits": splits,
         },
         metrics={},

@@ -40,7 +40,7 @@ class RunSettings(BaseModel):
 
     Attributes:
         start: a trained model that it goes on from.
-        data: name, fingerprints, drawn slices and splits; None before.
+        data: name, fingerprints, annotated slices and splits; None before.
         base_sha256: of the frozen base; None before, and where there is none.
     """
 
