@@ -373,12 +373,14 @@ def weights_verify() -> None:
 def main() -> None:
     """Run the command line: one clear line and exit code 2 for whatever the user can mend."""
     from sammix.errors import SammixError
+    from sammix.log import on_terminal
 
     # OpenMP's threads spin while they wait for each other. On a machine that is busy with something else as well
     # that costs ten times the work itself; sleeping costs nothing measurable on an idle one.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
-        app()
+        with on_terminal():
+            app()
     except SammixError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)

@@ -1,47 +1,91 @@
-"""One way to show progress: a bar with the time left on a terminal, a plain line now and then elsewhere."""
+"""Messages go through :mod:`logging`, to the logger ``sammix``; progress is shown where it was asked for.
+
+In a program that imports sammix, that program decides what becomes of messages: sammix adds no handler and sets no
+level. By Python's own defaults warnings are printed on standard error and other messages are not. The command line,
+and a call with ``progress=True``, show both for as long as they run (:func:`on_terminal`).
+"""
 
 from __future__ import annotations
 
+import logging
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TypeVar
-
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 
 T = TypeVar("T")
 PLAIN_INTERVAL = 15.0  # seconds between plain lines
-_quiet = False
 
-
-def be_quiet(quiet: bool = True) -> None:
-    """Silence messages and progress for this process (``--quiet``); warnings and errors still show."""
-    global _quiet
-    _quiet = quiet
+logger = logging.getLogger("sammix")
+_progress = ContextVar("progress", default=False)
 
 
 def say(message: str) -> None:
-    """A line for the person who watches, on standard error."""
-    if not _quiet:
-        print(message, file=sys.stderr, flush=True)
+    """Log a line for the person who watches (level INFO)."""
+    logger.info(message, stacklevel=2)
 
 
 def warn(message: str) -> None:
-    """A line that a person must see, even with ``--quiet``."""
-    print(f"warning: {message}", file=sys.stderr, flush=True)
+    """Log a line that a person must see, even with ``--quiet`` (level WARNING)."""
+    logger.warning(message, stacklevel=2)
+
+
+class _Lines(logging.Handler):
+    """Print each message as a line on what is standard error at that moment."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print the message, with ``warning:`` before it where it is one."""
+        prefix = "warning: " if record.levelno >= logging.WARNING else ""
+        print(f"{prefix}{record.getMessage()}", file=sys.stderr, flush=True)
+
+
+@contextmanager
+def on_terminal(quiet: bool = False) -> Iterator[None]:
+    """Show messages and progress on standard error until the end of this context; then all is as it was before.
+
+    Args:
+        quiet: show warnings and errors only.
+    """
+    handlers, level, progress = list(logger.handlers), logger.level, _progress.get()
+    try:
+        show_on_terminal(quiet)
+        yield
+    finally:
+        logger.handlers[:] = handlers
+        logger.setLevel(level)
+        _progress.set(progress)
+
+
+def show_on_terminal(quiet: bool = False) -> None:
+    """Show messages and progress on standard error from now on: for a process that is the command line's own.
+
+    A second call changes ``quiet`` and adds nothing.
+    """
+    if not any(isinstance(handler, _Lines) for handler in logger.handlers):
+        logger.addHandler(_Lines())
+    logger.setLevel(logging.WARNING if quiet else logging.INFO)
+    _progress.set(not quiet)
+
+
+def be_quiet(quiet: bool = True) -> None:
+    """Set up a command's output on standard error (``--quiet``: warnings and errors only)."""
+    show_on_terminal(quiet)
+
+
+def mute() -> None:
+    """Drop all but warnings in this process: one of several that would say the same."""
+    logger.setLevel(logging.WARNING)
+    _progress.set(False)
 
 
 def track(items: Sequence[T], what: str) -> Iterator[T]:
-    """Iterate with progress shown on standard error."""
-    if _quiet or not items:
+    """Iterate, with progress shown on standard error where it was asked for.
+
+    On a terminal this is a bar with the time left, elsewhere a plain line now and then.
+    """
+    if not (_progress.get() and items):
         yield from items
     elif sys.stderr.isatty():
         yield from _bar(items, what)
@@ -50,6 +94,16 @@ def track(items: Sequence[T], what: str) -> Iterator[T]:
 
 
 def _bar(items: Sequence[T], what: str) -> Iterator[T]:
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, TextColumn("left"), TimeRemainingColumn(), console=Console(stderr=True)) as bar:
         yield from bar.track(items, description=what)

@@ -266,7 +266,7 @@ def test_another_window_than_the_datas_is_named(pictures: Path, tmp_path: Path) 
 
 
 def test_a_case_that_cannot_be_read_is_named_and_the_others_are_done(
-    scans: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    scans: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     dataset = open_dataset(scans)
     (scans / "volume-1.nii").write_bytes(b"not a scan")
@@ -274,7 +274,7 @@ def test_a_case_that_cannot_be_read_is_named_and_the_others_are_done(
     assert found["counts"]["cases"] == 2
     [failure] = found["failures"]
     assert "volume-1.nii" in failure["problem"]
-    assert "volume-1.nii" in capsys.readouterr().err
+    assert "volume-1.nii" in caplog.text
     assert "volume-1.nii" in (tmp_path / "out" / "report.html").read_text()
 
 

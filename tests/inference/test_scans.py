@@ -173,13 +173,13 @@ def test_scans_of_one_name_are_told_apart_by_their_folder(hospital_b: Path) -> N
 
 
 def test_no_liver_is_an_empty_mask_and_a_warning(
-    hospital_a: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    hospital_a: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     air = np.full((40, 40, 3), -1000, np.int16)
     air[0, 0, 0] = 40
     nib.save(nib.Nifti1Image(air, np.diag([2, 2, 5, 1])), tmp_path / "air.nii")
     assert predict(BrightRight, [tmp_path / "air.nii"], tmp_path / "out", OutputOptions("liver", preview=True)) == 0
-    assert "no liver found" in capsys.readouterr().err
+    assert "no liver found" in caplog.text
     scan = json.loads((tmp_path / "out" / "manifest.json").read_text())["scans"][0]
     assert (scan["organ_found"], scan["slices_with_organ"]) == (False, 0)
 

@@ -141,8 +141,9 @@ def test_what_arrived_of_a_broken_download_is_kept_for_the_next(
 
 
 def test_two_fetches_at_once_make_one_download(
-    toy: Path, home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    toy: Path, home: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level("INFO")
     begun, go_on, calls = threading.Event(), threading.Event(), []
 
     def slow(url: str, part: Path, name: str, progress: bool) -> None:
@@ -163,7 +164,7 @@ def test_two_fetches_at_once_make_one_download(
         thread.join(5)
     assert found == [home / "toy.pth"] * 2
     assert len(calls) == 1
-    assert "another sammix is bringing toy; waiting for it" in capsys.readouterr().err
+    assert "another sammix is bringing toy; waiting for it" in caplog.text
 
 
 def test_import_of_the_official_file(toy: Path, home: Path) -> None:

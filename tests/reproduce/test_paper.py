@@ -184,14 +184,15 @@ def test_parts_of_a_grid_make_one_page(grid: Path, hospital_a: Path, hospital_b:
         )
 
 
-def test_a_dry_run_lists_and_trains_nothing(grid: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_dry_run_lists_and_trains_nothing(grid: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
     stores = grid / "data"
     size = plan_jobs(choose_methods(["unet"]), [], 1, SMOKE)[0].config().data.size
     assert size == 64
     failed = reproduce(
         stores / "in-domain.h5", tmp_path / "new", methods=["unet", "sam-pp"], size=SMOKE, dry_run=True, device="cpu"
     )
-    told = capsys.readouterr().err
+    told = caplog.text
     assert failed == 0
     assert re.search(r"unet-all-seed0 +to do +2", told)
     assert re.search(r"sam-pp-0-seed0 +to do +1", told)

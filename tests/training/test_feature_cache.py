@@ -69,14 +69,14 @@ def test_a_killed_run_leaves_what_it_has_computed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("file", ["features.f16", "views.json"])
-def test_a_cache_that_is_cut_short_is_made_anew(tmp_path: Path, file: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_cache_that_is_cut_short_is_made_anew(tmp_path: Path, file: str, caplog: pytest.LogCaptureFixture) -> None:
     cache(tmp_path, ENTRIES, Encoder())
     (path,) = tmp_path.glob(f"*/{file}")
     os.truncate(path, path.stat().st_size // 2)
     again = Encoder()
     check(cache(tmp_path, ENTRIES, again), ENTRIES)
     assert again.done == ENTRIES
-    assert file in capsys.readouterr().err
+    assert file in caplog.text
 
 
 def test_a_run_that_reads_is_not_disturbed_by_one_that_writes(tmp_path: Path) -> None:

@@ -93,11 +93,12 @@ def test_a_killed_run_resumes_to_the_same_end(hospital_a: Path, tiny_run: Path, 
 
 
 def test_resuming_a_finished_run_changes_nothing(
-    hospital_a: Path, tiny_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    hospital_a: Path, tiny_run: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level("INFO")
     copy = shutil.copytree(tiny_run, tmp_path / "copy")
     fit(hospital_a, load_preset("tiny"), copy, resume=True, device="cpu")
-    assert "finished already" in capsys.readouterr().err
+    assert "finished already" in caplog.text
     assert log(copy) == log(tiny_run)
     assert same_weights(copy, tiny_run)
 
@@ -141,10 +142,10 @@ def test_other_ways_to_train_run_through(hospital_a: Path, tmp_path: Path, setti
 
 
 def test_sam_mix_without_a_drawn_slice_is_told_of_a_better_way(
-    hospital_a: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    hospital_a: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     fit(hospital_a, load_preset("tiny", ["fit.epochs=1"]), tmp_path / "run", labels=0, device="cpu")
-    assert "--preset sam-pp has a better one" in capsys.readouterr().err
+    assert "--preset sam-pp has a better one" in caplog.text
 
 
 def test_a_shared_cache_changes_nothing_but_stays(hospital_a: Path, tmp_path: Path) -> None:

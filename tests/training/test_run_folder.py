@@ -38,7 +38,7 @@ def epoch_of(run: RunFolder) -> object:
 
 @pytest.mark.parametrize("damage", ["cut", "a flipped bit", "a pickle", "another program's", "gone"])
 def test_a_damaged_checkpoint_gives_way_to_the_one_before(
-    tmp_path: Path, damage: str, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, damage: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     run, path = saved(tmp_path, 1, 2), tmp_path / CHECKPOINT
     content = bytearray(path.read_bytes())
@@ -55,7 +55,7 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(
         case "gone":  # killed between the two renames
             path.unlink()
     assert epoch_of(run) == 1
-    assert "the epoch before it is taken" in capsys.readouterr().err
+    assert "the epoch before it is taken" in caplog.text
     assert not (tmp_path / "trace").exists()
     assert {file.name for file in tmp_path.iterdir()} == {CHECKPOINT}
     assert epoch_of(run) == 1
