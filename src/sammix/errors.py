@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -34,3 +36,28 @@ class ConfigError(SammixError):
 
 class WeightsError(SammixError):
     """Pretrained weights that are missing, damaged or of another network."""
+
+
+class MissingExtraError(SammixError):
+    """Packages that come with one of sammix's extras and are not installed."""
+
+
+@contextmanager
+def needs_extra(extra: str, what: str) -> Iterator[None]:
+    """Turn an import that fails into the command that mends it.
+
+    Args:
+        extra: of sammix, with the packages that are imported within.
+        what: needs them, in words.
+
+    Raises:
+        MissingExtraError: an import fails.
+
+    >>> with needs_extra("baselines", "the nnunet-style network"):
+    ...     import monai
+    """
+    try:
+        yield
+    except ImportError as error:
+        remedy = f'pip install "sammix[{extra}]"'
+        raise MissingExtraError(f"{what} needs packages that cannot be imported ({error}); {remedy}") from error

@@ -1,18 +1,35 @@
-"""nnU-Net's 2-D augmentation (Isensee et al. 2021, supplement 4), for slices in [0, 1] where nnU-Net has z-scores."""
+"""The augmentation of nnU-Net v2's default 2-D trainer (Isensee et al. 2021), made of its own library's transforms.
+
+nnU-Net augments z-scores, and sammix has slices in [0, 1]. So rotation and scaling are done on the slices as they are,
+where 0 outside the frame is air. The intensities are then varied as z-scores of each slice and brought back.
+"""
 
 from __future__ import annotations
 
 import math
+import random
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache
+from typing import Any, NamedTuple
 
 import torch
-import torch.nn.functional as F
+from numpy.random import MT19937
+from numpy.random.mtrand import get_bit_generator, set_bit_generator
 from torch import Tensor
 
-Chance = torch.Generator
+from sammix.errors import needs_extra
 
 
-def nnunet_augment(images: Tensor, masks: Tensor, generator: Chance) -> tuple[Tensor, Tensor]:
-    """One random view of each slice, by nnU-Net's transforms in its order, with its probabilities and ranges.
+class _Transforms(NamedTuple):
+    """What takes ``image`` (1, S, S) and ``segmentation`` (1, S, S), and returns both in a dictionary."""
+
+    move: Callable[..., Any]
+    vary: Callable[..., Any]
+
+
+def nnunet_augment(images: Tensor, masks: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """One random view of each slice.
 
     Args:
         images: (B, 1, S, S) float32 in [0, 1].
@@ -20,91 +37,71 @@ def nnunet_augment(images: Tensor, masks: Tensor, generator: Chance) -> tuple[Te
         generator: the only source of chance, on the CPU.
 
     Returns:
-        Images and masks of the same shapes and dtypes.
+        New images and masks of the same shapes and dtypes, on the devices of the old.
+
+    Raises:
+        MissingExtraError: batchgeneratorsv2 is not installed.
     """
-    images, masks = _rotate_and_scale(images, masks, generator)
-    scale = images.std(dim=(1, 2, 3), keepdim=True)  # a z-score's unit
-    noise = torch.randn(images.shape, generator=generator).to(images) * _uniform(images, 0, 0.1, generator).sqrt()
-    images = _sometimes(0.1, images + noise * scale, images, generator)
-    images = _sometimes(0.1, _blur(images, generator), images, generator)  # 0.2 a slice, then 0.5 a channel
-    images = _sometimes(0.15, images * _uniform(images, 0.75, 1.25, generator), images, generator)
-    images = _sometimes(0.15, _contrast(images, generator), images, generator)
-    images = _sometimes(0.125, _coarse(images, generator), images, generator)  # 0.25 a slice, then 0.5 a channel
-    images = images.clamp(0, 1)
-    images = _sometimes(0.1, 1 - _gamma(1 - images, generator), images, generator)
-    images = _sometimes(0.3, _gamma(images, generator), images, generator)
-    for axis in (-2, -1):
-        flip = torch.rand(len(images), generator=generator).to(images) < 0.5
-        images = torch.where(flip[:, None, None, None], images.flip(axis), images)
-        masks = torch.where(flip[:, None, None], masks.flip(axis), masks)
-    return images, masks
+    transforms = _transforms(images.shape[-1])
+    seen, truth = torch.empty_like(images, device="cpu"), torch.empty_like(masks, device="cpu")
+    with _chance_from(generator):
+        for row, (image, mask) in enumerate(zip(images.cpu(), masks.cpu(), strict=True)):
+            moved = transforms.move(image=image, segmentation=mask[None])
+            mean, spread = moved["image"].mean(), moved["image"].std()
+            z_scores = (moved["image"] - mean) / spread.clamp_min(1e-8)  # a slice of one value has no spread
+            view = transforms.vary(image=z_scores, segmentation=moved["segmentation"])
+            seen[row], truth[row] = (view["image"] * spread + mean).clamp(0, 1), view["segmentation"][0]
+    return seen.to(images), truth.to(masks)
 
 
-def _rotate_and_scale(images: Tensor, masks: Tensor, generator: Chance) -> tuple[Tensor, Tensor]:
-    """Any angle and a factor from 0.7 to 1.4, each for one slice in five."""
-    turned = _where(0.2, images, generator)[:, 0, 0, 0]
-    scaled = _where(0.2, images, generator)[:, 0, 0, 0]
-    angle = _uniform(images, -math.pi, math.pi, generator)[:, 0, 0, 0] * turned
-    zoom = 1 / torch.where(scaled, _uniform(images, 0.7, 1.4, generator)[:, 0, 0, 0], 1.0)
-    cos, sin, zero = zoom * angle.cos(), zoom * angle.sin(), torch.zeros_like(angle)
-    theta = torch.stack([torch.stack([cos, -sin, zero], dim=1), torch.stack([sin, cos, zero], dim=1)], dim=1)
-    grid = F.affine_grid(theta, list(images.shape), align_corners=False)
-    moved = F.grid_sample(images, grid, align_corners=False)
-    moved_masks = F.grid_sample(masks[:, None].float(), grid, align_corners=False)[:, 0]
-    still = ~(turned | scaled)
-    return (
-        torch.where(still[:, None, None, None], images, moved),
-        torch.where(still[:, None, None], masks, (moved_masks >= 0.5).to(masks.dtype)),
-    )
+@cache
+def _transforms(size: int) -> _Transforms:
+    """nnU-Net v2's transforms in its order, with its probabilities and ranges, for slices of S = ``size`` px.
+
+    The library's benchmark of the blur stays off: it chooses by the clock, and so does not repeat exactly.
+    """
+    with needs_extra("baselines", "nnU-Net's augmentation"):
+        from batchgeneratorsv2.transforms.intensity.brightness import MultiplicativeBrightnessTransform as Brightness
+        from batchgeneratorsv2.transforms.intensity.contrast import BGContrast, ContrastTransform
+        from batchgeneratorsv2.transforms.intensity.gamma import GammaTransform
+        from batchgeneratorsv2.transforms.intensity.gaussian_noise import GaussianNoiseTransform
+        from batchgeneratorsv2.transforms.noise.gaussian_blur import GaussianBlurTransform
+        from batchgeneratorsv2.transforms.spatial.low_resolution import SimulateLowResolutionTransform as LowResolution
+        from batchgeneratorsv2.transforms.spatial.mirroring import MirrorTransform
+        from batchgeneratorsv2.transforms.spatial.spatial import SpatialTransform
+        from batchgeneratorsv2.transforms.utils.compose import ComposeTransforms
+        from batchgeneratorsv2.transforms.utils.random import RandomTransform as Sometimes
+
+    frame = {"patch_size": (size, size), "patch_center_dist_from_border": 0, "random_crop": False}
+    rotation = {"p_rotation": 0.2, "rotation": (-math.pi, math.pi)}
+    scaling = {"p_scaling": 0.2, "scaling": (0.7, 1.4), "p_synchronize_scaling_across_axes": 1}
+    factor, gamma = BGContrast((0.75, 1.25)), BGContrast((0.7, 1.5))
+    coarse = {"synchronize_axes": True, "ignore_axes": None}
+    own, half = ({"synchronize_channels": False, "p_per_channel": share} for share in (1, 0.5))
+    vary = [
+        Sometimes(GaussianNoiseTransform((0, 0.1), synchronize_channels=True), 0.1),
+        Sometimes(GaussianBlurTransform((0.5, 1.0), benchmark=False, **half), 0.2),
+        Sometimes(Brightness(factor, **own), 0.15),
+        Sometimes(ContrastTransform(factor, preserve_range=True, **own), 0.15),
+        Sometimes(LowResolution((0.5, 1), **coarse, **half), 0.25),
+        Sometimes(GammaTransform(gamma, p_invert_image=1, p_retain_stats=1, **own), 0.1),
+        Sometimes(GammaTransform(gamma, p_invert_image=0, p_retain_stats=1, **own), 0.3),
+        MirrorTransform((0, 1)),
+    ]
+    return _Transforms(SpatialTransform(**frame, **rotation, **scaling), ComposeTransforms(vary))
 
 
-def _blur(images: Tensor, generator: Chance) -> Tensor:
-    """Gaussian of 0.5 to 1 px."""
-    sigma = _uniform(images, 0.5, 1.0, generator)
-    offsets = torch.arange(-3, 4, device=images.device, dtype=images.dtype)
-    kernel = torch.exp(-(offsets**2) / (2 * sigma[:, 0, 0] ** 2))
-    kernel = kernel / kernel.sum(dim=1, keepdim=True)
-    batch = images.transpose(0, 1)  # a group a slice
-    padded = F.pad(batch, (3, 3, 3, 3), mode="reflect")
-    rows = F.conv2d(padded, kernel[:, None, None, :], groups=len(images))
-    return F.conv2d(rows, kernel[:, None, :, None], groups=len(images)).transpose(0, 1)
-
-
-def _contrast(images: Tensor, generator: Chance) -> Tensor:
-    """Away from or towards the mean, within the slice's own range."""
-    mean = images.mean(dim=(2, 3), keepdim=True)
-    low, high = images.amin(dim=(2, 3), keepdim=True), images.amax(dim=(2, 3), keepdim=True)
-    return torch.clamp((images - mean) * _uniform(images, 0.75, 1.25, generator) + mean, low, high)
-
-
-def _coarse(images: Tensor, generator: Chance) -> Tensor:
-    """A scan of 0.5 to 1 times the resolution."""
-    sides = (_uniform(images, 0.5, 1.0, generator)[:, 0, 0, 0] * images.shape[-1]).round().int().tolist()
-    views = []
-    for image, side in zip(images[:, None], sides, strict=True):
-        small = F.interpolate(image, size=(side, side), mode="nearest")
-        views.append(F.interpolate(small, size=images.shape[-2:], mode="bicubic", align_corners=False))
-    return torch.cat(views)
-
-
-def _gamma(images: Tensor, generator: Chance) -> Tensor:
-    """x^γ, γ from 0.7 to 1.5, mean and standard deviation kept."""
-    bent = images.clamp(0, 1) ** _uniform(images, 0.7, 1.5, generator)
-    mean, spread = images.mean(dim=(2, 3), keepdim=True), images.std(dim=(2, 3), keepdim=True)
-    own_mean, own_spread = bent.mean(dim=(2, 3), keepdim=True), bent.std(dim=(2, 3), keepdim=True)
-    return ((bent - own_mean) / own_spread.clamp_min(1e-6) * spread + mean).clamp(0, 1)
-
-
-def _sometimes(share: float, changed: Tensor, images: Tensor, generator: Chance) -> Tensor:
-    return torch.where(_where(share, images, generator), changed, images)
-
-
-def _where(share: float, images: Tensor, generator: Chance) -> Tensor:
-    """(B, 1, 1, 1) bool."""
-    chosen: Tensor = torch.rand(len(images), 1, 1, 1, generator=generator) < share
-    return chosen.to(images.device)
-
-
-def _uniform(images: Tensor, low: float, high: float, generator: Chance) -> Tensor:
-    """(B, 1, 1, 1), uniform."""
-    return (torch.rand(len(images), 1, 1, 1, generator=generator) * (high - low) + low).to(images)
+@contextmanager
+def _chance_from(generator: torch.Generator) -> Iterator[None]:
+    """Let the global random numbers, which the library draws from, follow ``generator``; restore them afterwards."""
+    seed = int(torch.randint(2**32, (), generator=generator))
+    of_numpy, of_python, of_torch = get_bit_generator(), random.getstate(), torch.get_rng_state()
+    try:
+        set_bit_generator(MT19937(seed))
+        random.seed(seed)
+        torch.default_generator.manual_seed(seed)  # torch.manual_seed would seed the GPUs as well
+        yield
+    finally:
+        set_bit_generator(of_numpy)
+        random.setstate(of_python)
+        torch.set_rng_state(of_torch)
