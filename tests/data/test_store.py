@@ -9,7 +9,7 @@ import pytest
 
 from sammix.config import load_preset
 from sammix.data.loading import prepare
-from sammix.data.store import open_store
+from sammix.data.store import FORMAT, open_store
 from sammix.errors import InputError
 
 
@@ -67,7 +67,7 @@ def test_texts_of_variable_length_are_not_read(store: Path, tmp_path, monkeypatc
     """They lie in a heap without checksum: a damaged one kept the library busy for ever."""
     path = shutil.copy(store, tmp_path / "a.h5")
     with h5py.File(path, "a", libver="v110") as file:
-        file.attrs["format"] = "sammix-slices-2"
+        file.attrs["format"] = FORMAT
     monkeypatch.setattr(h5py.AttributeManager, "__getitem__", lambda *_: pytest.fail("read"))
     assert "its format is no text as sammix writes it" in refused(path)
 
@@ -85,8 +85,26 @@ def test_a_store_without_checksums_is_not_opened(store: Path, tmp_path, libver):
 def test_a_store_of_another_version(store: Path, tmp_path) -> None:
     path = shutil.copy(store, tmp_path / "a.h5")
     with h5py.File(path, "a") as file:
-        file.attrs["format"] = np.bytes_("sammix-slices-1")
-    assert "of another version of sammix" in refused(path)
+        file.attrs["format"] = np.bytes_("sammix-slices-2")
+    with pytest.raises(InputError) as error:
+        open_store(path)
+    assert "a store in the format sammix-slices-2 of another version of sammix; this one reads" in error.value.problem
+    assert FORMAT in error.value.problem
+    assert error.value.remedy == "prepare it again with `sammix prepare`"
+    with h5py.File(path, "a") as file:
+        file.attrs["format"] = np.bytes_("keras-3")
+    assert "its format is “keras-3”, not that of a store" in refused(path)
+
+
+@pytest.mark.parametrize(
+    ("share", "problem"),
+    [(np.float64(1.5), "middle_fraction is 1.5"), (np.float64("nan"), "is nan"), (np.bytes_("1"), "is no number")],
+)
+def test_a_share_that_is_none(store: Path, tmp_path, share: object, problem: str) -> None:
+    path = shutil.copy(store, tmp_path / "a.h5")
+    with h5py.File(path, "a") as file:
+        file.attrs["middle_fraction"] = share
+    assert problem in refused(path)
 
 
 @pytest.mark.parametrize("kind", ["link", "virtual", "external"])

@@ -81,7 +81,8 @@ def table(cases: list[str]) -> SliceTable:
         images=np.arange(n, dtype=np.float16)[:, None, None] * np.ones((1, 16, 16), np.float16),
         masks=np.ones((n, 16, 16), np.uint8), case=np.array(cases), patient=text("p"), source=text("s"),
         split=text("test"), index=np.arange(n, dtype=np.int32), label=np.ones(n, np.int8),
-        has_mask=np.ones(n, bool), preprocess=Preprocess(size=16), name="n", organ="liver", fingerprint="f",
+        has_mask=np.ones(n, bool), digest=text("d"), scan_length=np.full(n, n, np.int32), middle_fraction=1.0,
+        preprocess=Preprocess(size=16), name="n", organ="liver", fingerprint="f",
     )  # fmt: skip
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,7 +18,9 @@ from sammix.errors import InputError, OutputError, SammixError
 from sammix.io import open_dataset
 from sammix.io.dataset import Dataset
 from sammix.log import say, track, warn
-from sammix.models.saved import ModelCard
+
+if TYPE_CHECKING:
+    from sammix.models.saved import ModelCard
 
 DEFAULT_LEVEL, DEFAULT_WIDTH = 40.0, 400.0  # HU: the paper's window
 
@@ -26,18 +29,40 @@ def load_table(path: Path, config: DataConfig) -> SliceTable:
     """All slices of a store or a layout.
 
     Raises:
-        InputError: no layout is recognised, or a store was prepared in another way than ``config`` asks.
+        InputError: no layout is recognised; or a store is of another organ, was prepared in another way, or holds less
+            of each scan than ``config`` asks.
         SammixError: nothing could be read.
     """
     if is_store(path):
-        table = open_store(path)
-        wanted = preprocess_for(config, table.preprocess.window_level, table.preprocess.window_width)
-        if table.preprocess != wanted:
-            raise InputError(path, f"was prepared with {table.preprocess}, not {wanted}", "prepare it again")
-        return table
+        return _as_asked(path, open_store(path), config)
     dataset = open_dataset(path, organ=config.organ)
     preprocess = preprocess_for(config, dataset.window_level, dataset.window_width)
     return in_memory(read_stacks(dataset, preprocess, config.middle_fraction), dataset, preprocess)
+
+
+def _as_asked(path: Path, table: SliceTable, config: DataConfig) -> SliceTable:
+    """A store's slices as ``config`` asks for them: those that reading the scans themselves would give.
+
+    Raises:
+        InputError: the store cannot give them.
+    """
+    if config.organ not in (None, table.organ):
+        raise InputError(
+            path,
+            f"was prepared for the {table.organ}, not for the {config.organ} (data.organ)",
+            "prepare the data again for that organ, or ask for the organ that the store has",
+        )
+    wanted = preprocess_for(config, table.preprocess.window_level, table.preprocess.window_width)
+    if table.preprocess != wanted:
+        raise InputError(path, f"was prepared with {table.preprocess}, not {wanted}", "prepare it again")
+    if config.middle_fraction > table.middle_fraction:
+        raise InputError(
+            path,
+            f"holds the middle {table.middle_fraction:g} of each scan's slices, not {config.middle_fraction:g} "
+            "(data.middle_fraction)",
+            f"prepare it again, or set data.middle_fraction={table.middle_fraction:g}",
+        )
+    return table.narrowed(config.middle_fraction)
 
 
 def prepare(source: Path, out: Path, config: DataConfig, overwrite: bool = False) -> int:

@@ -1,17 +1,140 @@
-"""A case → its axial slices on the network's grid."""
+"""A case → its axial slices, with all that is known of each: the one way for preparing, evaluating and predicting."""
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sammix.data.preprocess import Preprocess
+from sammix.errors import InputError
 from sammix.io.dataset import Case
 from sammix.io.volume import Volume
 
 UNKNOWN = -1  # an image-level label that nobody gave
+DIGEST_LENGTH = 32  # hexadecimal digits: 128 bits
+
+ALL = slice(None)
+
+
+@dataclass(frozen=True, eq=False)
+class ScanSlices:
+    """The n axial slices of one scan, counted from its inferior end.
+
+    Attributes:
+        case: where they come from; None for a volume that belongs to no data set.
+        volume: the scan in its file's own axis order, in HU.
+        axial: the same scan as (n, H, W), from inferior to superior.
+        truth: (n, H, W) uint8 0/1, the mask on the axial grid; None where nobody drew one.
+        labels: (n,) int8, 1 the organ is there, 0 it is not, -1 not known.
+        has_mask: (n,) bool, whether the slice's mask is known and does not contradict its label.
+        warnings: what is suspicious, each a line for the user.
+    """
+
+    case: Case | None
+    volume: Volume
+    axial: Volume
+    truth: NDArray[np.uint8] | None
+    labels: NDArray[np.int8]
+    has_mask: NDArray[np.bool_]
+    warnings: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.axial.array)
+
+    @classmethod
+    def of_volume(cls, volume: Volume) -> ScanSlices:
+        """The slices of a volume of which nothing else is known."""
+        axial = volume.axial()
+        count = len(axial.array)
+        labels, has_mask = np.full(count, UNKNOWN, np.int8), np.zeros(count, np.bool_)
+        return cls(None, volume, axial, None, labels, has_mask, volume.warnings)
+
+    @property
+    def in_plane(self) -> tuple[float, float]:
+        """(row, column) spacing in mm; 1 × 1 where the geometry cannot be trusted."""
+        return in_plane(self.axial)
+
+    @cached_property
+    def digest(self) -> str:
+        """The first 32 hexadecimal digits of the SHA-256 of the scan's content.
+
+        Content is the shape of ``axial`` and its HU, rounded to int16. So a copy under another name, compressed, or
+        converted without loss to another format or axis order, has the same digest.
+        """
+        content = hashlib.sha256(repr(self.axial.array.shape).encode())
+        limits = np.iinfo(np.int16)
+        for plane in self.axial.array:
+            hu = plane if plane.dtype == np.int16 else np.rint(plane).clip(limits.min, limits.max)
+            content.update(np.ascontiguousarray(hu, "<i2").tobytes())
+        return content.hexdigest()[:DIGEST_LENGTH]
+
+    def images(self, preprocess: Preprocess, where: slice = ALL) -> NDArray[np.float32]:
+        """The slices at ``where`` on the network's grid: (k, S, S) float32 in [0, 1]."""
+        return preprocess.images(self.axial.array[where], self.in_plane)
+
+    def masks(self, preprocess: Preprocess, where: slice = ALL) -> NDArray[np.uint8]:
+        """The masks of the slices at ``where`` on a grid: (k, S, S) uint8 0/1, all zero where ``has_mask`` is false."""
+        known = self.has_mask[where]
+        if self.truth is None:
+            return np.zeros((len(known), preprocess.size, preprocess.size), np.uint8)
+        masks = preprocess.masks(self.truth[where], self.in_plane)
+        masks[~known] = 0
+        return masks
+
+
+def read_slices(case: Case) -> ScanSlices:
+    """Read a case: its scan, its mask, and what both and its label say of each slice.
+
+    A label that the data gives is kept. Without one, a slice with a mask is labelled by the mask at the scan's own
+    resolution: c = max(y). A mask that contradicts a given label is not used, and a warning names it.
+
+    Raises:
+        InputError: the image or its mask cannot be used, or one label is given for several slices.
+    """
+    volume = case.read()
+    mask = case.read_mask(volume)
+    axial = volume.axial()
+    count = len(axial.array)
+    truth = None if mask is None else mask.axial().array
+    shown = None if truth is None else truth.any(axis=(1, 2))
+    if case.label is not None and count != 1:
+        raise InputError(
+            case.image, f"has {count} slices, but the table gives it one label", "list each slice in a line of its own"
+        )
+    labels = image_labels(case.label, truth, count)
+    has_mask = np.zeros(count, np.bool_) if shown is None else np.asarray(shown == (labels == 1), np.bool_)
+    return ScanSlices(
+        case=case,
+        volume=volume,
+        axial=axial,
+        truth=truth,
+        labels=labels,
+        has_mask=has_mask,
+        warnings=volume.warnings + (() if mask is None else mask.warnings + _contradictions(case, has_mask)),
+    )
+
+
+def image_labels(label: int | None, truth: NDArray[np.uint8] | None, count: int) -> NDArray[np.int8]:
+    """(count,): the label that was given, else c = max(y) of the masks (count, H, W), else not known."""
+    if label is not None:
+        return np.full(count, label, np.int8)
+    if truth is None:
+        return np.full(count, UNKNOWN, np.int8)
+    return np.asarray(truth.any(axis=(1, 2)), np.int8)
+
+
+def _contradictions(case: Case, has_mask: NDArray[np.bool_]) -> tuple[str, ...]:
+    """A line for a case's one slice whose mask was drawn but contradicts the label that was given."""
+    if has_mask.all() or case.mask is None:
+        return ()
+    name = case.mask.name
+    if case.label == 1:
+        return (f"the slice is labelled yes, but its mask {name} is black; the mask is not used",)
+    return (f"the slice is labelled no, but its mask {name} shows something; the mask is not used",)
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,18 +144,56 @@ class SliceStack:
     Attributes:
         case: where they come from.
         images: (n, S, S) float32 in [0, 1].
-        masks: (n, S, S) uint8 0/1; None where the case has no mask.
-        labels: (n,) int8, c = max(y): 1 the organ is there, 0 it is not, -1 unknown.
+        masks: (n, S, S) uint8 0/1; all zero where ``has_mask`` is false.
+        labels: (n,) int8, 1 the organ is there, 0 it is not, -1 not known.
+        has_mask: (n,) bool, whether the mask is known. A slice labelled yes whose mask has no pixel left on the grid is
+            neither annotated nor empty: its label stays 1 and its mask counts as not known.
         index: (n,) int32, the slice's position in the scan, counted from its inferior end.
+        scan_length: how many axial slices the whole scan has.
+        middle_fraction: the central share of them that was asked for.
+        digest: of the whole scan's content, see :attr:`ScanSlices.digest`.
         warnings: what the readers found suspicious.
     """
 
     case: Case
     images: NDArray[np.float32]
-    masks: NDArray[np.uint8] | None
+    masks: NDArray[np.uint8]
     labels: NDArray[np.int8]
+    has_mask: NDArray[np.bool_]
     index: NDArray[np.int32]
+    scan_length: int
+    middle_fraction: float
+    digest: str
     warnings: tuple[str, ...] = ()
+
+
+def extract(case: Case, preprocess: Preprocess, middle_fraction: float = 1.0) -> SliceStack:
+    """Read a case and bring the central share of its slices to the grid.
+
+    Raises:
+        InputError: the image or its mask cannot be used.
+    """
+    scan = read_slices(case)
+    where = middle(len(scan), middle_fraction)
+    masks, labels = scan.masks(preprocess, where), scan.labels[where]
+    return SliceStack(
+        case=case,
+        images=scan.images(preprocess, where),
+        masks=masks,
+        labels=labels,
+        has_mask=known_on_grid(scan.has_mask[where], labels, masks),
+        index=np.arange(len(scan), dtype=np.int32)[where],
+        scan_length=len(scan),
+        middle_fraction=middle_fraction,
+        digest=scan.digest,
+        warnings=scan.warnings,
+    )
+
+
+def known_on_grid(has_mask: NDArray[np.bool_], labels: NDArray[np.int8], masks: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """(n,) bool: ``has_mask``, without the slices labelled yes whose mask has no pixel left on the grid (n, S, S)."""
+    known: NDArray[np.bool_] = has_mask & ((labels != 1) | masks.any(axis=(1, 2)))
+    return known
 
 
 def middle(count: int, fraction: float) -> slice:
@@ -49,34 +210,3 @@ def middle(count: int, fraction: float) -> slice:
 def in_plane(axial: Volume) -> tuple[float, float]:
     """(row, column) spacing of an axial volume in mm; 1 × 1 where the geometry cannot be trusted."""
     return (axial.spacing[1], axial.spacing[2]) if axial.trusted_geometry else (1.0, 1.0)
-
-
-def extract(case: Case, preprocess: Preprocess, middle_fraction: float = 1.0) -> SliceStack:
-    """Read a case and bring its slices to the grid.
-
-    Raises:
-        InputError: the image or its mask cannot be used.
-    """
-    volume = case.read()
-    mask = case.read_mask(volume)
-    axial = volume.axial()
-    kept = middle(len(axial.array), middle_fraction)
-    spacing = in_plane(axial)
-    masks = None if mask is None else mask.axial().array[kept]
-    return SliceStack(
-        case=case,
-        images=preprocess.images(axial.array[kept], spacing),
-        masks=None if masks is None else preprocess.masks(masks, spacing),
-        labels=image_labels(case.label, masks, len(axial.array[kept])),
-        index=np.arange(len(axial.array), dtype=np.int32)[kept],
-        warnings=volume.warnings + (() if mask is None else mask.warnings),
-    )
-
-
-def image_labels(label: int | None, annotated: NDArray[np.uint8] | None, count: int) -> NDArray[np.int8]:
-    """(count,) yes/no labels: the one that was given, else c = max(y) of the masks (count, H, W), else unknown."""
-    if label is not None:
-        return np.full(count, label, np.int8)
-    if annotated is None:
-        return np.full(count, UNKNOWN, np.int8)
-    return np.asarray(annotated.any(axis=(1, 2)), np.int8)

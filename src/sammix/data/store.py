@@ -15,17 +15,18 @@ from numpy.typing import NDArray
 
 from sammix.data.preprocess import Preprocess
 from sammix.data.slices import SliceStack
-from sammix.data.table import SliceTable, columns
+from sammix.data.table import COLUMNS, SliceTable, columns
 from sammix.errors import InputError, SammixError
 from sammix.files import atomic_path
 from sammix.io.dataset import Dataset
 
-FORMAT = "sammix-slices-2"
+FORMAT = "sammix-slices-3"
+FAMILY = "sammix-slices-"  # what the formats of all versions begin with
 SIGNATURE = b"\x89HDF\r\n\x1a\n\3"
 """HDF5, version 3 of its format: structures with checksums. Damage to older ones can crash the library itself."""
 
 KINDS = {"images": "f", "masks": "u"}
-COLUMN_KINDS = {"case": "S", "patient": "S", "source": "S", "split": "S", "index": "i", "label": "i", "has_mask": "b"}
+COLUMN_KINDS = dict.fromkeys(COLUMNS, "S") | {"index": "i", "scan_length": "i", "label": "i", "has_mask": "b"}
 """What each data set holds, by NumPy's letters. Texts are of a fixed length: others lie in a heap without checksums."""
 
 DAMAGE = (OSError, KeyError, ValueError, TypeError, AttributeError, RuntimeError, MemoryError)
@@ -38,14 +39,14 @@ def in_memory(stacks: Iterable[SliceStack], dataset: Dataset, preprocess: Prepro
     images, masks = [], []
     for stack in stacks:
         images.append(stack.images.astype(np.float16))
-        masks.append(np.zeros(stack.images.shape, np.uint8) if stack.masks is None else stack.masks)
+        masks.append(stack.masks)
         slim.append(_without_pixels(stack))
-    if not slim:
-        raise SammixError(f"{dataset.root}: no slice could be read; see the messages above")
+    _check_not_empty(slim, dataset)
     return SliceTable(
         images=np.concatenate(images),
         masks=np.concatenate(masks),
         **columns(slim),
+        middle_fraction=slim[0].middle_fraction,
         preprocess=preprocess,
         name=dataset.name,
         organ=dataset.organ,
@@ -81,11 +82,9 @@ def write_store(path: str | Path, stacks: Iterable[SliceStack], dataset: Dataset
             images.resize(end, axis=0)
             masks.resize(end, axis=0)
             images[end - len(stack.images) :] = stack.images.astype(np.float16)
-            if stack.masks is not None:
-                masks[end - len(stack.images) :] = stack.masks
+            masks[end - len(stack.images) :] = stack.masks
             slim.append(_without_pixels(stack))
-        if not slim:
-            raise SammixError(f"{dataset.root}: no slice could be read; see the messages above")
+        _check_not_empty(slim, dataset)
         for name, values in columns(slim).items():
             file[name] = np.char.encode(values, "utf-8") if COLUMN_KINDS[name] == "S" else values
         facts = {
@@ -96,6 +95,7 @@ def write_store(path: str | Path, stacks: Iterable[SliceStack], dataset: Dataset
             "fingerprint": dataset.fingerprint(),
         }
         file.attrs.update({name: np.bytes_(text.encode()) for name, text in facts.items()})
+        file.attrs["middle_fraction"] = np.float64(slim[0].middle_fraction)
         return len(images)
 
 
@@ -113,7 +113,7 @@ def open_store(path: str | Path) -> SliceTable:
     """Open a prepared store; images and masks stay on disk until they are asked for.
 
     Raises:
-        InputError: not a store, or a damaged one.
+        InputError: not a store, a damaged one, or one of another version's format.
     """
     path = Path(path)
     with ExitStack() as opened:
@@ -122,8 +122,7 @@ def open_store(path: str | Path) -> SliceTable:
                 if start.read(len(SIGNATURE)) != SIGNATURE:
                     raise ValueError("it is not HDF5 as sammix writes it")
             file = opened.enter_context(h5py.File(path, "r"))
-            if _fact(file, "format") != FORMAT:
-                raise ValueError("it is of another program, or of another version of sammix")
+            _check_format(path, _fact(file, "format"))
             table = _table(path, file)
         except DAMAGE as error:
             raise _unreadable(path, error) from error
@@ -149,6 +148,18 @@ class Pixels:
         return values
 
 
+def _check_format(path: Path, found: str) -> None:
+    """Raise InputError for a store of another version, ValueError for what is no store at all."""
+    if not found.startswith(FAMILY):
+        raise ValueError(f"its format is “{found}”, not that of a store")
+    if found != FORMAT:
+        raise InputError(
+            path,
+            f"is a store in the format {found} of another version of sammix; this one reads {FORMAT}",
+            "prepare it again with `sammix prepare`",
+        )
+
+
 def _table(path: Path, file: h5py.File) -> SliceTable:
     preprocess = Preprocess.model_validate_json(_fact(file, "preprocess"))
     pixels = {name: _data(file, name, kind) for name, kind in KINDS.items()}
@@ -159,7 +170,17 @@ def _table(path: Path, file: h5py.File) -> SliceTable:
     values: dict[str, Any] = {name: Pixels(path, data) for name, data in pixels.items()}
     values |= {name: _column(path, _data(file, name, kind), count) for name, kind in COLUMN_KINDS.items()}
     values |= {name: _fact(file, name) for name in ("name", "organ", "fingerprint")}
-    return SliceTable(**values, preprocess=preprocess)
+    return SliceTable(**values, middle_fraction=_share(file), preprocess=preprocess)
+
+
+def _share(file: h5py.File) -> float:
+    """The central share of each scan that the store holds."""
+    if file.attrs.get_id("middle_fraction").dtype.kind != "f":
+        raise ValueError("its middle_fraction is no number")
+    share = float(file.attrs["middle_fraction"])
+    if not 0 < share <= 1:
+        raise ValueError(f"its middle_fraction is {share:g}, not a share")
+    return share
 
 
 def _fact(file: h5py.File, name: str) -> str:
@@ -195,7 +216,11 @@ def _unreadable(path: str | Path, error: Exception) -> InputError:
     return InputError(path, f"cannot be read as a store ({reason})", "make it anew with `sammix prepare`")
 
 
+def _check_not_empty(stacks: list[SliceStack], dataset: Dataset) -> None:
+    if not stacks:
+        raise SammixError(f"{dataset.root}: no slice could be read; see the messages above")
+
+
 def _without_pixels(stack: SliceStack) -> SliceStack:
     """What :func:`columns` needs of a stack, so that its pixels can be let go."""
-    tiny = np.empty((len(stack.images), 0), np.float32)
-    return replace(stack, images=tiny, masks=None if stack.masks is None else np.empty(0, np.uint8))
+    return replace(stack, images=np.empty(0, np.float32), masks=np.empty(0, np.uint8))

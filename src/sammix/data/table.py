@@ -11,9 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sammix.data.preprocess import Preprocess
-from sammix.data.slices import UNKNOWN, SliceStack
+from sammix.data.slices import UNKNOWN, SliceStack, middle
 
 HASHED_AT_A_TIME = 64  # slices
+
+COLUMNS = ("case", "patient", "source", "split", "digest", "index", "scan_length", "label", "has_mask")
+"""What a table knows of each slice, beside its image and its mask."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,9 +25,14 @@ class SliceTable:
 
     Attributes:
         images: (N, S, S) float16 in [0, 1]: 2,048 steps between 0.5 and 1, finer below.
-        masks: (N, S, S) uint8 0/1, all zero where there is none.
+        masks: (N, S, S) uint8 0/1, all zero where ``has_mask`` is false.
         case, patient, source, split: (N,) str; an empty split means that none was given.
-        index: (N,) int32, position in the scan. label: (N,) int8, 1, 0 or -1. has_mask: (N,) bool.
+        digest: (N,) str, of the content of the scan that the slice is of: the same for all slices of a case.
+        index: (N,) int32, position in the scan, counted from its inferior end.
+        scan_length: (N,) int32, how many axial slices the whole scan has.
+        label: (N,) int8, 1 the organ is there, 0 it is not, -1 not known.
+        has_mask: (N,) bool, whether the mask is known, and not empty where the label is 1.
+        middle_fraction: the central share of each scan's slices that the table holds.
         preprocess: how the images were made.
         name, organ, fingerprint: of the data set; the fingerprint names the files that it was made of.
     """
@@ -35,9 +43,12 @@ class SliceTable:
     patient: NDArray[np.str_]
     source: NDArray[np.str_]
     split: NDArray[np.str_]
+    digest: NDArray[np.str_]
     index: NDArray[np.int32]
+    scan_length: NDArray[np.int32]
     label: NDArray[np.int8]
     has_mask: NDArray[np.bool_]
+    middle_fraction: float
     preprocess: Preprocess
     name: str
     organ: str
@@ -50,14 +61,34 @@ class SliceTable:
         """The same slices under other splits."""
         return replace(self, split=split)
 
+    def narrowed(self, middle_fraction: float) -> SliceTable:
+        """The central share of each scan alone: the same slices that its files give when they are read with that share.
+
+        Raises:
+            ValueError: the table holds a smaller share.
+        """
+        if middle_fraction > self.middle_fraction:
+            raise ValueError(f"the table holds {self.middle_fraction:g} of each scan, not {middle_fraction:g}")
+        if middle_fraction == self.middle_fraction:
+            return self
+        wanted = {int(length): middle(int(length), middle_fraction) for length in np.unique(self.scan_length)}
+        starts, stops = ([getattr(wanted[n], end) for n in self.scan_length.tolist()] for end in ("start", "stop"))
+        rows = np.flatnonzero((self.index >= starts) & (self.index < stops))
+        return replace(self._of(rows), middle_fraction=middle_fraction)
+
+    def _of(self, rows: NDArray[np.int64]) -> SliceTable:
+        """Ascending ``rows`` alone. Images and masks on disk stay there."""
+        columns = {name: getattr(self, name)[rows] for name in COLUMNS}
+        return replace(self, images=ChosenRows(self.images, rows), masks=ChosenRows(self.masks, rows), **columns)
+
     def sha256(self) -> str:
         """Of every slice, mask and column: it tells slices that were made otherwise, or changed since, from these.
 
         A store and the scans that it was made of have the same. All is read once, which takes a while on disk.
         """
         digest = hashlib.sha256(self.preprocess.model_dump_json().encode())
-        for column in (self.case, self.patient, self.source, self.split, self.index, self.label, self.has_mask):
-            digest.update(repr(column.tolist()).encode())
+        for name in COLUMNS:
+            digest.update(repr(getattr(self, name).tolist()).encode())
         for chunk in _chunks(self.images, self.masks):
             digest.update(chunk)
         return digest.hexdigest()
@@ -75,9 +106,25 @@ class SliceTable:
 
     @property
     def annotated(self) -> NDArray[np.bool_]:
-        """(N,) bool: slices with the organ and a mask, those that a draw may keep."""
+        """(N,) bool: slices that show the organ and have a mask that is not empty, those that a draw may keep."""
         annotated: NDArray[np.bool_] = self.has_mask & (self.label == 1)
         return annotated
+
+
+class ChosenRows:
+    """Some slices of an (N, S, S) array or HDF5 data set, read when they are indexed."""
+
+    def __init__(self, slices: Any, rows: NDArray[np.int64]) -> None:
+        self.slices, self.rows, self.dtype = slices, rows, slices.dtype
+        self.shape = (len(rows), *slices.shape[1:])
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, key: Any) -> NDArray[Any]:
+        """The slices at ``key`` among the chosen ones; several in ascending order."""
+        values: NDArray[Any] = self.slices[self.rows[key]]
+        return values
 
 
 def _chunks(*arrays: Any) -> Iterator[bytes]:
@@ -88,20 +135,21 @@ def _chunks(*arrays: Any) -> Iterator[bytes]:
 
 
 def columns(stacks: Iterable[SliceStack]) -> dict[str, NDArray[Any]]:
-    """The columns of a table, a row for each slice of each stack."""
+    """:data:`COLUMNS` of a table, a row for each slice of each stack."""
     parts = [_columns_of_one(stack) for stack in stacks]
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    return {name: np.concatenate([part[name] for part in parts]) for name in COLUMNS}
 
 
 def _columns_of_one(stack: SliceStack) -> dict[str, NDArray[Any]]:
-    n = len(stack.images)
-    case = stack.case
+    case, n = stack.case, len(stack.index)
     return {
         "case": np.full(n, case.name),
         "patient": np.full(n, case.patient),
         "source": np.full(n, case.source),
         "split": np.full(n, case.split or ""),
+        "digest": np.full(n, stack.digest),
         "index": stack.index,
+        "scan_length": np.full(n, stack.scan_length, np.int32),
         "label": stack.labels,
-        "has_mask": np.full(n, stack.masks is not None),
+        "has_mask": stack.has_mask,
     }

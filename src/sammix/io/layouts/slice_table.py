@@ -40,7 +40,8 @@ def open_layout(root: Path, organ: str | None) -> Dataset | None:
 
     ``image``, ``patient`` and the label (named as the organ, or ``label``; 0 or 1) must be there;
     ``mask``, ``source``, ``split`` (train, val, test), ``hu_min`` and ``hu_max`` may be. Paths are relative
-    to the folder. An empty ``mask`` means that no one drew one; where the label is 0, nothing can be drawn.
+    to the folder. An empty ``mask`` means that no one drew one. A mask may be given where the label is 0: many programs
+    export a black one for each such slice. No mask is opened here, so one that contradicts its label is not seen yet.
 
     Raises:
         InputError: the table or ``dataset.yaml`` is not as described; the line is named.
@@ -112,8 +113,6 @@ def _case(table: Path, line: int, row: dict[str, str], image: Path, name: str, s
         raise _bad_line(table, line, f"the label is “{row['label']}”, not 0 or 1")
     label = int(float(row["label"]))
     mask = _file(table, line, row["mask"]) if row.get("mask") else None
-    if mask and not label:
-        raise _bad_line(table, line, "a mask is given although the label says that the organ is absent")
     split = row.get("split") or None
     if split not in (None, *SPLITS):
         raise _bad_line(table, line, f"the split is “{split}”, not {', '.join(SPLITS)}")
