@@ -5,6 +5,7 @@ from pathlib import Path
 
 import highdicom as hd
 import numpy as np
+import pydicom
 import pytest
 import SimpleITK as sitk
 from highdicom.seg import Segmentation, SegmentDescription
@@ -107,6 +108,70 @@ def test_damage_is_an_input_error(tmp_path, folder):
         (tmp_path / "x.dcm").write_bytes(damaged[: rng.integers(400, len(damaged))])
         with contextlib.suppress(InputError):
             read_mask(tmp_path / "x.dcm", scan)
+
+
+@pytest.mark.parametrize("stated", [True, False])
+@pytest.mark.parametrize("sparse", [True, False])
+def test_headers_round_where_slices_lie(tmp_path, write_series, stated, sparse):
+    """A slice every 5/6 mm, written with one decimal: by its smallest step the last of 40 would be the 41st.
+
+    Where slices are left out and the file says no step, there is nothing to tell 40 slices from 41: it is refused.
+    """
+    folder = write_series(tmp_path / "ct", n=40, step=2.5 / 3)
+    mask = np.zeros((40, 6, 4, 2), np.uint8)
+    mask[[0, 1, 2, 39] if sparse else slice(None), 2:4, 1:3, 0] = mask[1, 5, 3, 1] = 1
+    data = pydicom.dcmread(write(tmp_path / "s.dcm", folder, mask))
+    for frame in data.PerFrameFunctionalGroupsSequence:
+        x, y, z = frame.PlanePositionSequence[0].ImagePositionPatient
+        frame.PlanePositionSequence[0].ImagePositionPatient = [x, y, round(z, 1)]
+    (measures,) = data.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence
+    measures.SpacingBetweenSlices = 0.833333
+    if not stated:
+        del measures.SpacingBetweenSlices
+    data.save_as(tmp_path / "s.dcm")
+    if sparse and not stated:
+        with pytest.raises(InputError, match="not evenly spaced"):
+            read_segmentation(tmp_path / "s.dcm")
+    else:
+        found = read_segmentation(tmp_path / "s.dcm")
+        np.testing.assert_array_equal(found.array, mask.max(axis=3).transpose(2, 1, 0))
+        np.testing.assert_allclose(found.spacing[2], 2.5 / 3, rtol=2e-3)
+
+
+@pytest.mark.parametrize("step", [0, -2, 2.01, 3, 5])
+def test_a_step_that_the_file_states_wrongly_does_no_harm(tmp_path, folder, step):
+    """Some programs write the slices' thickness there, or nothing of use."""
+    mask = drawn()
+    mask[2, 1, 1, 0] = 1
+    data = pydicom.dcmread(write(tmp_path / "s.dcm", folder, mask))
+    data.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0].SpacingBetweenSlices = step
+    data.save_as(tmp_path / "s.dcm")
+    back = read_mask(tmp_path / "s.dcm", read_dicom(folder))
+    np.testing.assert_array_equal(back.array, mask.max(axis=3).transpose(2, 1, 0))
+
+
+def test_what_other_programs_leave_out_is_not_needed(tmp_path, folder):
+    """No dimension index, no category or label of a segment, no reference to the scan."""
+    data = pydicom.dcmread(write(tmp_path / "s.dcm", folder, drawn()))
+    del data.DimensionIndexSequence, data.ReferencedSeriesSequence
+    for frame in data.PerFrameFunctionalGroupsSequence:
+        del frame.FrameContentSequence
+    for segment in data.SegmentSequence:
+        del segment.SegmentedPropertyCategoryCodeSequence, segment.SegmentLabel, segment.SegmentAlgorithmType
+    data.save_as(tmp_path / "s.dcm")
+    back = read_mask(tmp_path / "s.dcm", read_dicom(folder), (2,))
+    np.testing.assert_array_equal(back.array, drawn()[..., 1].transpose(2, 1, 0))
+
+
+def test_frames_that_drift_sideways_are_no_stack(tmp_path, folder):
+    """A gantry's tilt: the frames are parallel and evenly spaced, but not above one another."""
+    data = pydicom.dcmread(write(tmp_path / "s.dcm", folder, drawn()))
+    for frame in data.PerFrameFunctionalGroupsSequence:
+        x, y, z = frame.PlanePositionSequence[0].ImagePositionPatient
+        frame.PlanePositionSequence[0].ImagePositionPatient = [x, y + 0.2 * (z - 30), z]
+    data.save_as(tmp_path / "s.dcm")
+    with pytest.raises(InputError, match="not evenly spaced along their normal"):
+        read_segmentation(tmp_path / "s.dcm")
 
 
 def test_what_is_no_segmentation(tmp_path, folder):

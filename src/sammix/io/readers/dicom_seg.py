@@ -129,27 +129,37 @@ def _frames(path: Path, data: Any) -> list[_Frame]:
 
 
 def _stack(path: Path, frames: Sequence[_Frame]) -> tuple[list[int], NDArray[np.float64]]:
-    """Each frame's place on an even stack, and the stack's affine to RAS mm."""
-    row, column = np.array(frames[0].orientation).reshape(2, 3)
-    normal = np.cross(row, column)
-    positions = np.array([frame.position for frame in frames])
-    heights = positions @ normal
-    first = int(np.argmin(heights))
-    steps = np.diff(np.unique(heights.round(3)))
-    step = float(steps.min()) if len(steps) else 1.0
-    stated = frames[0].step
-    if stated and abs(step / stated - round(step / stated)) < OFF_STEP and step > stated:
-        step = stated  # no two neighbours are there
-    places = (heights - heights[first]) / step
-    last = round(float(places.max()))
-    if last:
-        step *= float(places.max()) / last  # headers round; the whole stack says it best
-        places = (heights - heights[first]) / step
-    drift = np.linalg.norm(positions - positions[first] - np.outer(heights - heights[first], normal), axis=1)
-    if np.abs(places - places.round()).max() > OFF_STEP or drift.max() > 0.5 * min(frames[0].spacing):
+    """Each frame's place on an even stack, and the stack's affine to RAS mm.
+
+    Frames may be left out. The step is the one that the file states; where the frames do not fit that, their mean
+    distance; then the smallest. highdicom's own reader takes the stated one alone, though many programs write the
+    slices' thickness there.
+    """
+    from highdicom.spatial import get_volume_positions
+
+    positions = np.array([frame.position for frame in frames]).round(3)  # mm: headers round
+    orientation, spacing = frames[0].orientation, frames[0].spacing
+    places: list[int] | None = None
+    for stated, gaps in ((frames[0].step or None, True), (None, False), (None, True)):
+        _, places = get_volume_positions(
+            positions,
+            orientation,
+            spacing_hint=stated,
+            allow_missing_positions=gaps,
+            allow_duplicate_positions=True,
+            rtol=OFF_STEP,
+            perpendicular_tol=1.0,  # judged below, in mm
+            index_convention="RD",
+        )
+        if places is not None:
+            break
+    normal = np.cross(orientation[:3], orientation[3:])
+    along = np.outer(positions @ normal, normal)
+    if places is None or np.ptp(positions - along, axis=0).max() > 0.5 * min(spacing):
         raise InputError(path, "its frames are not evenly spaced along their normal", "export it again, or resample it")
-    affine = lps_to_ras(frames[0].orientation, frames[0].spacing, normal * step, positions[first])
-    return places.round().astype(int).tolist(), affine
+    first, last = places.index(0), places.index(max(places))
+    step = (along[last] - along[first]) / places[last] if places[last] else normal  # the whole stack says it best
+    return places, lps_to_ras(orientation, spacing, step, positions[first])
 
 
 def _marked(data: Any, plane: NDArray[Any], chosen: Sequence[int]) -> NDArray[np.bool_]:
