@@ -323,9 +323,14 @@ def info(
     series: SeriesUid = None,
 ) -> None:
     """Tell what a scan or a data set is and what would be done with it, or how large the networks are."""
-    from sammix.data.description import describe_models, describe_path
+    if what == "models":
+        from sammix.networks.counts import describe_models
 
-    print(describe_models() if what == "models" else describe_path(Path(what), series))
+        print(describe_models())
+    else:
+        from sammix.data.description import describe_path
+
+        print(describe_path(Path(what), series))
 
 
 @weights_app.command("list")

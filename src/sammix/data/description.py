@@ -1,4 +1,4 @@
-"""What a path is, and how large the networks are. Quick: no torch, and no more voxels than needed to judge HU."""
+"""What a path is. Quick: no torch, and no more voxels than needed to judge HU."""
 
 from __future__ import annotations
 
@@ -21,15 +21,6 @@ from sammix.io.readers.dicom_series import SliceHeader, scans_among, series_kind
 
 MAX_SERIES_FOLDERS = 20
 """Of so many folders with DICOM the series are described; more would take too long."""
-
-
-def describe_models() -> str:
-    """Parameters of each part of the networks, counted and in millions."""
-    from sammix.networks.counts import parameter_counts
-
-    head = f"{'network':15}{'part':34}{'parameters':>13}   millions"
-    lines = [f"{name:15}{part:34}{round(m * 1e6):13,d}{m:11.2f}" for name, part, m in parameter_counts()]
-    return "\n".join([head, *lines])
 
 
 def describe_path(path: Path, series: str | None = None) -> str:
