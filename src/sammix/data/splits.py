@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import numpy as np
 from numpy.typing import NDArray
 
 from sammix.data.table import SliceTable
-from sammix.errors import SammixError
+from sammix.errors import ConfigError, SammixError
+from sammix.log import warn
 
 TRAIN, VAL, TEST = "train", "val", "test"
+
+SALT = "sammix split 21"
+"""Never change it: every patient's split would change with it. This one gives small examples both a validation and a
+test patient: six patients named volume-0 to volume-5 have one of each at seed 0."""
 
 
 def split_by_patient(
@@ -16,47 +23,114 @@ def split_by_patient(
 ) -> NDArray[np.str_]:
     """A seeded split of all slices, whole patients at a time.
 
-    Each share is rounded, but is at least one patient where its fraction is above 0 and three patients exist;
-    at least one is left to train.
+    A patient's split depends on the seed and the patient alone, so other patients may come and go. Each patient gets a
+    number from [0, 1): the first 53 bits of the SHA-256 of ``SALT:seed:patient``. Below ``test_fraction`` the patient
+    tests, in the ``val_fraction`` above that it validates, else it trains. The shares of a few patients may therefore
+    be far from the fractions.
 
     Returns:
         (N,) of ``train``, ``val`` and ``test``.
+
+    Raises:
+        ConfigError: the fractions leave nothing to train. SammixError: no patient happens to train.
     """
-    unique = np.unique(patients)
-    shuffled = np.random.default_rng(seed).permutation(unique)
-    val = _share(len(unique), val_fraction)
-    test = min(_share(len(unique), test_fraction), len(unique) - val - 1)
-    names = np.array([VAL] * val + [TEST] * test + [TRAIN] * (len(unique) - val - test))
-    of_patient = dict(zip(shuffled, names, strict=True))
-    return np.array([of_patient[patient] for patient in patients])
+    if val_fraction + test_fraction >= 1:
+        raise ConfigError(
+            f"data.val_fraction={val_fraction:g} and data.test_fraction={test_fraction:g} leave nothing to train on; "
+            "together they must be below 1"
+        )
+    split_of = {}
+    for patient in np.unique(patients).tolist():
+        place = _place(f"{SALT}:{seed}:{patient}")
+        split_of[patient] = TEST if place < test_fraction else VAL if place < test_fraction + val_fraction else TRAIN
+    if TRAIN not in split_of.values():
+        raise SammixError(
+            f"with seed {seed}, data.val_fraction={val_fraction:g} and data.test_fraction={test_fraction:g}, none of "
+            f"{len(split_of)} patients is left to train on; lower the fractions, choose another --seed, or add patients"
+        )
+    return np.array([split_of[patient] for patient in patients.tolist()])
+
+
+def _place(text: str) -> float:
+    """A number from [0, 1), evenly spread over all texts."""
+    return float((int(_sha256(text)[:16], 16) >> 11) / 2**53)
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()  # a file's name need not be UTF-8
 
 
 def with_splits(table: SliceTable, val_fraction: float, test_fraction: float, seed: int) -> SliceTable:
-    """The data's own splits, or a seeded one by patient where it has none."""
-    if (table.split == TRAIN).any():
+    """The data's own splits, or a seeded one by patient where it has none.
+
+    The data's own splits are never added to: a patient without one is left out.
+
+    Raises:
+        ConfigError: the fractions leave nothing to train. SammixError: no patient trains.
+    """
+    given = table.split != ""
+    if given.any():
+        _check_own_splits(table, given)
         return table
-    return table.with_split(split_by_patient(table.patient, val_fraction, test_fraction, seed))
+    table = table.with_split(split_by_patient(table.patient, val_fraction, test_fraction, seed))
+    remedy = "choose another --seed, add patients, or give the data splits of its own"
+    if val_fraction > 0 and not len(table.rows(VAL)):
+        warn(f"{table.name}: seed {seed} leaves nothing to validate on, so the last epoch is kept; {remedy}")
+    if test_fraction > 0 and not len(table.rows(TEST)):
+        warn(f"{table.name}: seed {seed} leaves nothing to test on, so this data cannot measure the model; {remedy}")
+    return table
+
+
+def _check_own_splits(table: SliceTable, given: NDArray[np.bool_]) -> None:
+    """Refuse splits without training, and say who is left out.
+
+    Raises:
+        SammixError: no slice is in the training split.
+    """
+    if not (table.split == TRAIN).any():
+        found = ", ".join(np.unique(table.split[given]).tolist())
+        raise SammixError(
+            f"{table.name}: the data's own splits hold nothing to train on, only {found}; "
+            "name training patients too, or remove the splits"
+        )
+    if not given.all():
+        left_out = len(np.unique(table.patient[~given]))
+        warn(f"{table.name}: {left_out} patients have no split of their own and are left out; give them one")
+    if not len(table.rows(VAL)):
+        warn(
+            f"{table.name}: the data's own splits leave nothing to validate on, so the last epoch is kept; "
+            "let some patients be of the split 'val'"
+        )
 
 
 def choose_annotated(table: SliceTable, count: int | None, seed: int) -> NDArray[np.int64]:
-    """Rows of the training slices that keep their mask: ``count`` drawn positives, or all for None.
+    """Rows, in ascending order, of the training slices that keep their mask: ``count`` that show the organ, or all.
+
+    The slices are put in an order that depends on the seed and on each slice's case and position alone; the first are
+    taken. So the choice of five lies in the choice of twenty, and a mask that is drawn later moves few others.
+
+    Args:
+        count: how many; 0 chooses none, None chooses all.
 
     Raises:
-        SammixError: fewer positives with a mask than asked for.
+        SammixError: fewer annotated slices than asked for, or none where all were asked for.
     """
     candidates = np.flatnonzero(table.annotated & (table.split == TRAIN))
-    if len(candidates) < max(count or 1, 1):
+    needed = 1 if count is None else count
+    if len(candidates) < needed:
         raise SammixError(
-            f"{table.name}: {count or 'some'} annotated slices were asked for, but only {len(candidates)} training "
-            f"slices show the {table.organ} and have a mask; ask for fewer or add masks"
+            f"{table.name}: {'some' if count is None else count} annotated slices were asked for, but only "
+            f"{len(candidates)} training slices show the {table.organ} and have a mask; ask for fewer or add masks"
         )
     if count is None:
         return candidates
-    return np.sort(np.random.default_rng(seed).choice(candidates, size=count, replace=False))
+    names = zip(table.case[candidates].tolist(), table.index[candidates].tolist(), strict=True)
+    order = np.argsort([_sha256(f"{seed}:{case}:{index}") for case, index in names])
+    return np.sort(candidates[order[:count].astype(np.int64)])
 
 
 def check_both_classes(table: SliceTable) -> None:
-    """A classifier needs slices of both kinds to learn from.
+    """Refuse data from which a classifier cannot learn.
 
     Raises:
         SammixError: the training slices are all with, or all without, the organ.
@@ -69,9 +143,3 @@ def check_both_classes(table: SliceTable) -> None:
             f"and {negative} without in the training split; add the missing kind, or take more of each scan "
             "(--set data.middle_fraction=1)"
         )
-
-
-def _share(patients: int, fraction: float) -> int:
-    if fraction == 0 or patients < 3:
-        return 0
-    return max(1, round(patients * fraction))
