@@ -8,6 +8,7 @@ from pathlib import Path
 from types import ModuleType
 
 import highdicom as hd
+import hypothesis
 import numpy as np
 import pydicom
 import pytest
@@ -20,17 +21,24 @@ from sammix.data.preprocess import Preprocess
 from sammix.demo.phantoms import NATIVE, PORTAL, make_phantom, write_lits, write_totalsegmentator
 from sammix.evaluation.metrics import dice
 from sammix.io.volume import Volume
-from sammix.models.learning import objective_of
-from sammix.networks.interface import MASK_THRESHOLD
-from sammix.networks.network import Network
+from sammix.models.registry import kind_of
+from sammix.networks.interface import MASK_THRESHOLD, Network
+from sammix.networks.objectives import weighted_sum
 from sammix.training.batches import Batch
-from sammix.training.fitting import fit
+from sammix.training.fitting import FitRequest, Hardware, fit
+from sammix.training.run_folder import RunFolder
 
 REAL_DATA = Path(__file__).parents[2] / "shared" / "data"
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 SMALL = (72, 72, 12)  # voxels of a phantom: a liver one can still recognise
 
 torch.set_num_threads(1)  # toy networks: two threads would only wait for each other
+
+# One profile for all properties: the same examples every time, and no clock, which a busy machine would fail by.
+hypothesis.settings.register_profile(
+    "sammix", deadline=None, derandomize=True, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("sammix")
 
 
 @pytest.fixture(scope="session")
@@ -68,7 +76,7 @@ def hospital_b(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def tiny_run(hospital_a: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a finished run of the toy network on :func:`hospital_a`."""
     run = tmp_path_factory.mktemp("runs") / "tiny"
-    fit(hospital_a, load_preset("tiny"), run, labels=4, seed=0, device="cpu")
+    fit(hospital_a, RunFolder(run), FitRequest(load_preset("tiny"), labels=4, seed=0), Hardware("cpu"))
     return run
 
 
@@ -85,7 +93,7 @@ def phantom_slices(seed: int, grid: Preprocess) -> Batch:
     images = torch.from_numpy(grid.images(hu))[:, None]
     masks = torch.from_numpy(grid.masks(truth))
     labels = masks.amax(dim=(1, 2)).long()
-    return Batch(images, images, labels, masks, labels == 1)
+    return Batch(images, labels, masks, labels == 1, features=images)
 
 
 @pytest.fixture(scope="session")
@@ -116,7 +124,7 @@ def learn() -> Callable[..., None]:
         rng = np.random.default_rng(0)
         network.train()
         for _ in range(count):
-            loss = objective_of(config, 1)(network, batch, config, 0.5, rng)["loss"]
+            loss = weighted_sum(kind_of(config.model).objective(config.fit, 1)(network, batch, config, 0.5, rng))
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()

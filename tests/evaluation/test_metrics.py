@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 import torch
-from hypothesis import assume, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from monai.metrics import compute_hausdorff_distance, compute_surface_dice
@@ -128,8 +128,13 @@ def test_distance_is_between_boundaries_not_areas() -> None:
     assert hausdorff(filled, ring) == 2.0  # inner to outer edge of its wall; 8 from the areas' view
 
 
+FIVE_TIMES_0_4 = (np.eye(1, 8, 1, bool), np.eye(1, 8, 6, bool), (1.0, 0.4))
+"""A pair of pixels 2 mm apart: 6 × 0.4 − 1 × 0.4 is 2.0000000000000004."""
+
+
 @given(pairs)
-@settings(max_examples=60, deadline=None)
+@example(FIVE_TIMES_0_4)
+@settings(max_examples=60)
 def test_distances_equal_the_definition(pair: tuple[Mask, Mask, tuple[float, ...]]) -> None:
     pred, truth, spacing = pair
     forth, back = brute_distances(pred, truth, spacing)
@@ -139,12 +144,12 @@ def test_distances_equal_the_definition(pair: tuple[Mask, Mask, tuple[float, ...
     for percentile in (50, 95, 100):
         expected = max(np.percentile(forth, percentile), np.percentile(back, percentile))
         assert hausdorff(pred, truth, spacing, percentile) == pytest.approx(expected)
-    within = np.concatenate([forth, back]) <= 2.0
+    within = np.concatenate([forth, back]).round(6) <= 2.0
     assert surface_dice(pred, truth, spacing) == pytest.approx(within.mean())
 
 
 @given(pairs)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_dice_agrees_with_simpleitk(pair: tuple[Mask, Mask, tuple[float, ...]]) -> None:
     pred, truth, _ = pair
     overlap = sitk.LabelOverlapMeasuresImageFilter()
@@ -153,7 +158,7 @@ def test_dice_agrees_with_simpleitk(pair: tuple[Mask, Mask, tuple[float, ...]]) 
 
 
 @given(pairs)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_agrees_with_monai(pair: tuple[Mask, Mask, tuple[float, ...]]) -> None:
     pred, truth, spacing = pair
     p, t = (torch.from_numpy(mask)[None, None].float() for mask in (pred, truth))
@@ -166,7 +171,7 @@ def test_agrees_with_monai(pair: tuple[Mask, Mask, tuple[float, ...]]) -> None:
 
 
 @given(mask_pairs(2))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_agrees_with_simpleitk_on_boundaries(pair: tuple[Mask, Mask, tuple[float, ...]]) -> None:
     pred, truth, spacing = pair
     images = []
@@ -182,7 +187,7 @@ def test_agrees_with_simpleitk_on_boundaries(pair: tuple[Mask, Mask, tuple[float
 
 
 @given(pairs)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_symmetric_and_bounded(pair: tuple[Mask, Mask, tuple[float, ...]]) -> None:
     pred, truth, spacing = pair
     there, back = hausdorff(pred, truth, spacing), hausdorff(truth, pred, spacing)

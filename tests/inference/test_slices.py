@@ -57,7 +57,7 @@ steps = st.lists(st.sampled_from([0.5, 2.0, 3.0, 7.0]), max_size=9)
 stacks = st.lists(st.tuples(st.booleans(), steps), min_size=1, max_size=4)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(stacks=stacks, batch_size=st.integers(1, 5), reach=st.sampled_from([0.0, 1.0, 3.0, 6.0]))
 def test_the_mean_of_all_masks_within_reach_is_the_map(
     stacks: list[tuple[bool, list[float]]], batch_size: int, reach: float

@@ -76,7 +76,7 @@ def test_axial_points_to_superior_posterior_left_and_moves_no_voxel(order):
     assert places(axial) == places(volume)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(volumes)
 def test_from_axial_undoes_axial_for_oblique_and_anisotropic_grids(volume):
     axial = volume.axial()
@@ -86,7 +86,7 @@ def test_from_axial_undoes_axial_for_oblique_and_anisotropic_grids(volume):
     assert places(axial) == places(volume)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(volumes)
 def test_points_are_where_itk_has_them(volume):
     for view in (volume, volume.axial()):
@@ -135,7 +135,7 @@ def test_a_volume_without_a_grid_is_refused(array, affine):
         Volume(array, affine)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(volumes, volumes, st.integers(0, 2**32 - 1))
 def test_resample_agrees_with_itk(moving, reference, seed):
     """Overlapping grids at random angles; ITK's nearest neighbour is the oracle where no tie decides."""

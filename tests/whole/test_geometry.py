@@ -90,7 +90,7 @@ def check_nifti(scan: Volume, mask: np.ndarray) -> None:
 
 
 @given(scans())
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_nifti_masks_are_where_nibabel_and_itk_find_them(case: tuple[Volume, np.ndarray]) -> None:
     check_nifti(*case)
 
@@ -104,7 +104,7 @@ def test_so_it_is_for_all_48_orders_of_the_axes(angles: tuple[float, ...]) -> No
 
 
 @given(scans(), st.sampled_from([".nii", ".nii.gz", ".mha", ".nrrd"]), st.sampled_from([np.int16, np.float32]))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_scans_that_itk_wrote_lie_where_itk_has_them(case: tuple[Volume, np.ndarray], suffix: str, kind: type) -> None:
     scan, mask = case
     lps = RAS_TO_LPS @ scan.affine
@@ -126,7 +126,7 @@ def test_scans_that_itk_wrote_lie_where_itk_has_them(case: tuple[Volume, np.ndar
 
 
 @given(case=scans(), order=st.sampled_from(ORDERS))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_dicom_and_nifti_of_one_phantom_give_one_mask(
     write_dicom: Callable[..., Path], case: tuple[Volume, np.ndarray], order: tuple[tuple[int, ...], tuple[int, ...]]
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -44,8 +45,11 @@ def test_what_benchmarks_kept_is_in_their_page(script: str, benchmark: Callable[
     assert benchmark(script).KEPT.markdown() in MEASURED
 
 
-def test_rows_are_compared_seed_by_seed(benchmark: Callable[[str], ModuleType], tmp_path: Path) -> None:
+def test_rows_are_compared_seed_by_seed(
+    benchmark: Callable[[str], ModuleType], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """So that a seed whose slices are harder for all tells nothing, nor one that only some rows have."""
+    monkeypatch.setattr(benchmark("kept"), "commit", lambda folder: "0123abc")  # the source may be no repository
     kept = benchmark("kept").Kept(tmp_path / "kept.csv", ["Dice", "px"], against=("lite", "Dice"))
     for what, seed, dice in [("lite", 0, 0.9), ("lite", 1, 0.5), ("none", 1, 0.4), ("none", 0, 0.7), ("none", 2, 0.0)]:
         kept.add(what, seed, [dice, None])
@@ -56,6 +60,7 @@ def test_rows_are_compared_seed_by_seed(benchmark: Callable[[str], ModuleType], 
     ]
 
 
+@pytest.mark.skipif(shutil.which("git") is None, reason="the program git is not there")
 def test_kept_figures_are_no_change_of_the_code(benchmark: Callable[[str], ModuleType], tmp_path: Path) -> None:
     git = ["git", "-c", "user.name=a", "-c", "user.email=a@b.c"]
     for name in ("code.py", "kept.csv"):

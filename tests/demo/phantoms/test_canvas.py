@@ -26,7 +26,7 @@ def test_deformation_stays_within_the_margin_that_regions_allow_for(canvas: Canv
     assert all(1 < np.abs(shift).max() < WARP for shift in moved)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.tuples(COORDINATE, COORDINATE, COORDINATE), st.tuples(COORDINATE, COORDINATE, COORDINATE))
 def test_a_tube_painted_by_region_misses_no_voxel(
     canvas: Canvas, start: tuple[float, ...], end: tuple[float, ...]

@@ -277,7 +277,7 @@ def test_labels_are_read_as_they_are(tmp_path, write_nifti):
     assert read_nifti_labels(write_nifti(tmp_path / "mask.nii", labels)).array[1, 1, 1] == 2
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(st.lists(st.tuples(st.integers(0, 351), st.integers(0, 255)), min_size=1, max_size=4))
 def test_a_damaged_header_gives_a_volume_or_an_input_error(tmp_path, hu, write_nifti, damage):
     raw = bytearray(write_nifti(tmp_path / "ct.nii", hu).read_bytes())

@@ -33,7 +33,7 @@ def filled(path: Path, scan: Volume) -> np.ndarray:
 
 
 @given(arrays(np.uint8, st.tuples(st.integers(1, 9), st.integers(1, 9)), elements=st.integers(0, 1)))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_filling_the_outlines_gives_the_mask(plane):
     centres = np.argwhere(np.ones(plane.shape))
     inside = np.zeros(plane.size, bool)

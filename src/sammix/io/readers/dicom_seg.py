@@ -142,7 +142,7 @@ def _stack(path: Path, frames: Sequence[_Frame]) -> tuple[list[int], NDArray[np.
     places: list[int] | None = None
     for stated, gaps in ((frames[0].step or None, True), (None, False), (None, True)):
         _, places = get_volume_positions(
-            positions,
+            positions.tolist(),
             orientation,
             spacing_hint=stated,
             allow_missing_positions=gaps,
