@@ -8,14 +8,12 @@ import numpy as np
 import pydicom
 import pytest
 import SimpleITK as sitk
-from pydicom.sr.codedict import codes
 
 from sammix.errors import InputError, OutputError
 from sammix.evaluation.metrics import dice
 from sammix.io.readers.dicom import read_dicom, source_images
 from sammix.io.readers.mask import read_mask
 from sammix.io.writers.nifti_mask import write_mask
-from sammix.io.writers.organ_codes import ORGANS, OTHER, organ_code
 from sammix.io.writers.segmentation import write_dicom_seg
 
 AXIAL = (1, 0, 0, 0, 1, 0)
@@ -172,25 +170,3 @@ def test_real_masks_are_the_same_in_dicom_and_in_nifti(real_data, tmp_path, name
     one, same = (dice(read_mask(tmp_path / name, scan).array, mask) for name in ("p.nii.gz", "p.dcm"))
     assert one == same
     assert 0.5 < one < 0.95
-
-
-def test_codes_are_those_of_the_standards_dictionary():
-    for name, value in ORGANS.items():
-        keyword = "".join(word.capitalize() for word in name.split())
-        assert getattr(codes.SCT, keyword).value == value
-
-
-@pytest.mark.parametrize(
-    ("organ", "value", "side"),
-    [
-        ("liver", "10200004", None),
-        ("kidney_left", "64033007", "Left"),
-        ("Right Kidney", "64033007", "Right"),
-        ("urinary_bladder", "89837001", None),
-        ("lung_upper_lobe_left", OTHER.value, None),
-    ],
-)
-def test_organs_are_known_by_their_usual_names(organ, value, side):
-    code, modifier = organ_code(organ)
-    assert code.value == value
-    assert (modifier.meaning if modifier else None) == side
