@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from sammix.data.gather import in_memory
 from sammix.data.preprocess import Preprocess
 from sammix.data.slices import extract
-from sammix.data.store import in_memory, open_store, write_store
+from sammix.data.store import open_store, write_store
 from sammix.errors import OutputError, SammixError
 from sammix.evaluation.metrics import dice, hausdorff
 from sammix.evaluation.protocol import evaluate

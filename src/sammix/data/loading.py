@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sammix.config import DataConfig
+from sammix.data.gather import in_memory
 from sammix.data.preprocess import Preprocess
 from sammix.data.slices import SliceStack, extract
-from sammix.data.store import in_memory, is_store, is_store_name, open_store, write_store
+from sammix.data.store import is_store, is_store_name, open_store, write_store
 from sammix.data.table import SliceTable
 from sammix.errors import InputError, OutputError, SammixError
 from sammix.io import open_dataset
@@ -20,7 +21,7 @@ from sammix.io.dataset import Dataset
 from sammix.log import say, track, warn
 
 if TYPE_CHECKING:
-    from sammix.models.saved import ModelCard
+    from sammix.models.card import ModelCard
 
 DEFAULT_LEVEL, DEFAULT_WIDTH = 40.0, 400.0  # HU: the paper's window
 
@@ -31,7 +32,7 @@ def load_table(path: Path, config: DataConfig) -> SliceTable:
     Raises:
         InputError: no layout is recognised; or a store is of another organ, was prepared in another way, or holds less
             of each scan than ``config`` asks.
-        SammixError: nothing could be read.
+        SammixError: nothing could be read, or the slices of a layout do not fit in memory.
     """
     if is_store(path):
         return _as_asked(path, open_store(path), config)

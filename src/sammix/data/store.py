@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from contextlib import ExitStack
-from dataclasses import replace
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from numpy.typing import NDArray
 
 from sammix.data.preprocess import Preprocess
 from sammix.data.slices import SliceStack
-from sammix.data.table import COLUMNS, SliceTable, columns
+from sammix.data.table import COLUMNS, SliceTable, columns, without_pixels
 from sammix.errors import InputError, SammixError
 from sammix.files import atomic_path
 from sammix.io.dataset import Dataset
@@ -31,27 +30,6 @@ COLUMN_KINDS = dict.fromkeys(COLUMNS, "S") | {"index": "i", "scan_length": "i", 
 
 DAMAGE = (OSError, KeyError, ValueError, TypeError, AttributeError, RuntimeError, MemoryError)
 """What h5py raises when a file is not what it says it is."""
-
-
-def in_memory(stacks: Iterable[SliceStack], dataset: Dataset, preprocess: Preprocess) -> SliceTable:
-    """Gather stacks into arrays: for data that fits (a megabyte holds five slices of 256²)."""
-    slim: list[SliceStack] = []
-    images, masks = [], []
-    for stack in stacks:
-        images.append(stack.images.astype(np.float16))
-        masks.append(stack.masks)
-        slim.append(_without_pixels(stack))
-    _check_not_empty(slim, dataset)
-    return SliceTable(
-        images=np.concatenate(images),
-        masks=np.concatenate(masks),
-        **columns(slim),
-        middle_fraction=slim[0].middle_fraction,
-        preprocess=preprocess,
-        name=dataset.name,
-        organ=dataset.organ,
-        fingerprint=dataset.fingerprint(),
-    )
 
 
 def write_store(path: str | Path, stacks: Iterable[SliceStack], dataset: Dataset, preprocess: Preprocess) -> int:
@@ -83,8 +61,9 @@ def write_store(path: str | Path, stacks: Iterable[SliceStack], dataset: Dataset
             masks.resize(end, axis=0)
             images[end - len(stack.images) :] = stack.images.astype(np.float16)
             masks[end - len(stack.images) :] = stack.masks
-            slim.append(_without_pixels(stack))
-        _check_not_empty(slim, dataset)
+            slim.append(without_pixels(stack))
+        if not slim:
+            raise SammixError(f"{dataset.root}: no slice could be read; see the messages above")
         for name, values in columns(slim).items():
             file[name] = np.char.encode(values, "utf-8") if COLUMN_KINDS[name] == "S" else values
         facts = {
@@ -214,13 +193,3 @@ def _column(path: Path, data: Any, count: int) -> NDArray[Any]:
 def _unreadable(path: str | Path, error: Exception) -> InputError:
     reason = (str(error).splitlines() or [type(error).__name__])[0]
     return InputError(path, f"cannot be read as a store ({reason})", "make it anew with `sammix prepare`")
-
-
-def _check_not_empty(stacks: list[SliceStack], dataset: Dataset) -> None:
-    if not stacks:
-        raise SammixError(f"{dataset.root}: no slice could be read; see the messages above")
-
-
-def _without_pixels(stack: SliceStack) -> SliceStack:
-    """What :func:`columns` needs of a stack, so that its pixels can be let go."""
-    return replace(stack, images=np.empty(0, np.float32), masks=np.empty(0, np.uint8))

@@ -153,3 +153,8 @@ def _columns_of_one(stack: SliceStack) -> dict[str, NDArray[Any]]:
         "label": stack.labels,
         "has_mask": stack.has_mask,
     }
+
+
+def without_pixels(stack: SliceStack) -> SliceStack:
+    """What :func:`columns` needs of a stack, so that its pixels can be let go."""
+    return replace(stack, images=np.empty(0, np.float32), masks=np.empty(0, np.uint8))
