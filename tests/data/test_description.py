@@ -10,7 +10,10 @@ import numpy as np
 import pytest
 
 import sammix.io.glance
+from sammix.config import load_preset
 from sammix.data.description import describe_path
+from sammix.data.loading import prepare
+from sammix.data.store import open_store
 from sammix.errors import InputError
 from sammix.io import find_inputs, read_volume
 
@@ -82,6 +85,30 @@ def test_nothing_heavy_is_imported(tmp_path, write_series, hospital_a) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "300 slices" in done.stdout
+
+
+def test_a_store_says_what_it_holds(hospital_a: Path, tmp_path: Path) -> None:
+    config = load_preset("tiny", ["data.middle_fraction=0.5"]).data
+    assert prepare(hospital_a, tmp_path / "a.h5", config) == 36
+    table = open_store(tmp_path / "a.h5")
+    yes, annotated = (table.label == 1).sum(), table.annotated.sum()
+    assert describe_path(tmp_path / "a.h5").splitlines() == [
+        "store of 36 slices of 6 patients (the middle 0.5 of each scan; 64 px; window 40/400 HU)",
+        f"labels: {yes} with the liver ({annotated} annotated), {36 - yes} without, 0 not known",
+    ]
+
+
+def test_a_slice_table_says_its_labels_and_splits(tmp_path: Path) -> None:
+    rows = ["image,patient,mask,liver,split", "a.png,p,a.png,1,train", "b.png,p,b.png,0,train", "c.png,q,,0,val"]
+    for name in "abc":
+        (tmp_path / f"{name}.png").touch()
+    (tmp_path / "slices.csv").write_text("\n".join(rows))
+    assert describe_path(tmp_path).splitlines() == [
+        "slice table: 3 cases of 2 patients, 2 with a mask of the liver",
+        "labels: 1 with the liver, 2 without",
+        "splits (cases): train 2, val 1",
+        "for fit, evaluate, predict",
+    ]
 
 
 def test_a_real_segmentation(real_data) -> None:

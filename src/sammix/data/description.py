@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 
+from sammix.data.slices import UNKNOWN
 from sammix.data.store import is_store, open_store
 from sammix.errors import InputError
 from sammix.io import Case, Dataset, open_dataset
@@ -37,7 +38,7 @@ def describe_path(path: Path, series: str | None = None) -> str:
         InputError: nothing that sammix reads; no such series.
     """
     if is_store(path):
-        return _store(path)
+        return "\n".join(_store(path))
     if is_archive(path):
         with unpacked(path) as root:
             return f"zip archive, as unpacked:\n{describe_path(root, series)}"
@@ -114,17 +115,26 @@ def _dataset(dataset: Dataset) -> Iterator[str]:
     labels = Counter(case.label for case in dataset.cases if case.label is not None)
     if labels:
         yield f"labels: {labels[1]} with the {dataset.organ}, {labels[0]} without"
-    splits = Counter(case.split for case in dataset.cases if case.split)
-    if splits:
-        yield "splits: " + ", ".join(f"{split} {count}" for split, count in sorted(splits.items()))
+    yield from _splits([case.split for case in dataset.cases], "cases")
     yield "for fit, evaluate, predict" if masks or labels else "for predict; fit and evaluate need masks or labels"
     yield from (f"warning: {problem}" for problem in dataset.problems)
 
 
-def _store(path: Path) -> str:
+def _splits(splits: Sequence[str | None], what: str) -> Iterator[str]:
+    """A line that counts the splits that the data gives, if it gives any."""
+    counts = Counter(split for split in splits if split)
+    if counts:
+        yield f"splits ({what}): " + ", ".join(f"{split} {count}" for split, count in sorted(counts.items()))
+
+
+def _store(path: Path) -> Iterator[str]:
     table = open_store(path)
-    return (
-        f"store of {len(table)} slices ({table.preprocess.size} px, window {table.preprocess.window_level:g}/"
-        f"{table.preprocess.window_width:g} HU), {len(set(table.patient))} patients: {(table.label == 1).sum()} with "
-        f"the {table.organ}, {(table.label == 0).sum()} without, {table.has_mask.sum()} with a mask"
+    grid, share, patients = table.preprocess, table.middle_fraction, len(set(table.patient.tolist()))
+    part = "all of each scan" if share == 1 else f"the middle {share:g} of each scan"
+    yield (
+        f"store of {len(table)} slices of {patients} patients ({part}; {grid.size} px; window {grid.window_level:g}/"
+        f"{grid.window_width:g} HU)"
     )
+    yes, no, unknown = ((table.label == label).sum() for label in (1, 0, UNKNOWN))
+    yield f"labels: {yes} with the {table.organ} ({table.annotated.sum()} annotated), {no} without, {unknown} not known"
+    yield from _splits(table.split.tolist(), "slices")

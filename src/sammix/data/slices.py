@@ -105,7 +105,7 @@ def read_slices(case: Case) -> ScanSlices:
         raise InputError(
             case.image, f"has {count} slices, but the table gives it one label", "list each slice in a line of its own"
         )
-    labels = image_labels(case.label, truth, count)
+    labels = _labels(case.label, truth, count)
     has_mask = np.zeros(count, np.bool_) if shown is None else np.asarray(shown == (labels == 1), np.bool_)
     return ScanSlices(
         case=case,
@@ -118,7 +118,7 @@ def read_slices(case: Case) -> ScanSlices:
     )
 
 
-def image_labels(label: int | None, truth: NDArray[np.uint8] | None, count: int) -> NDArray[np.int8]:
+def _labels(label: int | None, truth: NDArray[np.uint8] | None, count: int) -> NDArray[np.int8]:
     """(count,): the label that was given, else c = max(y) of the masks (count, H, W), else not known."""
     if label is not None:
         return np.full(count, label, np.int8)
