@@ -8,8 +8,8 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from sammix.errors import ConfigError, OutputError
 from sammix.demo.phantoms import NATIVE, PORTAL, write_lits, write_totalsegmentator
+from sammix.errors import ConfigError, OutputError
 
 TINY_PORTAL, TINY_NATIVE = PORTAL.at((40, 40, 20)), NATIVE.at((40, 40, 20))
 

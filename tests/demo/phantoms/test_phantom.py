@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cache
+from collections.abc import Callable
 
 import nibabel as nib
 import numpy as np
@@ -14,17 +14,7 @@ from sammix.demo.phantoms.tissues import Tissue
 
 SEEDS = range(6)
 SMALL = {hospital.name: hospital.at((96, 96, 44)) for hospital in (PORTAL, NATIVE)}
-PATIENTS = [pytest.param(seed, name, id=f"{name}-{seed}") for seed in SEEDS for name in SMALL]
-
-
-@cache
-def phantom(seed: int, name: str) -> Phantom:
-    return make_phantom(seed, SMALL[name])
-
-
-def canonical(array: np.ndarray, affine: np.ndarray) -> np.ndarray:
-    """The array along right, front, up, turned by nibabel."""
-    return np.asarray(nib.as_closest_canonical(nib.Nifti1Image(array, affine)).dataobj)
+Make = Callable[[int, str], Phantom]
 
 
 def inner_mean(phantom: Phantom, *tissues: Tissue) -> float:
@@ -43,35 +33,13 @@ def test_the_same_seed_gives_the_same_bits_and_another_one_does_not() -> None:
 
 
 @pytest.mark.parametrize("name", SMALL)
-def test_arrays_are_on_the_hospital_s_grid(name: str) -> None:
+def test_arrays_are_on_the_hospital_s_grid(phantom: Make, name: str) -> None:
     hospital, made = SMALL[name], phantom(0, name)
     assert made.hu.dtype == np.int16
     assert made.mask.dtype == np.uint8
     assert made.hu.shape == made.mask.shape == made.tissue.shape == hospital.shape
     assert "".join(nib.aff2axcodes(made.affine)) == "".join(hospital.axcodes)
     np.testing.assert_allclose(nib.affines.voxel_sizes(made.affine), hospital.spacing)
-
-
-@pytest.mark.parametrize(("seed", "name"), PATIENTS)
-def test_the_liver_is_one_piece_of_a_liver_s_size_on_the_patient_s_right(seed: int, name: str) -> None:
-    made = phantom(seed, name)
-    liver = made.mask > 0
-    assert ndimage.label(liver)[1] == 1
-    assert 1.0 < liver.sum() * np.prod(SMALL[name].spacing) / 1e6 < 2.2  # litres
-    x = nib.affines.apply_affine(made.affine, np.argwhere(liver))[:, 0]
-    assert 25 < x.mean() < 80
-    assert x.min() < -5  # the left lobe crosses the midline
-
-
-@pytest.mark.parametrize(("seed", "name"), PATIENTS)
-def test_slices_with_and_without_liver_and_thin_tips(seed: int, name: str) -> None:
-    area = (canonical(phantom(seed, name).mask, phantom(seed, name).affine) > 0).sum(axis=(0, 1))
-    with_liver = np.flatnonzero(area)
-    assert 0.4 < len(with_liver) / len(area) < 0.8
-    assert with_liver[-1] < len(area) - 4  # the bases of the lungs above
-    assert with_liver[0] > 0  # the belly below
-    assert np.all(np.diff(with_liver) == 1)
-    assert max(area[with_liver[0]], area[with_liver[-1]]) < 0.25 * area.max()
 
 
 @pytest.mark.parametrize("name", SMALL)
@@ -86,7 +54,7 @@ def test_stored_orientation_changes_nothing_but_the_order(name: str) -> None:
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_densities_are_those_of_a_portal_venous_scan(seed: int) -> None:
+def test_densities_are_those_of_a_portal_venous_scan(phantom: Make, seed: int) -> None:
     made = phantom(seed, "portal")
     assert inner_mean(made, Tissue.LIVER, Tissue.LIVER_VESSEL) == pytest.approx(112, abs=25)
     assert inner_mean(made, Tissue.SPLEEN) == pytest.approx(124, abs=22)
@@ -100,7 +68,7 @@ def test_densities_are_those_of_a_portal_venous_scan(seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_hospitals_differ_in_contrast_and_noise_but_see_the_same_patient(seed: int) -> None:
+def test_hospitals_differ_in_contrast_and_noise_but_see_the_same_patient(phantom: Make, seed: int) -> None:
     portal, native = phantom(seed, "portal"), phantom(seed, "native")
     assert inner_mean(portal, Tissue.LIVER) - inner_mean(native, Tissue.LIVER) > 25
     assert inner_mean(portal, Tissue.ARTERY) - inner_mean(native, Tissue.ARTERY) > 70
@@ -111,30 +79,6 @@ def test_hospitals_differ_in_contrast_and_noise_but_see_the_same_patient(seed: i
     assert litres[0] == pytest.approx(litres[1], rel=0.05)
 
 
-def test_some_patients_have_lesions_and_they_are_darker_than_the_liver() -> None:
-    sick = [made for made in (phantom(seed, "portal") for seed in SEEDS) if (made.mask == 2).sum() > 15]
-    assert 1 <= len(sick) < len(SEEDS)
-    for made in sick:
-        assert made.hu[made.mask == 2].mean() < made.hu[made.tissue == Tissue.LIVER].mean() - 10
-
-
-@pytest.mark.parametrize("name", SMALL)
-def test_organs_lie_where_they_belong(name: str) -> None:
-    made = phantom(2, name)
-    organs = made.organs()
-    centre = {
-        organ: nib.affines.apply_affine(made.affine, np.argwhere(mask)).mean(axis=0) for organ, mask in organs.items()
-    }
-    assert centre["kidney_right"][0] > 30
-    assert centre["kidney_left"][0] < -30
-    assert centre["spleen"][0] < -60
-    spine = nib.affines.apply_affine(made.affine, np.argwhere(made.tissue == Tissue.DURAL_SAC)).mean(axis=0)
-    assert spine[1] < min(point[1] for point in centre.values())  # behind them all
-    assert sum(mask.astype(int) for mask in organs.values()).max() == 1  # nothing overlaps
-    for organ in ("kidney_right", "kidney_left"):
-        assert 80 < organs[organ].sum() * np.prod(SMALL[name].spacing) / 1e3 < 350  # millilitres
-
-
-def test_every_tissue_is_painted_in_some_patient() -> None:
+def test_every_tissue_is_painted_in_some_patient(phantom: Make) -> None:
     made = {tissue for seed in SEEDS for tissue in np.unique(phantom(seed, "portal").tissue).tolist()}
     assert made == {tissue.value for tissue in Tissue}

@@ -12,10 +12,10 @@ import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
 
-from sammix.files import atomic_path, write_text
-from sammix.errors import ConfigError, OutputError
 from sammix.demo.phantoms.hospital import Hospital
 from sammix.demo.phantoms.phantom import Phantom, make_phantom
+from sammix.errors import ConfigError, OutputError
+from sammix.files import atomic_path, write_text
 
 Progress = Callable[[int, int], None]
 """Called with (patients done, patients in all) after each patient."""
