@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import permutations
 from pathlib import Path
@@ -172,6 +173,16 @@ def test_the_digest_stays_with_a_copy_in_another_format(tmp_path: Path) -> None:
     assert len(found) == 1
     content = hashlib.sha256(b"(8, 7, 6)" + np.ascontiguousarray(array.T, "<i2").tobytes())
     assert found == {content.hexdigest()[:32]}
+
+
+def test_a_dicom_series_and_its_conversion_have_one_digest(tmp_path: Path, write_series: Callable[..., Path]) -> None:
+    series = write_series(tmp_path / "dicom")
+    read = sitk.ImageSeriesReader()
+    read.SetFileNames(read.GetGDCMSeriesFileNames(str(series)))
+    sitk.WriteImage(sitk.DICOMOrient(read.Execute(), "ASR"), tmp_path / "converted.nii.gz")
+    a, b = (ScanSlices.of_volume(read_volume(path)) for path in (series, tmp_path / "converted.nii.gz"))
+    assert a.volume.axcodes != b.volume.axcodes
+    assert a.digest == b.digest
 
 
 def test_the_digest_sees_one_voxel_and_the_shape() -> None:

@@ -31,7 +31,7 @@ class Case:
         patient: who it is of; splits are made by patient.
         source: the hospital or collection it comes from.
         split: ``train``, ``val`` or ``test`` where the data says so.
-        label: 0 or 1, whether a one-slice case shows the organ, where the data says so.
+        label: 1 or 0, whether a case of one slice shows the organ; None where the data does not say.
         hu_range: HU of black and white, for pictures.
         labels: the mask values that count as the organ; None counts all above 0.
         series: its SeriesInstanceUID, where its folder holds several.
