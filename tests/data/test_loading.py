@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from sammix.config import load_preset
-from sammix.data.loading import load_table, open_for_evaluation, prepare
-from sammix.data.table import COLUMNS
+from sammix.data.loading import load_table, open_data, prepare
+from sammix.data.table import COLUMNS, SliceTable
 from sammix.errors import InputError, OutputError
-from sammix.io import Dataset, open_dataset
+from sammix.io import Dataset
 
 SMALL = load_preset("tiny").data
 
@@ -94,12 +94,11 @@ def test_a_broken_case_is_left_out(hospital_a: Path, tmp_path: Path, caplog: pyt
     assert "volume-0.nii" in caplog.text
 
 
-def test_evaluation_keeps_the_splits_of_the_fit(hospital_a: Path, hospital_b: Path, tiny_run: Path) -> None:
-    from sammix.models.saved import read_card
-
-    card = read_card(tiny_run)
-    own, other = open_for_evaluation(hospital_a, card), open_for_evaluation(hospital_b, card)
-    assert isinstance(own, Dataset)
-    assert isinstance(other, Dataset)
-    assert {case.name: case.split for case in own.cases} == card.data["splits"]
-    assert other.cases == open_dataset(hospital_b).cases
+def test_scans_are_opened_as_they_are_and_stores_too(hospital_a: Path, tmp_path: Path) -> None:
+    prepare(hospital_a, tmp_path / "a.h5", SMALL)
+    scans, store = open_data(hospital_a), open_data(tmp_path / "a.h5", "spleen")
+    assert isinstance(scans, Dataset)
+    assert isinstance(store, SliceTable)
+    assert (len(scans.cases), len(store), store.organ) == (6, 72, "liver")
+    with pytest.raises(InputError, match="no-data"):
+        open_data(tmp_path / "no-data")

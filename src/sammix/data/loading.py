@@ -81,6 +81,18 @@ def prepare(source: Path, out: Path, config: DataConfig, overwrite: bool = False
     return write_store(out, read_stacks(dataset, preprocess, config.middle_fraction), dataset, preprocess)
 
 
+def open_data(path: Path, organ: str | None = None) -> Dataset | SliceTable:
+    """A prepared store, or any layout whose scans are read later, one by one.
+
+    Args:
+        organ: whose masks, where a layout holds those of several. A store has one organ, which the caller compares.
+
+    Raises:
+        InputError: no layout is recognised, or the store is damaged.
+    """
+    return open_store(path) if is_store(path) else open_dataset(path, organ=organ)
+
+
 def open_for_evaluation(path: Path, card: ModelCard) -> Dataset | SliceTable:
     """Data to evaluate a model on. What the model was fitted to without splits of its own keeps the fit's splits.
 
