@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import resources
+from numbers import Integral
 from typing import Any, Literal
 
 import yaml
@@ -35,7 +36,7 @@ class DataConfig(_Section):
 class ModelConfig(_Section):
     """The network: SAM's encoder, the classifier, and how its map becomes prompts; or a baseline."""
 
-    kind: Literal["sam-mix", "sam-pp", "unet", "nnunet-style", "transunet", "multimix"] = "sam-mix"
+    kind: str = Field(default="sam-mix", description="of network, as models/registry.py lists them")
     width: float = Field(default=1.0, gt=0, le=64, description="channel multiplier of a baseline")
     encoder: Literal["lite-medsam", "sam-vit-b", "medsam-vit-b", "tiny"] = "lite-medsam"
     lora_rank: int = Field(default=8, ge=0, le=1024, description="of q and v; 0: no LoRA")
@@ -78,7 +79,20 @@ class FitConfig(_Section):
     augment: bool = Field(default=False, description="see training slices in augmented views, and move them about")
     views: int = Field(default=100, ge=0, description="augmented, in the cache, of all annotated slices together")
     cache: bool = Field(default=True, description="compute the frozen stages once")
+    workers: int = Field(default=0, ge=0, description="processes that make batches; 0: the training process itself")
     precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = "auto"
+
+
+SECTIONS: dict[str, type[BaseModel]] = {"data": DataConfig, "model": ModelConfig, "fit": FitConfig}
+TYPES = {
+    "integer": "a whole number",
+    "number": "a finite number",
+    "boolean": "true or false",
+    "string": "text",
+    "null": "null (None)",
+}
+BOUNDS = {"minimum": "at least", "exclusiveMinimum": "above", "maximum": "at most", "exclusiveMaximum": "below"}
+"""Of JSON schema, in words."""
 
 
 class Config(_Section):
@@ -96,52 +110,103 @@ def presets() -> list[str]:
     return sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
 
 
-def load_preset(name: str, overrides: Sequence[str] = ()) -> Config:
-    """A preset with ``section.key=value`` settings laid over it; values are read as YAML.
+def load_preset(name: str, settings: Sequence[str] | Mapping[str, Any] = ()) -> Config:
+    """A preset with settings laid over it.
+
+    Args:
+        name: of the preset.
+        settings: ``section.key=value`` lines, whose values are read as YAML; or a dictionary, nested by section
+            (``{"fit": {"epochs": 3}}``) or not (``{"fit.epochs": 3}``).
 
     Raises:
         ConfigError: no such preset or key, or a value that does not fit.
 
-    >>> load_preset("lite", ["fit.epochs=3"]).fit.epochs
-    3
+    >>> load_preset("lite", ["fit.epochs=3"]) == load_preset("lite", {"fit": {"epochs": 3}})
+    True
     """
     if name not in presets():
         raise ConfigError(f"no preset is called '{name}'; there are: {', '.join(presets())}")
     text = (resources.files("sammix") / "presets" / f"{name}.yaml").read_text(encoding="utf-8")
     values: dict[str, Any] = {"preset": name, **yaml.safe_load(text)}
-    for override in overrides:
-        _lay_over(values, override)
+    pairs = _flat(settings) if isinstance(settings, Mapping) else map(_parsed, settings)
+    for key, value in pairs:
+        section, _, field = _known(key).partition(".")
+        values.setdefault(section, {})[field] = value
     return parse_config(values)
 
 
-def parse_config(values: dict[str, Any]) -> Config:
+def parse_config(values: Mapping[str, Any]) -> Config:
     """Check plain values (from YAML or ``config.json``).
 
     Raises:
-        ConfigError: naming the first value that does not fit.
+        ConfigError: naming the first key that is not known or value that does not fit, and what would.
     """
     try:
         return Config.model_validate(values)
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise ConfigError(f"setting {where}: {first['msg']} (got {first['input']!r})") from None
+        key = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "extra_forbidden":
+            _known(key)
+        raise ConfigError(f"setting {key} must be {_expected(key)}, not {first['input']!r}") from None
 
 
-def _lay_over(values: dict[str, Any], override: str) -> None:
-    key, equals, text = override.partition("=")
-    section, _, name = key.strip().partition(".")
-    fields = _fields()
-    if not equals or f"{section}.{name}" not in fields:
-        near = difflib.get_close_matches(key, fields, n=1) or [f for f in fields if f.endswith(f".{key}")]
-        hint = f"did you mean '{near[0]}'?" if near else f"keys are: {', '.join(fields)}"
-        raise ConfigError(f"setting '{override}' is not section.key=value with a known key; {hint}")
+def _flat(settings: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """``section.key`` and value of each setting of a dictionary."""
+    for key, value in settings.items():
+        if key in SECTIONS and not isinstance(value, Mapping):
+            example = f'{{"{key}": {{"{next(iter(SECTIONS[key].model_fields))}": …}}}}'
+            raise ConfigError(f"settings of the section '{key}' are given by name: {example}, not {value!r}")
+        pairs = [(f"{key}.{name}", one) for name, one in value.items()] if key in SECTIONS else [(key, value)]
+        for name, one in pairs:
+            yield name, int(one) if isinstance(one, Integral) and not isinstance(one, bool) else one  # of numpy, too
+
+
+def _parsed(setting: str) -> tuple[str, Any]:
+    """Key and value of a ``section.key=value`` line."""
+    key, equals, text = setting.partition("=")
+    if not equals:
+        raise ConfigError(f"setting '{setting}' is not of the form section.key=value, such as fit.epochs=3")
+    _known(key.strip())
     try:
-        values.setdefault(section, {})[name] = yaml.safe_load(text)
+        return key.strip(), yaml.safe_load(text)
     except yaml.YAMLError:
-        raise ConfigError(f"setting '{override}': the value cannot be read") from None
+        raise ConfigError(f"setting '{setting}': the value cannot be read") from None
 
 
-def _fields() -> list[str]:
-    sections: dict[str, type[BaseModel]] = {"data": DataConfig, "model": ModelConfig, "fit": FitConfig}
-    return [f"{section}.{name}" for section, model in sections.items() for name in model.model_fields]
+def _known(key: str) -> str:
+    """The key itself.
+
+    Raises:
+        ConfigError: there is no such setting.
+    """
+    known = [f"{section}.{name}" for section, model in SECTIONS.items() for name in model.model_fields]
+    if key in known:
+        return key
+    near = [name for name in known if name.endswith(f".{key}")] or difflib.get_close_matches(str(key), known, n=1)
+    hint = f"did you mean '{near[0]}'?" if near else f"there are: {', '.join(known)}"
+    raise ConfigError(f"no setting is called '{key}'; {hint}")
+
+
+def _expected(key: str) -> str:
+    """What a setting may be, in words."""
+    section, _, name = key.partition(".")
+    if not name:
+        return "settings by name" if section in SECTIONS else "a preset's name"
+    return _words(SECTIONS[section].model_json_schema()["properties"][name])
+
+
+def _words(schema: dict[str, Any]) -> str:
+    """The values that a JSON schema allows.
+
+    >>> _words({"type": "integer", "minimum": 1, "maximum": 8})
+    'a whole number, at least 1 and at most 8'
+    """
+    if "anyOf" in schema:
+        return " or ".join(map(_words, schema["anyOf"]))
+    if "enum" in schema:
+        return f"one of {', '.join(schema['enum'])}"
+    if "pattern" in schema:
+        return "a name of up to 64 characters, without slashes and not beginning with a dot"
+    bounds = [f"{word} {schema[bound]:g}" for bound, word in BOUNDS.items() if bound in schema]
+    return ", ".join([TYPES[schema["type"]], *filter(None, [" and ".join(bounds)])])

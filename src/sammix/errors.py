@@ -25,6 +25,10 @@ class InputError(SammixError):
         super().__init__(" ".join(f"{path}: {problem}; {remedy}".splitlines()))  # a name in a table may hold line ends
         self.path, self.problem, self.remedy = Path(path), problem, remedy
 
+    def __reduce__(self) -> tuple[type[InputError], tuple[Path, str, str]]:
+        """Another process may raise it."""
+        return type(self), (self.path, self.problem, self.remedy)
+
 
 class OutputError(InputError):
     """A file or folder that cannot be written."""

@@ -10,13 +10,22 @@ from __future__ import annotations
 import logging
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 PLAIN_INTERVAL = 15.0  # seconds between plain lines
+
+
+class Countable(Protocol[T_co]):
+    """What can be counted and gone through: a list, a DataLoader."""
+
+    def __len__(self) -> int: ...
+    def __iter__(self) -> Iterator[T_co]: ...
+
 
 logger = logging.getLogger("sammix")
 _progress = ContextVar("progress", default=False)
@@ -80,7 +89,7 @@ def mute() -> None:
     _progress.set(False)
 
 
-def track(items: Sequence[T], what: str) -> Iterator[T]:
+def track(items: Countable[T], what: str) -> Iterator[T]:
     """Iterate, with progress shown on standard error where it was asked for.
 
     On a terminal this is a bar with the time left, elsewhere a plain line now and then.
@@ -93,7 +102,7 @@ def track(items: Sequence[T], what: str) -> Iterator[T]:
         yield from _lines(items, what)
 
 
-def _bar(items: Sequence[T], what: str) -> Iterator[T]:
+def _bar(items: Countable[T], what: str) -> Iterator[T]:
     from rich.console import Console
     from rich.progress import (
         BarColumn,
@@ -106,10 +115,10 @@ def _bar(items: Sequence[T], what: str) -> Iterator[T]:
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, TextColumn("left"), TimeRemainingColumn(), console=Console(stderr=True)) as bar:
-        yield from bar.track(items, description=what)
+        yield from bar.track(items, total=len(items), description=what)
 
 
-def _lines(items: Sequence[T], what: str) -> Iterator[T]:
+def _lines(items: Countable[T], what: str) -> Iterator[T]:
     start = last = time.monotonic()
     for done, item in enumerate(items, start=1):
         yield item

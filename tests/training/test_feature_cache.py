@@ -65,7 +65,7 @@ def test_a_killed_run_leaves_what_it_has_computed(tmp_path: Path) -> None:
         cache(tmp_path, many, Encoder(fail_at=many[-1]))
     rest = Encoder()
     check(cache(tmp_path, many, rest), many)
-    assert rest.done == many[ENCODE_BATCH * SAVE_EVERY :]
+    assert rest.done == many[ENCODE_BATCH * (SAVE_EVERY + 1) :]
 
 
 @pytest.mark.parametrize("file", ["features.f16", "views.json"])

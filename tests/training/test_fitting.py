@@ -20,7 +20,7 @@ from sammix.config import load_preset
 from sammix.data.loading import prepare
 from sammix.errors import InputError, OutputError, SammixError
 from sammix.files import LOCK
-from sammix.training.fitting import fit
+from sammix.training.fitting import FitRequest, Hardware, fit
 from sammix.training.run_folder import CHECKPOINT, PREVIOUS, RunFolder
 
 
@@ -40,7 +40,7 @@ def test_a_run_holds_what_is_needed_to_repeat_it(tiny_run: Path) -> None:
     assert record["labels"] == 4
     assert record["versions"]["torch"]
     assert len(record["data"]["fingerprint"]) == 64
-    assert len(record["data"]["drawn"]) == 4
+    assert len(record["data"]["annotated"]) == 4
     assert [line["epoch"] for line in log(tiny_run)] == [1, 2]
     assert not (tiny_run / "cache").exists()
 
@@ -48,11 +48,11 @@ def test_a_run_holds_what_is_needed_to_repeat_it(tiny_run: Path) -> None:
 def test_drawn_slices_are_training_positives_and_patients_do_not_cross_splits(tiny_run: Path) -> None:
     data = json.loads((tiny_run / "config.json").read_text())["data"]
     assert set(data["splits"].values()) == {"train", "val", "test"}
-    assert all(data["splits"][drawn["case"]] == "train" for drawn in data["drawn"])
+    assert all(data["splits"][one["case"]] == "train" for one in data["annotated"])
 
 
 def test_the_same_command_gives_the_same_model(hospital_a: Path, tiny_run: Path, tmp_path: Path) -> None:
-    fit(hospital_a, load_preset("tiny"), tmp_path / "again", labels=4, seed=0, device="cpu")
+    fit(hospital_a, RunFolder(tmp_path / "again"), FitRequest(load_preset("tiny"), labels=4, seed=0), Hardware("cpu"))
     assert log(tmp_path / "again") == log(tiny_run)
     assert same_weights(tmp_path / "again", tiny_run)
 
@@ -60,7 +60,7 @@ def test_the_same_command_gives_the_same_model(hospital_a: Path, tiny_run: Path,
 def test_a_store_gives_the_same_model_as_the_scans(hospital_a: Path, tiny_run: Path, tmp_path: Path) -> None:
     config = load_preset("tiny")
     prepare(hospital_a, tmp_path / "a.h5", config.data)
-    fit(tmp_path / "a.h5", config, tmp_path / "run", labels=4, seed=0, device="cpu")
+    fit(tmp_path / "a.h5", RunFolder(tmp_path / "run"), FitRequest(config, labels=4, seed=0), Hardware("cpu"))
     assert same_weights(tmp_path / "run", tiny_run)
 
 
@@ -87,7 +87,7 @@ def test_a_killed_run_resumes_to_the_same_end(hospital_a: Path, tiny_run: Path, 
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     assert len(log(run)) == 1
-    fit(hospital_a, load_preset("tiny"), run, resume=True, device="cpu")
+    fit(hospital_a, RunFolder(run), FitRequest(load_preset("tiny")), Hardware("cpu"), resume=True)
     assert log(run) == log(tiny_run)
     assert same_weights(run, tiny_run)
 
@@ -97,7 +97,7 @@ def test_resuming_a_finished_run_changes_nothing(
 ) -> None:
     caplog.set_level("INFO")
     copy = shutil.copytree(tiny_run, tmp_path / "copy")
-    fit(hospital_a, load_preset("tiny"), copy, resume=True, device="cpu")
+    fit(hospital_a, RunFolder(copy), FitRequest(load_preset("tiny")), Hardware("cpu"), resume=True)
     assert "finished already" in caplog.text
     assert log(copy) == log(tiny_run)
     assert same_weights(copy, tiny_run)
@@ -107,12 +107,12 @@ def test_dropout_too_is_the_same_after_resuming(
     hospital_a: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = load_preset("tiny", ["model.classifier=resnet38", "model.classifier_width=0.02"])
-    whole = fit(hospital_a, config, tmp_path / "whole", labels=4, device="cpu").parent
+    whole = fit(hospital_a, RunFolder(tmp_path / "whole"), FitRequest(config, labels=4), Hardware("cpu")).parent
     with monkeypatch.context() as patch:
         patch.setattr(RunFolder, "log", lambda self, **values: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
-            fit(hospital_a, config, tmp_path / "cut", labels=4, device="cpu")
-    fit(hospital_a, config, tmp_path / "cut", resume=True, device="cpu")
+            fit(hospital_a, RunFolder(tmp_path / "cut"), FitRequest(config, labels=4), Hardware("cpu"))
+    fit(hospital_a, RunFolder(tmp_path / "cut"), FitRequest(config), Hardware("cpu"), resume=True)
     assert log(tmp_path / "cut") == log(whole)
     save = RunFolder.save_checkpoint
 
@@ -123,8 +123,8 @@ def test_dropout_too_is_the_same_after_resuming(
     with monkeypatch.context() as patch:
         patch.setattr(RunFolder, "save_checkpoint", cut_after_one)
         with pytest.raises(KeyboardInterrupt):
-            fit(hospital_a, config, tmp_path / "cut-later", labels=4, device="cpu")
-    fit(hospital_a, config, tmp_path / "cut-later", resume=True, device="cpu")
+            fit(hospital_a, RunFolder(tmp_path / "cut-later"), FitRequest(config, labels=4), Hardware("cpu"))
+    fit(hospital_a, RunFolder(tmp_path / "cut-later"), FitRequest(config), Hardware("cpu"), resume=True)
     assert log(tmp_path / "cut-later") == log(whole)
     assert same_weights(tmp_path / "cut-later", whole)
 
@@ -137,22 +137,29 @@ def test_other_ways_to_train_run_through(hospital_a: Path, tmp_path: Path, setti
     if "resnet38" in setting:
         narrow.append("model.classifier_width=0.02")
     overrides = [*narrow, setting]
-    model = fit(hospital_a, load_preset("tiny", overrides), tmp_path / "run", labels=4, device="cpu")
+    model = fit(
+        hospital_a, RunFolder(tmp_path / "run"), FitRequest(load_preset("tiny", overrides), labels=4), Hardware("cpu")
+    )
     assert (model / "model.safetensors").stat().st_size > 0
 
 
 def test_sam_mix_without_a_drawn_slice_is_told_of_a_better_way(
     hospital_a: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    fit(hospital_a, load_preset("tiny", ["fit.epochs=1"]), tmp_path / "run", labels=0, device="cpu")
+    fit(
+        hospital_a,
+        RunFolder(tmp_path / "run"),
+        FitRequest(load_preset("tiny", ["fit.epochs=1"]), labels=0),
+        Hardware("cpu"),
+    )
     assert "--preset sam-pp has a better one" in caplog.text
 
 
 def test_a_shared_cache_changes_nothing_but_stays(hospital_a: Path, tmp_path: Path) -> None:
     config = load_preset("tiny", ["fit.epochs=1", "fit.augment=true", "fit.views=1"])
-    fit(hospital_a, config, tmp_path / "alone", labels=4, device="cpu")
-    fit(hospital_a, config, tmp_path / "other", labels=6, cache=tmp_path / "cache", device="cpu")
-    fit(hospital_a, config, tmp_path / "shared", labels=4, cache=tmp_path / "cache", device="cpu")
+    fit(hospital_a, RunFolder(tmp_path / "alone"), FitRequest(config, labels=4), Hardware("cpu"))
+    fit(hospital_a, RunFolder(tmp_path / "other", tmp_path / "cache"), FitRequest(config, labels=6), Hardware("cpu"))
+    fit(hospital_a, RunFolder(tmp_path / "shared", tmp_path / "cache"), FitRequest(config, labels=4), Hardware("cpu"))
     assert len(list((tmp_path / "cache").glob("*/features.f16"))) == 1
     assert same_weights(tmp_path / "alone", tmp_path / "shared")
 
@@ -162,8 +169,8 @@ def test_slices_that_were_drawn_since_share_the_cache_too(hospital_a: Path, tmp_
     config, before = load_preset("tiny", ["fit.epochs=1"]), tmp_path / "before"
     shutil.copytree(hospital_a, before)
     next(before.rglob("segmentation-*")).unlink()
-    fit(before, config, tmp_path / "first", labels=4, cache=tmp_path / "cache", device="cpu")
-    fit(hospital_a, config, tmp_path / "second", labels=6, cache=tmp_path / "cache", device="cpu")
+    fit(before, RunFolder(tmp_path / "first", tmp_path / "cache"), FitRequest(config, labels=4), Hardware("cpu"))
+    fit(hospital_a, RunFolder(tmp_path / "second", tmp_path / "cache"), FitRequest(config, labels=6), Hardware("cpu"))
     assert len(list((tmp_path / "cache").glob("*/features.f16"))) == 1
 
 
@@ -171,50 +178,60 @@ def test_a_fit_goes_on_from_a_trained_model(hospital_b: Path, tiny_run: Path, tm
     """The network is the old one's, and with a rate of nearly nothing it still knows what the old one knew."""
     config = load_preset("tiny", ["fit.epochs=1", "fit.learning_rate=1e-12", "fit.classifier_learning_rate=1e-12"])
     other_network = config.model_copy(update={"model": config.model.model_copy(update={"lora_rank": 5})})
-    fit(hospital_b, other_network, tmp_path / "on", labels=2, start=tiny_run, device="cpu")
+    fit(hospital_b, RunFolder(tmp_path / "on"), FitRequest(other_network, labels=2, start=tiny_run), Hardware("cpu"))
     old, new = (load_file(run / "model" / "model.safetensors") for run in (tiny_run, tmp_path / "on"))
     assert old.keys() == new.keys()
     for name in old:
         if "running" not in name and "num_batches" not in name:
             assert new[name].allclose(old[name], atol=1e-6)
-    assert json.loads((tmp_path / "on" / "config.json").read_text())["start"] == str(tiny_run)
+    assert json.loads((tmp_path / "on" / "config.json").read_text())["start"] == str(tiny_run / "model")
 
 
 def test_all_labels_is_full_supervision(hospital_a: Path, tmp_path: Path) -> None:
-    fit(hospital_a, load_preset("tiny", ["fit.epochs=1"]), tmp_path / "run", labels=None, device="cpu")
+    fit(
+        hospital_a,
+        RunFolder(tmp_path / "run"),
+        FitRequest(load_preset("tiny", ["fit.epochs=1"]), labels="all"),
+        Hardware("cpu"),
+    )
     data = json.loads((tmp_path / "run" / "config.json").read_text())["data"]
-    assert len(data["drawn"]) > 12
+    assert len(data["annotated"]) > 12
 
 
 def test_too_few_masks(hospital_a: Path, tmp_path: Path) -> None:
-    with pytest.raises(SammixError, match="1000 drawn slices were asked for, but only"):
-        fit(hospital_a, load_preset("tiny"), tmp_path / "run", labels=1000, device="cpu")
+    with pytest.raises(SammixError, match="1000 annotated slices were asked for, but only"):
+        fit(hospital_a, RunFolder(tmp_path / "run"), FitRequest(load_preset("tiny"), labels=1000), Hardware("cpu"))
     assert not (tmp_path / "run").exists()
 
 
 def test_one_class_only(hospital_a: Path, tmp_path: Path) -> None:
     config = load_preset("tiny", ["data.middle_fraction=0.1"])
     with pytest.raises(SammixError, match="the classifier needs slices with and without the liver"):
-        fit(hospital_a, config, tmp_path / "run", labels=2, device="cpu")
+        fit(hospital_a, RunFolder(tmp_path / "run"), FitRequest(config, labels=2), Hardware("cpu"))
 
 
 def test_an_existing_folder_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("precious")
     with pytest.raises(OutputError, match="exists already"):
-        fit(Path("data that is not looked at"), load_preset("tiny"), tmp_path, labels=4, device="cpu")
+        fit(
+            Path("data that is not looked at"),
+            RunFolder(tmp_path),
+            FitRequest(load_preset("tiny"), labels=4),
+            Hardware("cpu"),
+        )
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
 
 
 def test_resume_refuses_what_is_not_its_run(hospital_a: Path, hospital_b: Path, tiny_run: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"no config\.json"):
-        fit(hospital_a, load_preset("tiny"), tmp_path, resume=True, device="cpu")
+        fit(hospital_a, RunFolder(tmp_path), FitRequest(load_preset("tiny")), Hardware("cpu"), resume=True)
     copy = shutil.copytree(tiny_run, tmp_path / "copy")
     with pytest.raises(InputError, match="not the data that this run was begun with"):
-        fit(hospital_b, load_preset("tiny"), copy, resume=True, device="cpu")
+        fit(hospital_b, RunFolder(copy), FitRequest(load_preset("tiny")), Hardware("cpu"), resume=True)
     for name in (CHECKPOINT, PREVIOUS):
         (copy / name).write_bytes(b"not a checkpoint")
     with pytest.raises(InputError, match="cannot be read as a checkpoint"):
-        fit(hospital_a, load_preset("tiny"), copy, resume=True, device="cpu")
+        fit(hospital_a, RunFolder(copy), FitRequest(load_preset("tiny")), Hardware("cpu"), resume=True)
 
 
 def test_another_networks_checkpoint_is_named(hospital_a: Path, tiny_run: Path, tmp_path: Path) -> None:
@@ -223,7 +240,7 @@ def test_another_networks_checkpoint_is_named(hospital_a: Path, tiny_run: Path, 
     state = RunFolder(copy).load_checkpoint() or {}
     torch.save({**state, "epoch": 1, "model": {"other": torch.zeros(2)}}, copy / CHECKPOINT)
     with pytest.raises(InputError, match="of another network"):
-        fit(hospital_a, load_preset("tiny"), copy, resume=True, device="cpu")
+        fit(hospital_a, RunFolder(copy), FitRequest(load_preset("tiny")), Hardware("cpu"), resume=True)
 
 
 def test_a_run_goes_on_from_the_checkpoint_before_a_damaged_one(
@@ -231,7 +248,7 @@ def test_a_run_goes_on_from_the_checkpoint_before_a_damaged_one(
 ) -> None:
     copy = shutil.copytree(tiny_run, tmp_path / "copy")
     (copy / CHECKPOINT).write_bytes((copy / CHECKPOINT).read_bytes()[:-100])
-    fit(hospital_a, load_preset("tiny"), copy, resume=True, device="cpu")
+    fit(hospital_a, RunFolder(copy), FitRequest(load_preset("tiny")), Hardware("cpu"), resume=True)
     assert log(copy) == log(tiny_run)
     assert same_weights(copy, tiny_run)
 
@@ -244,8 +261,8 @@ def test_a_fit_killed_while_it_reads_resumes(hospital_a: Path, tmp_path: Path, m
     with monkeypatch.context() as patch:
         patch.setattr("sammix.training.fitting.load_table", killed)
         with pytest.raises(KeyboardInterrupt):
-            fit(hospital_a, config, tmp_path / "run", labels=5, seed=3, device="cpu")
-    fit(hospital_a, load_preset("tiny"), tmp_path / "run", resume=True, device="cpu")
+            fit(hospital_a, RunFolder(tmp_path / "run"), FitRequest(config, labels=5, seed=3), Hardware("cpu"))
+    fit(hospital_a, RunFolder(tmp_path / "run"), FitRequest(load_preset("tiny")), Hardware("cpu"), resume=True)
     record = json.loads((tmp_path / "run" / "config.json").read_text())
     assert (record["seed"], record["labels"], record["config"]["fit"]["epochs"]) == (3, 5, 1)
     assert [line["epoch"] for line in log(tmp_path / "run")] == [1]
@@ -257,7 +274,7 @@ def test_a_store_that_changed_since_is_refused_and_the_run_is_left_as_it_was(
 ) -> None:
     store, run, config = tmp_path / "a.h5", tmp_path / "run", load_preset("tiny", ["fit.epochs=1"])
     prepare(hospital_a, store, config.data)
-    fit(store, config, run, labels=4, device="cpu")
+    fit(store, RunFolder(run), FitRequest(config, labels=4), Hardware("cpu"))
     before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
     if change == "prepared otherwise":
         prepare(hospital_a, store, load_preset("tiny", ["data.middle_fraction=0.9"]).data, overwrite=True)
@@ -270,7 +287,7 @@ def test_a_store_that_changed_since_is_refused_and_the_run_is_left_as_it_was(
                 file["label"][row] ^= 1
         os.replace(tmp_path / "b.h5", store)
     with pytest.raises(InputError, match=r"a\.h5: is not the data that this run was begun with"):
-        fit(store, config, run, resume=True, device="cpu")
+        fit(store, RunFolder(run), FitRequest(config), Hardware("cpu"), resume=True)
     assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
 
 
@@ -279,7 +296,7 @@ def test_other_base_weights_than_the_run_was_begun_with(hospital_a: Path, tiny_r
     record = json.loads((copy / "config.json").read_text())
     (copy / "config.json").write_text(json.dumps(record | {"base_sha256": "0" * 64}))
     with pytest.raises(SammixError, match="tiny: its weights are not those that this run was begun with"):
-        fit(hospital_a, load_preset("tiny"), copy, resume=True, device="cpu")
+        fit(hospital_a, RunFolder(copy), FitRequest(load_preset("tiny")), Hardware("cpu"), resume=True)
 
 
 def test_what_a_kill_left_behind_is_cleared(hospital_a: Path, tiny_run: Path, tmp_path: Path) -> None:
@@ -288,7 +305,7 @@ def test_what_a_kill_left_behind_is_cleared(hospital_a: Path, tiny_run: Path, tm
     (copy / "model" / ".0123abcd.model.safetensors").touch()
     (copy / ".0123abcd.checkpoint.pt").touch()
     (copy / "cache").mkdir()
-    fit(hospital_a, load_preset("tiny"), copy, resume=True, device="cpu")
+    fit(hospital_a, RunFolder(copy), FitRequest(load_preset("tiny")), Hardware("cpu"), resume=True)
     names = [{path.relative_to(run) for path in run.rglob("*")} for run in (copy, tiny_run)]
     assert names[0] == names[1]
 
@@ -296,14 +313,19 @@ def test_what_a_kill_left_behind_is_cleared(hospital_a: Path, tiny_run: Path, tm
 def test_two_fits_into_one_folder(hospital_a: Path, tiny_run: Path, tmp_path: Path) -> None:
     copy = shutil.copytree(tiny_run, tmp_path / "copy")
     with FileLock(copy / LOCK), pytest.raises(OutputError, match="another sammix is writing there"):
-        fit(hospital_a, load_preset("tiny"), copy, resume=True, device="cpu")
+        fit(hospital_a, RunFolder(copy), FitRequest(load_preset("tiny")), Hardware("cpu"), resume=True)
     (tmp_path / "new").mkdir()
     with FileLock(tmp_path / "new" / LOCK), pytest.raises(OutputError, match="another sammix is writing there"):
-        fit(hospital_a, load_preset("tiny"), tmp_path / "new", device="cpu")
+        fit(hospital_a, RunFolder(tmp_path / "new"), FitRequest(load_preset("tiny")), Hardware("cpu"))
 
 
 def test_a_shared_cache_is_not_used_for_slices_prepared_otherwise(hospital_a: Path, tmp_path: Path) -> None:
     for width in (400, 300):
         config = load_preset("tiny", ["fit.epochs=1", f"data.window_width={width}"])
-        fit(hospital_a, config, tmp_path / str(width), labels=4, cache=tmp_path / "cache", device="cpu")
+        fit(
+            hospital_a,
+            RunFolder(tmp_path / str(width), tmp_path / "cache"),
+            FitRequest(config, labels=4),
+            Hardware("cpu"),
+        )
     assert len(list((tmp_path / "cache").glob("*/features.f16"))) == 2

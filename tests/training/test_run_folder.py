@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import re
 import resource
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +14,7 @@ from sammix.config import load_preset
 from sammix.errors import InputError, OutputError
 from sammix.training.run_folder import CHECKPOINT, PREVIOUS, RunFolder, RunSettings
 
-STATE = dict.fromkeys(("best", "model", "optimizer", "scheduler"), 0)
+STATE = dict.fromkeys(("best", "model", "optimizer", "scheduler", "scaler"), 0)
 
 
 class Evil:
@@ -104,10 +105,27 @@ def test_settings_come_back_as_they_were(tmp_path: Path) -> None:
     assert RunFolder(tmp_path).settings() == settings
 
 
-@pytest.mark.parametrize("change", [{"seed": "x"}, {"labels": [4]}, {"config": {}}, {"data": 3}, None])
-def test_damaged_settings_are_named(tmp_path: Path, change: dict[str, object] | None) -> None:
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"seed": "x"}, "its key seed has a value that does not fit in this version"),
+        ({"config": {}}, "its key config.preset is missing in this version"),
+        ({"config": {"preset": "tiny", "fit": {"speed": 1}}}, "its key config.fit.speed is not known in this version"),
+        ({"format": "sammix-run-9"}, "has the format 'sammix-run-9', where this version of sammix reads sammix-run-2"),
+        (None, "is damaged; start a new run"),
+    ],
+)
+def test_settings_that_do_not_fit_are_named(tmp_path: Path, change: dict[str, object] | None, told: str) -> None:
     path = tmp_path / "config.json"
     RunFolder(tmp_path).write(RunSettings(config=load_preset("tiny"), seed=3, labels=4))
     path.write_text(json.dumps(json.loads(path.read_text()) | change) if change else "[" * 100_000)
-    with pytest.raises(InputError, match=r"config\.json: is damaged; start a new run"):
+    with pytest.raises(InputError, match=rf"config\.json: .*{re.escape(told)}"):
+        RunFolder(tmp_path).settings()
+
+
+def test_a_run_of_the_first_format_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "config.json"
+    RunFolder(tmp_path).write(RunSettings(config=load_preset("tiny"), seed=3, labels=4))
+    path.write_text(json.dumps({k: v for k, v in json.loads(path.read_text()).items() if k != "format"}))
+    with pytest.raises(InputError, match="has the format 'sammix-run-1'"):
         RunFolder(tmp_path).settings()

@@ -1,13 +1,63 @@
-"""Which slices meet in a batch."""
+"""Which slices meet in a batch, and what chance each of them is seen with."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from torch.utils.data import Sampler
 
 Rows = NDArray[np.int64]
+
+
+class SliceDraw(NamedTuple):
+    """A slice to be read: its row, and the seed that decides how it is seen; None: as it is."""
+
+    row: int
+    seed: int | None
+
+
+class EpochBatches(Sampler[list[SliceDraw]]):
+    """The batches of an epoch, for torch's ``DataLoader(batch_sampler=…)``; of several processes, one process's share.
+
+    A slice's seed depends on the fit's seed, the epoch, the step and the slice's place in the whole batch. So the same
+    slices are seen alike, however many processes share a batch.
+
+    Args:
+        batches: chance → the rows of each batch of an epoch.
+        seed: of the fit.
+        rank, world: which of how many processes this is.
+    """
+
+    def __init__(
+        self, batches: Callable[[np.random.Generator], Iterator[Rows]], seed: int, rank: int = 0, world: int = 1
+    ) -> None:
+        self.batches, self.seed, self.rank, self.world = batches, seed, rank, world
+        self.epoch = 0
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self._whole())
+
+    def __iter__(self) -> Iterator[list[SliceDraw]]:
+        for step, rows in enumerate(self._whole()):
+            seeds = np.random.default_rng([self.seed, self.epoch, step]).integers(2**63, size=len(rows))
+            draws = [SliceDraw(int(row), int(seed)) for row, seed in zip(rows, seeds, strict=True)]
+            yield draws[self.rank :: self.world]
+
+    def _whole(self) -> Iterator[Rows]:
+        """Batches of all processes together; one too small to give each a slice joins the one before it."""
+        waiting: Rows | None = None
+        for rows in self.batches(np.random.default_rng([self.seed, self.epoch])):
+            if waiting is not None and len(rows) < self.world:
+                waiting = np.concatenate([waiting, rows])
+                continue
+            if waiting is not None:
+                yield waiting
+            waiting = rows
+        if waiting is not None:
+            yield waiting
 
 
 def shuffled_batches(rows: Rows, batch_size: int, rng: np.random.Generator) -> Iterator[Rows]:

@@ -1,42 +1,69 @@
-"""Settings → the network: SAM with its pretrained weights and LoRA, and a fresh classifier; or a baseline."""
+"""Settings → SAM with its pretrained weights and LoRA, and a fresh classifier, as one network; or a baseline."""
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor
+from collections.abc import Callable
 
-from sammix.config import Config, ModelConfig
+import torch
+from torch import Tensor, nn
+
+from sammix.config import ModelConfig
 from sammix.data.preprocess import Preprocess
 from sammix.errors import ConfigError
 from sammix.models import pretrained
-from sammix.models.baselines import build_baseline
+from sammix.networks.baselines.baseline import Baseline
 from sammix.networks.classifiers import CAMClassifier, SharedClassifier, pooled_classifier
-from sammix.networks.network import Network
+from sammix.networks.interface import Network
 from sammix.networks.resnet38 import ResNet38
 from sammix.networks.sam.segment_anything import SAM, build_lite_medsam, build_sam_vit_b, build_tiny
 from sammix.networks.sam.tiny_vit import TinyViT
 from sammix.networks.sam_mix import SAMMix
-from sammix.networks.sam_pp import SAMPP
 
 LITE_SIZE = 256  # px
 SHARED_WIDTH, POOLED_WIDTH = 64, 128  # channels
+BLOCKS = {"lite-medsam": 12, "sam-vit-b": 12, "medsam-vit-b": 12, "tiny": 4}
+"""Blocks of each encoder, of which the last may have LoRA."""
+
+Built = tuple[Network, str | None]
+"""A network, and the SHA-256 of its pretrained base; None for random weights."""
+
+Build = Callable[[ModelConfig, Preprocess, str], Built]
+"""(settings, how slices are made for it, its name) → the network. What chance decides follows torch's global seed."""
 
 
-def build_model(config: Config, preprocess: Preprocess, name: str = "sammix") -> tuple[Network, str | None]:
-    """The network of a configuration, and the SHA-256 of its pretrained base (None for random weights).
-
-    What chance decides (LoRA's A, the classifier) follows torch's global seed.
+def build_sam_mix(model: ModelConfig, preprocess: Preprocess, name: str, network: type[SAMMix] = SAMMix) -> Built:
+    """SAM-Mix, or its child ``network``.
 
     Raises:
         WeightsError: the base is not installed or damaged. ConfigError: settings that do not go together.
     """
-    model = config.model
-    if model.kind not in ("sam-mix", "sam-pp"):
-        return build_baseline(model, preprocess, name), None
+    if model.lora_blocks > BLOCKS[model.encoder]:
+        raise ConfigError(
+            f"the encoder {model.encoder} has {BLOCKS[model.encoder]} blocks, but model.lora_blocks asks for LoRA in "
+            f"{model.lora_blocks}; set it to {BLOCKS[model.encoder]} or less"
+        )
     state, digest = _base(model.encoder)
     sam = _sam(model, preprocess.size, state)
-    network = SAMPP if model.kind == "sam-pp" else SAMMix
     return network(sam, _classifier(model, sam), preprocess, model, name=name), digest
+
+
+def build_baseline(make: Callable[[ModelConfig, int], nn.Module], multiple: int | None = 32) -> Build:
+    """How a baseline is built.
+
+    Args:
+        make: (settings, side of the slices in px) → the bare network.
+        multiple: of px that the slices' side must be, so that the network can halve it as often as it does; None: the
+            side must be a power of two.
+    """
+
+    def build(model: ModelConfig, preprocess: Preprocess, name: str) -> Built:
+        size = preprocess.size
+        if size % (multiple or 32) or (multiple is None and size & (size - 1)):
+            wanted = "a power of two" if multiple is None else f"a multiple of {multiple}"
+            raise ConfigError(f"{model.kind} sees slices whose side is {wanted} px; data.size is {size}")
+        return Baseline(make(model, size), preprocess, name), None
+
+    return build
 
 
 def _base(encoder: str) -> tuple[dict[str, Tensor] | None, str | None]:

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, cast
+from typing import Any
 
 import torch
-from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from sammix.errors import ConfigError
-from sammix.networks.network import Network
-from sammix.networks.sam_mix import SAMMix
+from sammix.networks.interface import Network
 
 
 def pick_device(name: str = "auto") -> torch.device:
-    """``auto`` takes CUDA, then Apple's MPS, then the CPU.
+    """``auto`` takes CUDA, then Apple's MPS, then the CPU; ``cuda:1`` is the second GPU.
 
     Raises:
         ConfigError: the device is not there.
@@ -24,10 +22,13 @@ def pick_device(name: str = "auto") -> torch.device:
     have = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if name == "auto":
         return torch.device(next(kind for kind in have if have[kind]))
-    if not have.get(name.split(":")[0], False):
-        raise ConfigError(
-            f"device '{name}' is not available here; there are: auto, {', '.join(k for k in have if have[k])}"
-        )
+    kind, _, number = name.partition(":")
+    if not have.get(kind, False) or (number and not number.isdigit()):
+        known = ", ".join(kind for kind in have if have[kind])
+        raise ConfigError(f"device '{name}' is not available here; there are: auto, {known}")
+    count = torch.cuda.device_count() if kind == "cuda" else 1
+    if number and int(number) >= count:
+        raise ConfigError(f"device '{name}' is not available here; of {kind} there are {count}, counted from 0")
     return torch.device(name)
 
 
@@ -38,11 +39,11 @@ def bfloat16_pays(device: torch.device) -> bool:
     return device.type == "cpu" and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
-def fabric_precision(setting: str, device: str) -> Any:
+def training_precision(setting: str, device: torch.device) -> Any:
     """Fabric's precision for a setting; ``auto`` is mixed bfloat16 where it pays, else float32."""
     if setting != "auto":
         return setting
-    return "bf16-mixed" if bfloat16_pays(pick_device(device)) else "32-true"
+    return "bf16-mixed" if bfloat16_pays(device) else "32-true"
 
 
 @contextmanager
@@ -64,18 +65,15 @@ def trainable_attention(device: torch.device) -> Iterator[None]:
         torch.backends.cuda.allow_fp16_bf16_reduction_math_sdp(before)
 
 
-def prepare_for_training(model: Network, device: torch.device) -> Network:
-    """On a device, the frozen stages in bfloat16 where that pays; what is trained stays in float32."""
-    model = model.to(device)
-    if isinstance(model, SAMMix) and bfloat16_pays(device):
-        model.sam.image_encoder.cast_frozen(torch.bfloat16)
-    return model
+def frozen_dtype(precision: str, device: torch.device) -> torch.dtype:
+    """Of the stages that training does not change: bfloat16 where that was asked for and pays, else float32."""
+    return torch.bfloat16 if precision == "bf16-mixed" and bfloat16_pays(device) else torch.float32
 
 
-def prepare_for_inference(model: Network, device: torch.device | None = None) -> Network:
-    """Evaluation mode on a device, the image encoder in bfloat16 where that pays."""
+def prepare_for_inference(network: Network, device: torch.device | None = None) -> Network:
+    """Evaluation mode on a device, the costly part in bfloat16 where that pays."""
     device = device or pick_device()
-    model = model.to(device).eval()
-    if isinstance(model, SAMMix) and bfloat16_pays(device):
-        cast(nn.Module, model.sam.image_encoder).to(torch.bfloat16)
-    return model
+    network = network.to(device).eval()
+    if bfloat16_pays(device):
+        network.cast_encoder(torch.bfloat16)
+    return network

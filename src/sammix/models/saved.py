@@ -5,50 +5,20 @@ The frozen base (LiteMedSAM, SAM) is named by its SHA-256, not copied.
 
 from __future__ import annotations
 
-import json
+import hashlib
 from pathlib import Path
-from typing import Any
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
-from sammix.config import Config, DataConfig
-from sammix.data.preprocess import Preprocess
 from sammix.errors import InputError, SammixError
 from sammix.files import atomic_path, write_text
-from sammix.io.limits import PLAIN_NAME, check_text
-from sammix.models.build import build_model
+from sammix.models.card import ModelCard, find_model, read_card
 from sammix.models.devices import prepare_for_inference
-from sammix.networks.network import Network
-
-FORMAT = "sammix-model-1"
-SHIPPED_FOLDER = Path(__file__).parent / "shipped"
-DEFAULT_MODEL = "liver-ct-lite"
-
-
-class ModelCard(BaseModel):
-    """``model.json``: how the model was made and how it is to be fed."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    format: str = FORMAT
-    name: str
-    organ: str = Field(pattern=PLAIN_NAME)
-    config: Config
-    preprocess: Preprocess
-    base_sha256: str | None
-    data: dict[str, Any]
-    metrics: dict[str, Any]
-    licence: str | None = None
-    notes: str = "Not for clinical use."
-
-    def data_config(self) -> DataConfig:
-        """Settings by which any data is made into slices as this model was fed."""
-        window = {"window_level": self.preprocess.window_level, "window_width": self.preprocess.window_width}
-        return self.config.data.model_copy(update={"organ": self.organ, "size": self.preprocess.size, **window})
+from sammix.models.registry import build_model
+from sammix.networks.interface import Network
 
 
 def trained_state(model: nn.Module) -> dict[str, Tensor]:
@@ -88,51 +58,6 @@ def save_model(folder: Path, model: Network, card: ModelCard, dtype: torch.dtype
     write_text(folder / "model.json", card.model_dump_json(indent=2) + "\n")
 
 
-def shipped_models() -> list[str]:
-    """The names of the trained models that come with the package."""
-    return sorted(file.parent.name for file in SHIPPED_FOLDER.glob("*/model.json"))
-
-
-def is_model(path: Path) -> bool:
-    """Whether ``path`` is a run's folder, a saved model's folder or a shipped model's name."""
-    return _model_folder(path) is not None
-
-
-def find_model(path: Path) -> Path:
-    """The folder with ``model.json``: the path itself, ``model/`` in a run's folder, or a shipped model's.
-
-    Raises:
-        InputError: there is none.
-    """
-    folder = _model_folder(path)
-    if folder is None:
-        problem = "holds no model (no model.json)" if path.exists() else "does not exist"
-        known = ", ".join(["a run's folder", "a saved model's folder", *shipped_models()])
-        raise InputError(path, problem, f"name one of: {known}")
-    return folder
-
-
-def _model_folder(path: Path) -> Path | None:
-    for folder in (path, path / "model"):
-        if (folder / "model.json").is_file():
-            return folder
-    return SHIPPED_FOLDER / path if str(path) in shipped_models() else None
-
-
-def read_card(path: Path) -> ModelCard:
-    """``model.json`` of a run or a saved model.
-
-    Raises:
-        InputError: there is none, or it is damaged.
-    """
-    file = find_model(path) / "model.json"
-    check_text(file)
-    try:
-        return ModelCard.model_validate(json.loads(file.read_text(encoding="utf-8")))
-    except (ValueError, RecursionError) as error:
-        raise InputError(file, "is damaged or of another version", "fit the model again") from error
-
-
 def load_model(path: Path, device: torch.device | None = None) -> Network:
     """A model ready to predict, in evaluation mode on ``device``.
 
@@ -162,3 +87,18 @@ def load_weights(model: Network, base: str | None, path: Path) -> None:
     except (SafetensorError, OSError) as error:
         raise InputError(folder / "model.safetensors", "is missing or damaged", "fit the model again") from error
     load_trained_state(model, state, folder / "model.safetensors")
+
+
+def model_sha256(path: Path) -> str:
+    """What identifies a model, whatever it is called and wherever it lies: the SHA-256 of its weights and settings.
+
+    Raises:
+        InputError: there is no model, or its weights are missing.
+    """
+    folder, card = find_model(path), read_card(path)
+    digest = hashlib.sha256(f"{card.config.model.model_dump_json()}{card.preprocess.model_dump_json()}".encode())
+    try:
+        digest.update((folder / "model.safetensors").read_bytes())
+    except OSError as error:
+        raise InputError(folder / "model.safetensors", "is missing", "fit the model again") from error
+    return digest.hexdigest()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import torch
+import torch.distributed as distributed
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -48,7 +49,7 @@ def pooled_classifier(in_channels: int = 320, width: int = 128, dropout: float =
     """
     return CAMClassifier(
         nn.Sequential(
-            nn.BatchNorm2d(in_channels),
+            FeatureNorm2d(in_channels),
             nn.Dropout2d(dropout),
             nn.Conv2d(in_channels, width, 3, padding=1),
             nn.GELU(),
@@ -57,6 +58,32 @@ def pooled_classifier(in_channels: int = 320, width: int = 128, dropout: float =
         ),
         width,
     )
+
+
+class FeatureNorm2d(nn.BatchNorm2d):
+    """Batch normalisation of frozen features: in training with the statistics of all processes' slices.
+
+    No gradient runs through the statistics, since none is needed of frozen features. So this works on any device,
+    where ``torch.nn.SyncBatchNorm`` needs CUDA.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, h, w) without gradient → the same shape."""
+        if not (self.training and _several_processes()):
+            return super().forward(x)
+        planes = x.detach().double()
+        sums = torch.cat([planes.sum((0, 2, 3)), planes.square().sum((0, 2, 3)), planes.new_tensor([x.numel()])])
+        distributed.all_reduce(sums)
+        count = sums[-1] / self.num_features
+        mean, square = (part / count for part in sums[:-1].chunk(2))
+        variance = square - mean.square()
+        assert self.running_mean is not None
+        assert self.running_var is not None
+        assert self.num_batches_tracked is not None
+        self.num_batches_tracked.add_(1)
+        self.running_mean.lerp_(mean.to(self.running_mean), self.momentum or 0.1)
+        self.running_var.lerp_((variance * count / (count - 1)).to(self.running_var), self.momentum or 0.1)
+        return F.batch_norm(x, mean.to(x), variance.to(x), self.weight, self.bias, eps=self.eps)
 
 
 def halve(features: Tensor) -> Tensor:
@@ -86,7 +113,7 @@ class SharedClassifier(nn.Module):
     ) -> None:
         super().__init__()
         self.strongest = strongest
-        self.standardise = nn.Sequential(nn.BatchNorm2d(in_channels), nn.Dropout2d(dropout))
+        self.standardise = nn.Sequential(FeatureNorm2d(in_channels), nn.Dropout2d(dropout))
         self.reduce = _convolution(in_channels, width, kernel=1)
         self.fine = _convolution(width, width)
         self.middle = nn.Sequential(_convolution(width, 2 * width, stride=2), _convolution(2 * width, 2 * width))
@@ -121,3 +148,7 @@ def _convolution(before: int, after: int, kernel: int = 3, stride: int = 1) -> n
 
 def _enlarge(x: Tensor, like: Tensor) -> Tensor:
     return F.interpolate(x, size=like.shape[-2:], mode="bilinear", align_corners=False)
+
+
+def _several_processes() -> bool:
+    return distributed.is_available() and distributed.is_initialized() and distributed.get_world_size() > 1

@@ -1,22 +1,23 @@
-"""What every network of ours offers to ``predict`` and ``evaluate``."""
+"""What every network offers: to whoever predicts and evaluates with it, and to whoever trains it."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal, Protocol, runtime_checkable
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
+from sammix.config import FitConfig
 from sammix.data.preprocess import Preprocess
 
 PromptSource = Literal["cam", "box", "none"]
 
 MASK_THRESHOLD = 0.5  # of a pixel's probability: from here on it belongs to the mask
 PRESENCE_THRESHOLD = 0.5  # of the classifier's probability: below it the gate empties the slice's mask
-DOUBTFUL = (
-    0.2  # of a slice's disagreement: from here on map and mask contradict each other (measured: benchmarks/RESULTS.md)
-)
+DOUBTFUL = 0.2  # of a slice's disagreement: from here on map and mask contradict each other (see benchmarks/RESULTS.md)
 NOTHING = 100 / 256**2  # of the grid: where map and mask show no more than this, they cannot contradict each other
 ROUNDING_MM = 1e-3  # of distances between slices: a header's 3 mm may be 3.0000002
 
@@ -77,3 +78,71 @@ class Promptable(Segmenter, Protocol):
 
     def redraw(self, encoding: Any, maps: Tensor) -> Tensor:
         """B encoded slices and maps (B, S, S) in [0, 1] → the masks' probabilities (B, S, S) that these prompt."""
+
+
+class TrainingBatch(Protocol):
+    """B slices of one training step. Slices may have been moved about; everything here is moved alike."""
+
+    @property
+    def images(self) -> Tensor:
+        """(B, 1, S, S) float32 in [0, 1]."""
+
+    @property
+    def labels(self) -> Tensor:
+        """(B,) int64: 1 the organ is there, 0 it is not."""
+
+    @property
+    def masks(self) -> Tensor:
+        """(B, S, S) uint8 0/1; all zero where ``has_mask`` is false."""
+
+    @property
+    def has_mask(self) -> Tensor:
+        """(B,) bool: whether the slice's mask may be used."""
+
+    def fine(self, rows: Tensor) -> Tensor:
+        """(M, C, h, w) float32: the network's frozen features of some of the slices."""
+
+    def coarse(self) -> Tensor:
+        """(B, C, h/2, w/2) float32: the frozen features of all slices at half their resolution."""
+
+
+class Network(nn.Module, ABC):
+    """A network that can be trained, saved, loaded and used. It is a :class:`Segmenter` as well.
+
+    A new network is a child of this class in a file of its own, and a line in ``models/registry.py``.
+
+    Args:
+        preprocess: how slices are made for it.
+        name: what outputs call it.
+    """
+
+    def __init__(self, preprocess: Preprocess, name: str) -> None:
+        super().__init__()
+        self.preprocess = preprocess
+        self.name = name
+
+    @abstractmethod
+    def features(self, images: Tensor) -> Tensor:
+        """(B, 1, S, S) in [0, 1] → (B, C, h, w): what no training changes, computed without gradient."""
+
+    @abstractmethod
+    def encode(self, images: Tensor) -> Any:
+        """As :meth:`Segmenter.encode`."""
+
+    @abstractmethod
+    def segment(self, encoding: Any, boxes: Tensor | None = None, prompt: PromptSource = "cam") -> SlicePrediction:
+        """As :meth:`Segmenter.segment`."""
+
+    @abstractmethod
+    def validate(self, batch: TrainingBatch, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """Presence (B,) of all slices, and probabilities (M, S, S) of the automatic masks of ``rows`` (M,)."""
+
+    @abstractmethod
+    def parameter_groups(self, config: FitConfig) -> list[dict[str, Any]]:
+        """What is trained, and at which rate, as torch's optimisers take it."""
+
+    def cast_frozen(self, dtype: torch.dtype) -> None:
+        """Hold what training does not change in ``dtype``."""
+
+    def cast_encoder(self, dtype: torch.dtype) -> None:
+        """Hold the costly, prompt-free part in ``dtype``, for use without training."""

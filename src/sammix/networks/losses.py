@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-PROBABILITY_FLOOR = 1e-4  # keeps the cross-entropy of a map finite
+PROBABILITY_FLOOR = 1e-4  # keeps the cross-entropy of a map without logits finite
 EPSILON = 1.0  # px: keeps the Dice loss of an empty mask finite, and 0 where the prediction is empty too
 
 
@@ -37,32 +37,31 @@ def dice_loss(logits: Tensor, target: Tensor) -> Tensor:
     Returns:
         (...) in [0, 1].
     """
-    return _soft_dice(logits.float().sigmoid(), target)
+    return soft_dice_loss(logits.float().sigmoid(), target)
 
 
-def map_loss(cam: Tensor, target: Tensor) -> Tensor:
-    """How far activation maps are from known masks: cross-entropy everywhere, Dice where there is something to find.
-
-    A slice without the organ has an empty mask that nobody needs to draw.
-
-    Args:
-        cam: (B, H, W) in [0, 1]. target: the same shape, 0/1.
-
-    Returns:
-        A scalar; 0 for an empty batch.
-    """
-    if not len(cam):
-        return cam.sum()
-    target = target.float()
-    entropy = F.binary_cross_entropy(cam.float().clamp(PROBABILITY_FLOOR, 1 - PROBABILITY_FLOOR), target)
-    found = target.flatten(1).any(dim=1)
-    return entropy + _soft_dice(cam.float(), target)[found].sum() / found.sum().clamp_min(1)
-
-
-def _soft_dice(probability: Tensor, target: Tensor) -> Tensor:
+def soft_dice_loss(probability: Tensor, target: Tensor) -> Tensor:
+    """One minus the soft Dice of each pair of planes: (..., H, W) in [0, 1] and 0/1 → (...)."""
     overlap = (probability * target).sum(dim=(-2, -1))
     total = probability.sum(dim=(-2, -1)) + target.sum(dim=(-2, -1))
     return 1 - (2 * overlap + EPSILON) / (total + EPSILON)
+
+
+def map_entropy(cam: Tensor, logits: Tensor | None, target: Tensor) -> Tensor:
+    """Cross-entropy of activation maps and known masks, averaged over all pixels; 0 for an empty batch.
+
+    Where the map has logits, they are used: the gradient of a position that is surely wrong is then as large as it
+    should be. A map without logits (one that was scaled to its own peak) is clamped away from 0 and 1.
+
+    Args:
+        cam: (B, H, W) in [0, 1]. logits: the same shape, or None. target: the same shape, 0/1.
+    """
+    if not len(cam):
+        return cam.float().sum()
+    if logits is not None:
+        return F.binary_cross_entropy_with_logits(logits.float(), target.float())
+    probability = cam.float().clamp(PROBABILITY_FLOOR, 1 - PROBABILITY_FLOOR)
+    return -torch.where(target > 0, probability.log(), (1 - probability).log()).mean()  # autocast refuses torch's own
 
 
 def mask_loss(logits: Tensor, scores: Tensor, target: Tensor, choice: Literal["first", "last"]) -> Tensor:

@@ -39,24 +39,15 @@ def activation_map(class_map: Tensor, size: int) -> Tensor:
     Returns:
         (B, size, size) in [0, 1]; all zero where the map is flat.
     """
-    positive = class_map.float().relu()[:, None]
-    enlarged = F.interpolate(positive, size=(size, size), mode="bilinear", align_corners=False)[:, 0]
+    enlarged = enlarge(class_map.relu(), size)
     peak = enlarged.amax(dim=(1, 2), keepdim=True)
     return torch.where(peak > FLAT, enlarged / peak.clamp_min(FLAT), torch.zeros_like(enlarged))
 
 
-def probability_map(map_logits: Tensor, size: int) -> Tensor:
-    """The shared classifier's map as probabilities, enlarged.
-
-    Args:
-        map_logits: (B, h, w).
-        size: side of the slices in px.
-
-    Returns:
-        (B, size, size) in [0, 1].
-    """
-    enlarged = F.interpolate(map_logits.float()[:, None], size=(size, size), mode="bilinear", align_corners=False)
-    return enlarged[:, 0].sigmoid()
+def enlarge(class_map: Tensor, size: int) -> Tensor:
+    """A map (B, h, w) on the slices' grid: (B, size, size) float32, bilinear."""
+    planes = class_map.float()[:, None]
+    return F.interpolate(planes, size=(size, size), mode="bilinear", align_corners=False)[:, 0]
 
 
 def mask_prompt(cam: Tensor, size: int, omega: float, sharpness: float, mode: Literal["soft", "hard"]) -> Tensor:

@@ -3,48 +3,83 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sammix.config import ModelConfig
+from sammix.config import FitConfig, ModelConfig
 from sammix.data.preprocess import Preprocess
-from sammix.networks.classifiers import CAMClassifier, SharedClassifier, halve
-from sammix.networks.interface import PromptSource, SlicePrediction
-from sammix.networks.prompts import (
-    Boxes,
-    BoxMode,
-    activation_map,
-    boxes_from_map,
-    mask_prompt,
-    mislead,
-    probability_map,
-)
+from sammix.networks.classifiers import PRESENT, CAMClassifier, SharedClassifier, halve
+from sammix.networks.interface import Network, PromptSource, SlicePrediction, TrainingBatch
+from sammix.networks.prompts import Boxes, BoxMode, activation_map, boxes_from_map, enlarge, mask_prompt, mislead
 from sammix.networks.sam.segment_anything import SAM
 
 
 @dataclass(frozen=True)
-class Encoding:
-    """What is known of B slices before any prompt.
+class Classification:
+    """What the classifier says of B slices (eq. 1 to 4).
 
     Attributes:
-        embedding: (B, 256, h, w) float32, SAM's image embedding.
         class_logits: (B, 2), absent and present.
-        cam: (B, S, S) in [0, 1], the activation map.
+        cam: (B, S, S) float32 in [0, 1], the activation map.
+        map_logits: (B, S, S), whose sigmoid is ``cam``; None where the map is scaled to its own peak instead.
     """
 
-    embedding: Tensor
     class_logits: Tensor
     cam: Tensor
+    map_logits: Tensor | None
+
+    @property
+    def presence(self) -> Tensor:
+        """(B,) float32 in [0, 1]: the probability that the slice shows the organ."""
+        return self.class_logits.float().softmax(dim=1)[:, PRESENT]
 
 
-class SAMMix(nn.Module):
+@dataclass(frozen=True)
+class Encoding:
+    """What is known of B slices before any prompt: SAM's embedding (B, 256, h, w) float32, and the classification."""
+
+    embedding: Tensor
+    classes: Classification
+
+
+@dataclass(frozen=True)
+class PromptedSlices:
+    """Which slices of a training batch SAM is to segment, and with which prompts.
+
+    Attributes:
+        rows: (M,) int64, their indices in the batch.
+        boxes: (M, 4) px; a row of NaN takes the map's own box.
+        misled_share: the share of them whose map and box point elsewhere. ``seed`` decides which.
+    """
+
+    rows: Tensor
+    boxes: Tensor
+    misled_share: float
+    seed: int
+
+
+@dataclass(frozen=True)
+class SAMMixOutput:
+    """The whole figure's answer in training: of B slices the classes, of M the masks.
+
+    Attributes:
+        mask_logits: (M, K, S, S). scores: (M, K). Both None where M is 0.
+    """
+
+    classes: Classification
+    mask_logits: Tensor | None
+    scores: Tensor | None
+
+
+class SAMMix(Network):
     """The classifier's map prompts SAM.
 
     Args:
         sam: SAM with LoRA in its image encoder.
-        classifier: class logits and class map, from ``frozen_features`` or from the slice (ResNet-38).
+        classifier: class logits and class map, from the frozen features or from the slice (ResNet-38).
         preprocess: how slices are made for this network.
         config: how the map becomes prompts and which mask is the answer.
     """
@@ -57,32 +92,28 @@ class SAMMix(nn.Module):
         config: ModelConfig,
         name: str = "sammix",
     ) -> None:
-        super().__init__()
+        super().__init__(preprocess, name)
         self.sam = sam
         self.classifier = classifier
-        self.preprocess = preprocess
         self.config = config
-        self.name = name
 
     def features(self, images: Tensor) -> Tensor:
         """(B, 1, S, S) in [0, 1] → what SAM's frozen stages make of them, without gradient."""
         with torch.no_grad():
             return self.sam.image_encoder.frozen_features(images)
 
-    def classify(self, images: Tensor, coarse: Tensor) -> tuple[Tensor, Tensor]:
-        """Class logits (B, 2) and activation map (B, S, S) in [0, 1] (eq. 1 to 4).
+    def classify(self, images: Tensor, coarse: Tensor) -> Classification:
+        """Class and activation map of B slices.
 
         Args:
             images: (B, 1, S, S), what ResNet-38 reads.
             coarse: (B, C, h/2, w/2), halved features, what the others read.
         """
         class_logits, class_map = self.classifier(images if self.config.classifier == "resnet38" else coarse)
-        to_map = probability_map if self.config.classifier == "shared" else activation_map
-        return class_logits, to_map(class_map, self.preprocess.size)
-
-    def prompt_boxes(self, cam: Tensor) -> Boxes:
-        """The map's boxes under this model's ω and box mode."""
-        return boxes_from_map(cam, self.config.omega, self.config.box)
+        if self.config.classifier != "shared":
+            return Classification(class_logits, activation_map(class_map, self.preprocess.size), None)
+        map_logits = enlarge(class_map, self.preprocess.size)
+        return Classification(class_logits, map_logits.sigmoid(), map_logits)
 
     def decode(self, embedding: Tensor, cam: Tensor | None, boxes: Tensor | None) -> tuple[Tensor, Tensor]:
         """Embeddings, maps and boxes of B slices → mask logits (B, K, S, S) and scores (B, K)."""
@@ -106,75 +137,58 @@ class SAMMix(nn.Module):
             logits = self._prompted_by(embedding, logits.float().sigmoid())
         return logits
 
-    def _prompted_by(self, embedding: Tensor, maps: Tensor) -> Tensor:
-        """Mask logits (B, S, S) of B slices, each prompted by one map and its one box."""
-        boxes = boxes_from_map(maps, self.config.omega, self._single_box).xyxy
-        return self.choose(self.decode(embedding, maps, boxes)[0])
-
     def choose(self, logits: Tensor) -> Tensor:
         """The answer among K masks, (B, S, S) logits: SAM's mask for unambiguous prompts, or the last (paper)."""
         return logits[:, 0 if self.config.mask_choice == "first" else -1]
 
-    def forward(
-        self,
-        images: Tensor,
-        coarse: Tensor,
-        fine: Tensor,
-        chosen: Tensor,
-        boxes: Tensor,
-        misled_share: float,
-        seed: int,
-    ) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]:
+    def forward(self, batch: TrainingBatch, prompted: PromptedSlices, learn_class: bool = True) -> SAMMixOutput:
         """The whole figure, for training.
 
         Args:
-            images: (B, 1, S, S). coarse: (B, C, h/2, w/2), as for :meth:`classify`.
-            fine: (M, C, h, w) features of the slices to segment, from :meth:`features`, perhaps cached.
-            chosen: (M,) their indices among the B.
-            boxes: (M, 4) px to prompt them with; NaN rows take the map's own box.
-            misled_share: of the chosen slices, whose map and box point elsewhere; ``seed`` decides which.
-
-        Returns:
-            Class logits (B, 2), maps (B, S, S), mask logits (M, K, S, S) and scores (M, K); the latter two None where
-            M is 0.
+            batch: B slices.
+            prompted: M of them, for SAM.
+            learn_class: whether a gradient reaches the classifier.
         """
-        class_logits, cam = self.classify(images, coarse)
-        if not len(chosen):
-            return class_logits, cam, None, None
-        prompting = mislead(cam[chosen], misled_share, torch.Generator().manual_seed(seed))
-        own = boxes_from_map(prompting, self.config.omega, self._single_box)
-        boxes = torch.where(boxes.isnan(), own.xyxy, boxes)
-        embedding = self.sam.image_encoder.embedding(fine)
-        mask_logits, scores = self.decode(embedding, prompting, boxes)
-        return class_logits, cam, mask_logits, scores
-
-    @property
-    def _single_box(self) -> BoxMode:
-        """How a map gets exactly one box."""
-        return "hull" if self.config.box == "each" else self.config.box
+        with torch.set_grad_enabled(learn_class and torch.is_grad_enabled()):
+            classes = self.classify(batch.images, batch.coarse())
+        if not len(prompted.rows):
+            return SAMMixOutput(classes, None, None)
+        chance = torch.Generator().manual_seed(prompted.seed)
+        cam = mislead(classes.cam[prompted.rows], prompted.misled_share, chance)
+        own = boxes_from_map(cam, self.config.omega, self._single_box).xyxy
+        boxes = torch.where(prompted.boxes.isnan(), own, prompted.boxes)
+        embedding = self.sam.image_encoder.embedding(batch.fine(prompted.rows))
+        return SAMMixOutput(classes, *self.decode(embedding, cam, boxes))
 
     @torch.inference_mode()
     def encode(self, images: Tensor) -> Encoding:
         """The costly, prompt-free part, for :meth:`segment`."""
         images = images.to(next(self.parameters()).device)
         features = self.features(images)
-        class_logits, cam = self.classify(images, halve(features))
-        return Encoding(self.sam.image_encoder.embedding(features), class_logits, cam)
+        return Encoding(self.sam.image_encoder.embedding(features), self.classify(images, halve(features)))
 
     @torch.inference_mode()
     def segment(self, encoding: Encoding, boxes: Tensor | None = None, prompt: PromptSource = "cam") -> SlicePrediction:
         """Masks from the automatic prompts (``cam``), from given ``boxes`` (``box``), or from none."""
+        embedding, cam = encoding.embedding, encoding.classes.cam
         box: Tensor | None
         if prompt == "cam":
-            found = self.prompt_boxes(encoding.cam)
-            index = found.slice_index
-            logits = self.refine(encoding.embedding[index], encoding.cam[index], found.xyxy)
-            mask, box = _union(logits, index, len(encoding.cam)), _hull(found, len(encoding.cam))
+            found = boxes_from_map(cam, self.config.omega, self.config.box)
+            logits = self.refine(embedding[found.slice_index], cam[found.slice_index], found.xyxy)
+            mask, box = _union(logits, found.slice_index, len(cam)), _hull(found, len(cam))
         else:
-            box = boxes.to(encoding.embedding.device) if prompt == "box" and boxes is not None else None
-            mask = self.choose(self.decode(encoding.embedding, None, box)[0])
-        presence = encoding.class_logits.float().softmax(dim=1)[:, 1]
-        return SlicePrediction(mask.float().sigmoid(), presence, encoding.cam, box, prompt)
+            box = boxes.to(embedding.device) if prompt == "box" and boxes is not None else None
+            mask = self.choose(self.decode(embedding, None, box)[0])
+        return SlicePrediction(mask.float().sigmoid(), encoding.classes.presence, cam, box, prompt)
+
+    def validate(self, batch: TrainingBatch, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """Presence (B,) of all slices, and probabilities (M, S, S) of the masks of ``rows``: no others are decoded."""
+        classes = self.classify(batch.images, batch.coarse())
+        if not len(rows):
+            return classes.presence, classes.cam[rows]
+        chosen = Classification(classes.class_logits[rows], classes.cam[rows], None)
+        embedding = self.sam.image_encoder.embedding(batch.fine(rows))
+        return classes.presence, self.segment(Encoding(embedding, chosen)).probability
 
     @property
     def neighbours_mm(self) -> float:
@@ -185,6 +199,29 @@ class SAMMix(nn.Module):
     def redraw(self, encoding: Encoding, maps: Tensor) -> Tensor:
         """B encoded slices and maps (B, S, S) in [0, 1] → the masks' probabilities (B, S, S) that these prompt."""
         return self._prompted_by(encoding.embedding, maps).float().sigmoid()
+
+    def parameter_groups(self, config: FitConfig) -> list[dict[str, Any]]:
+        """SAM's decoders and LoRA, and the fresh classifier, which may learn at a rate of its own."""
+        rates = ((self.sam, config.learning_rate), (self.classifier, config.classifier_learning_rate))
+        return [{"params": [p for p in part.parameters() if p.requires_grad], "lr": rate} for part, rate in rates]
+
+    def cast_frozen(self, dtype: torch.dtype) -> None:
+        """Hold the encoder's frozen stages, and the features that they give, in ``dtype``."""
+        self.sam.image_encoder.cast_frozen(dtype)
+
+    def cast_encoder(self, dtype: torch.dtype) -> None:
+        """Hold the whole image encoder in ``dtype``."""
+        cast(nn.Module, self.sam.image_encoder).to(dtype)
+
+    def _prompted_by(self, embedding: Tensor, maps: Tensor) -> Tensor:
+        """Mask logits (B, S, S) of B slices, each prompted by one map and its one box."""
+        boxes = boxes_from_map(maps, self.config.omega, self._single_box).xyxy
+        return self.choose(self.decode(embedding, maps, boxes)[0])
+
+    @property
+    def _single_box(self) -> BoxMode:
+        """How a map gets exactly one box."""
+        return "hull" if self.config.box == "each" else self.config.box
 
 
 def _union(logits: Tensor, index: Tensor, count: int) -> Tensor:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from statistics import median
 
+from sammix.data.loading import load_table
 from sammix.data.splits import TRAIN, choose_annotated
-from sammix.data.store import open_store
 from sammix.data.table import SliceTable
-from sammix.models.learning import total_epochs, training_rows
+from sammix.models.registry import kind_of
 from sammix.reproduce.grid import Grid
 from sammix.reproduce.plan import Job
 
@@ -54,20 +54,20 @@ def estimate(grid: Grid, toy: bool) -> list[Estimate]:
     Args:
         toy: whether the networks are toys, whose cost was not measured.
     """
-    table = open_store(grid.stores.in_domain)
+    table = _in_domain(grid)
     return [_one(grid, job, table, None if toy else COSTS.get(job.method)) for job in grid.jobs]
 
 
 def _one(grid: Grid, job: Job, table: SliceTable, cost: Cost | None) -> Estimate:
     config = job.config()
-    epochs = total_epochs(config, job.labels)
+    epochs = kind_of(config.model).epochs(config, job.labels)
     state = "done" if grid.result(job) is not None else "failed" if grid.error(job) else "to do"
     alike = [grid.result(other) for other in grid.jobs if (other.method, other.labels) == (job.method, job.labels)]
     measured = [result.fit_seconds for result in alike if result is not None]
     seconds = median(measured) if measured else None
     if seconds is None and cost is not None:
         annotated = choose_annotated(table, job.labels, job.seed)
-        count = len(training_rows(table, annotated, config))
+        count = len(kind_of(config.model).rows(table, annotated))
         seconds = count * (cost.once_seconds + epochs * cost.slice_seconds)
     return Estimate(job, state, epochs, seconds, cost.gib if cost else None)
 
@@ -91,5 +91,10 @@ def plan_table(estimates: list[Estimate], workers: int, slices: int) -> str:
 
 
 def training_slices(grid: Grid) -> int:
-    """With a yes/no label."""
-    return len(open_store(grid.stores.in_domain).rows(TRAIN))
+    """Count the training slices with a yes/no label."""
+    return len(_in_domain(grid).rows(TRAIN))
+
+
+def _in_domain(grid: Grid) -> SliceTable:
+    """The slices that the jobs train on: a store may hold more of each scan than they ask for."""
+    return load_table(grid.stores.in_domain, grid.jobs[0].config().data)

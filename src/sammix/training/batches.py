@@ -3,194 +3,215 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
 
 from sammix.data import augmentation
 from sammix.data.augmentation import augment, move, move_features, random_motion
-from sammix.data.sampling import Rows
+from sammix.data.sampling import Rows, SliceDraw
 from sammix.data.table import SliceTable
+from sammix.errors import SammixError
+from sammix.log import Countable
+from sammix.models.registry import Augment
 from sammix.networks.classifiers import halve
-from sammix.networks.network import Network
 from sammix.training.feature_cache import FeatureCache, SliceView
 
-_VIEWS_MADE_BY = hashlib.sha256(Path(augmentation.__file__).read_bytes()).hexdigest()  # another version, other views
+VIEWS_MADE_BY = hashlib.sha256(Path(augmentation.__file__).read_bytes()).hexdigest()
+"""Names the augmentation that cached views were made by: another version makes other views."""
+
+
+Loader = Countable["Batch | SammixError"]
+"""An epoch's batches; an error in place of one whose slices cannot be read."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One slice for training.
+
+    Attributes:
+        image: (1, S, S) float32 in [0, 1]. mask: (S, S) uint8; all zero where it may not be used.
+        features: (C, h, w) of SAM's frozen stages, from the cache; None: the network computes them.
+        motion: (2, 3), how the slice is to be moved; None: it stays.
+    """
+
+    image: Tensor
+    label: int
+    mask: Tensor
+    has_mask: bool
+    features: Tensor | None = None
+    motion: Tensor | None = None
 
 
 @dataclass(frozen=True)
 class Batch:
-    """B slices for one step.
+    """B slices for one step: a :class:`~sammix.networks.interface.TrainingBatch`.
 
     Attributes:
         images: (B, 1, S, S) float32 in [0, 1].
-        features: (B, C, h, w) of SAM's frozen stages, as they were before the slices were moved about.
         labels: (B,) int64. masks: (B, S, S) uint8. has_mask: (B,) bool, whether the mask may be used.
+        features: (B, C, h, w) of SAM's frozen stages, as they were before the slices were moved about; None until the
+            network has computed them.
         motion: (B, 2, 3), how the slices were moved; None where they were not.
     """
 
     images: Tensor
-    features: Tensor
     labels: Tensor
     masks: Tensor
     has_mask: Tensor
+    features: Tensor | None = None
     motion: Tensor | None = None
 
     def fine(self, rows: Tensor) -> Tensor:
         """Features (M, C, h, w) of some of the slices, moved with them: what SAM begins from."""
-        features = self.features[rows].float()
+        features = self._known_features[rows].float()
         if self.motion is None or not len(features):
             return features
         return move_features(features, self.motion[rows])
 
     def coarse(self) -> Tensor:
         """Features (B, C, h/2, w/2) of all slices, moved with them: what a classifier on them reads."""
-        features = halve(self.features)
+        features = halve(self._known_features)
         return features if self.motion is None else move_features(features, self.motion)
 
     def to(self, device: torch.device) -> Batch:
         """The same batch on a device."""
         return replace(self, **{name: tensor.to(device) for name, tensor in vars(self).items() if tensor is not None})
 
+    def with_features(self, features: Tensor) -> Batch:
+        """The same batch with what the frozen stages make of its images."""
+        return replace(self, features=features)
 
-class BatchSource(Protocol):
-    """Makes batches of rows of a table."""
-
-    def batch(self, rows: Rows, rng: np.random.Generator) -> Batch:
-        """The slices of ``rows``, in that order, seen anew as ``rng`` decides."""
-
-    def plain(self, rows: Rows) -> Batch:
-        """The slices of ``rows`` as they are."""
+    @property
+    def _known_features(self) -> Tensor:
+        if self.features is None:
+            raise ValueError("the batch has no features yet: Batch.with_features gives them")
+        return self.features
 
 
-class LiveSource:
-    """Every slice seen anew in every batch, through the whole encoder: for a GPU.
+class LiveSlices(Dataset[Sample | SammixError]):
+    """Every slice seen anew in every batch, through the whole encoder: for a GPU, and for what has no frozen stages.
 
     Args:
         mask_rows: rows whose mask may be used.
-        augmented: whether training batches are augmented.
+        augment: of the slices that are drawn with a seed; None: they are seen as they are.
     """
 
-    def __init__(self, model: Network, table: SliceTable, *, mask_rows: Rows, augmented: bool) -> None:
-        self.model, self.table, self.mask_rows, self.augmented = model, table, mask_rows, augmented
-        self.device = _device(model)
+    def __init__(self, table: SliceTable, mask_rows: Rows, augment: Augment | None) -> None:
+        self.table, self.mask_rows, self.augment = table, frozenset(mask_rows.tolist()), augment
 
-    def batch(self, rows: Rows, rng: np.random.Generator) -> Batch:
-        """The slices of ``rows``, augmented."""
-        images, masks = read_rows(self.table, rows, self.mask_rows)
-        if self.augmented:
-            images, masks = augment(images, masks, _generator(rng))
-        return self._batch(rows, images, masks)
-
-    def plain(self, rows: Rows) -> Batch:
-        """The slices of ``rows`` as they are."""
-        return self._batch(rows, *read_rows(self.table, rows, self.mask_rows))
-
-    def _batch(self, rows: Rows, images: Tensor, masks: Tensor) -> Batch:
-        images = images[:, None].to(self.device)
-        return Batch(
-            images=images,
-            features=self.model.features(images),
-            labels=torch.from_numpy(self.table.label[rows].astype(np.int64)),
-            masks=masks,
-            has_mask=torch.from_numpy(np.isin(rows, self.mask_rows)),
-        ).to(self.device)
+    def __getitem__(self, draw: SliceDraw) -> Sample | SammixError:
+        """The slice that was drawn; an error where it cannot be read, for the training process to raise."""
+        try:
+            image, mask = read_slice(self.table, draw.row, draw.row in self.mask_rows)
+        except SammixError as error:
+            return error
+        images, masks = image[None, None], mask[None]
+        if self.augment is not None and draw.seed is not None:
+            images, masks = self.augment(images, masks, _chance(draw.seed))
+        return Sample(images[0], int(self.table.label[draw.row]), masks[0], draw.row in self.mask_rows)
 
 
-class CachedSource:
-    """What the frozen stages make of every slice, and of some in augmented views, from a :class:`FeatureCache`.
+class CachedSlices(Dataset[Sample | SammixError]):
+    """Slices, some in augmented views, with what the frozen stages made of them, from a :class:`FeatureCache`.
 
     Args:
-        folder: of the cache.
-        views: which views of which rows are needed. View 0 is the slice as it is, the others are augmented.
+        views: which views of which rows are in the cache. View 0 is the slice as it is, the others are augmented.
         mask_rows: rows whose mask may be used.
-        augmented: whether training batches are moved about (see :func:`~sammix.data.augmentation.move`).
-        key: names all else that the features depend on.
+        moved: whether slices that are drawn with a seed are moved about (see :func:`~sammix.data.augmentation.move`).
     """
 
     def __init__(
-        self,
-        folder: Path,
-        model: Network,
-        table: SliceTable,
-        views: Mapping[int, Sequence[int]],
-        *,
-        mask_rows: Rows,
-        augmented: bool,
-        key: dict[str, Any],
+        self, table: SliceTable, mask_rows: Rows, cache: FeatureCache, views: Mapping[int, Sequence[int]], moved: bool
     ) -> None:
-        self.table, self.views, self.mask_rows, self.augmented = table, views, mask_rows, augmented
-        size, device = table.preprocess.size, _device(model)
+        self.table, self.mask_rows = table, frozenset(mask_rows.tolist())
+        self.cache, self.views, self.moved = cache, views, moved
 
-        def encode(entries: Sequence[SliceView]) -> Tensor:
-            rows, of_rows = zip(*entries, strict=True)
-            images, _ = _views(*read_rows(table, np.array(rows), mask_rows), rows, of_rows)
-            return model.features(images[:, None].to(device)).float()
-
-        shape = tuple(model.features(torch.zeros(1, 1, size, size, device=device)).shape[1:])
-        self.cache = FeatureCache(folder, key | {"augmentation": _VIEWS_MADE_BY}, shape)
-        self.cache.add([(row, view) for row in sorted(views) for view in views[row]], encode)
-
-    def batch(self, rows: Rows, rng: np.random.Generator) -> Batch:
-        """The slices of ``rows``, those with a mask in any of their views, the others in one, moved about."""
-        has_mask = np.isin(rows, self.mask_rows)
-        views = [self._choose(int(row), bool(has), rng) for row, has in zip(rows, has_mask, strict=True)]
-        batch = self._read(rows, views)
-        if not self.augmented:
-            return batch
-        motion = random_motion(len(rows), _generator(rng))
-        images, masks = move(batch.images, batch.masks, motion)
-        return replace(batch, images=images, masks=masks, motion=motion)
-
-    def plain(self, rows: Rows) -> Batch:
-        """The slices of ``rows`` as they are."""
-        return self._read(rows, [0] * len(rows))
-
-    def _choose(self, row: int, has_mask: bool, rng: np.random.Generator) -> int:
-        return int(rng.choice(self.views[row])) if has_mask else self.views[row][0]
-
-    def _read(self, rows: Rows, views: list[int]) -> Batch:
-        images, masks = _views(*read_rows(self.table, rows, self.mask_rows), rows, views)
-        return Batch(
-            images=images[:, None],
-            features=self.cache.read([(int(row), view) for row, view in zip(rows, views, strict=True)]),
-            labels=torch.from_numpy(self.table.label[rows].astype(np.int64)),
-            masks=masks,
-            has_mask=torch.from_numpy(np.isin(rows, self.mask_rows)),
-        )
+    def __getitem__(self, draw: SliceDraw) -> Sample | SammixError:
+        """The slice that was drawn: in any of its views, where its mask may be used, else in its first."""
+        has_mask, view, motion = draw.row in self.mask_rows, 0, None
+        if draw.seed is not None:
+            chance = np.random.default_rng(draw.seed)
+            views = self.views[draw.row]
+            view = int(chance.choice(views)) if has_mask else views[0]
+            motion = random_motion(1, _chance(int(chance.integers(2**63))))[0] if self.moved else None
+        try:
+            image, mask = read_view(self.table, (draw.row, view), has_mask)
+        except SammixError as error:
+            return error
+        features = self.cache.read([(draw.row, view)])[0]
+        return Sample(image[None], int(self.table.label[draw.row]), mask, has_mask, features, motion)
 
 
-def _views(images: Tensor, masks: Tensor, rows: Sequence[int] | Rows, views: Sequence[int]) -> tuple[Tensor, Tensor]:
-    """Images and masks (B, S, S), each in one of its views, which are the same whenever they are made."""
-    seen = [
-        augment(image[None], mask[None], _generator(np.random.default_rng([row, view])))
-        if view
-        else (image[None], mask[None])
-        for image, mask, row, view in zip(images, masks, rows, views, strict=True)
-    ]
-    images, masks = (torch.cat(parts) for parts in zip(*seen, strict=True))
-    return images, masks
+def collate(samples: Sequence[Sample | SammixError]) -> Batch | SammixError:
+    """Samples as a batch, moved about; the first error, where a slice could not be read."""
+    if error := next((sample for sample in samples if isinstance(sample, SammixError)), None):
+        return error
+    known = [sample for sample in samples if isinstance(sample, Sample)]
+    features = [sample.features for sample in known if sample.features is not None]
+    motions = [sample.motion for sample in known if sample.motion is not None]
+    images, masks = torch.stack([sample.image for sample in known]), torch.stack([sample.mask for sample in known])
+    motion = torch.stack(motions) if motions else None
+    if motion is not None:
+        images, masks = move(images, masks, motion)
+    return Batch(
+        images=images,
+        labels=torch.tensor([sample.label for sample in known]),
+        masks=masks,
+        has_mask=torch.tensor([sample.has_mask for sample in known]),
+        features=torch.stack(features) if features else None,
+        motion=motion,
+    )
 
 
-def read_rows(table: SliceTable, rows: Rows, mask_rows: Rows) -> tuple[Tensor, Tensor]:
-    """Images (B, S, S) float32 and masks (B, S, S) uint8; a mask that may not be used is all zero.
+def loader(
+    slices: Dataset[Sample | SammixError], batches: Iterable[list[SliceDraw]], workers: int, device: torch.device
+) -> Loader:
+    """Batches of slices, made by ``workers`` processes (0: by this one), in pinned memory for a GPU."""
+    made: DataLoader[Any] = DataLoader(
+        slices,
+        batch_sampler=batches,
+        num_workers=workers,
+        collate_fn=collate,
+        pin_memory=device.type == "cuda",
+        persistent_workers=workers > 0,
+        generator=torch.Generator(),  # so that no chance is taken from torch's global source
+    )
+    return made
+
+
+def augment_channels(images: Tensor, masks: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """sammix's own augmentation, of images (B, 1, S, S)."""
+    seen, seen_masks = augment(images[:, 0], masks, generator)
+    return seen[:, None], seen_masks
+
+
+def read_slice(table: SliceTable, row: int, has_mask: bool) -> tuple[Tensor, Tensor]:
+    """Image (S, S) float32 and mask (S, S) uint8; a mask that may not be used is all zero.
 
     A slice without the organ has an empty mask, which is true and free.
     """
-    order, back = np.unique(rows, return_inverse=True)  # HDF5 reads ascending rows only
-    images = np.asarray(table.images[order], dtype=np.float32)[back]
-    masks = np.asarray(table.masks[order])[back] * np.isin(rows, mask_rows)[:, None, None]
-    return torch.from_numpy(images), torch.from_numpy(masks.astype(np.uint8))
+    image = torch.from_numpy(np.asarray(table.images[row], dtype=np.float32))
+    mask = torch.from_numpy(np.asarray(table.masks[row], dtype=np.uint8))
+    return image, mask if has_mask else torch.zeros_like(mask)
 
 
-def _generator(rng: np.random.Generator) -> torch.Generator:
-    return torch.Generator().manual_seed(int(rng.integers(2**63)))
+def read_view(table: SliceTable, which: SliceView, has_mask: bool) -> tuple[Tensor, Tensor]:
+    """Image and mask (S, S) of a slice in one of its views, which is the same whenever it is made."""
+    row, view = which
+    image, mask = read_slice(table, row, has_mask)
+    if not view:
+        return image, mask
+    seed = int(np.random.default_rng([row, view]).integers(2**63))
+    images, masks = augment(image[None], mask[None], _chance(seed))
+    return images[0], masks[0]
 
 
-def _device(model: Network) -> torch.device:
-    return next(model.parameters()).device
+def _chance(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)

@@ -8,7 +8,7 @@ import os
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import torch
@@ -42,6 +42,8 @@ class FeatureCache:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder, self.key, self.shape = folder, key, shape
         self.position: dict[SliceView, int] = {}
+        self._bytes_each = 2 * int(np.prod(shape))
+        self._features: Any = None
 
     def add(self, wanted: Sequence[SliceView], encode: Callable[[Sequence[SliceView]], Tensor]) -> None:
         """Compute what is not there yet; of several runs, one computes and the others wait.
@@ -53,7 +55,7 @@ class FeatureCache:
         Raises:
             OutputError: the disk has not room enough.
         """
-        path, bytes_each = self.folder / "features.f16", 2 * int(np.prod(self.shape))
+        path, bytes_each = self.folder / "features.f16", self._bytes_each
         with FileLock(self.folder / "lock"):
             held = self._held(path, bytes_each)
             known = set(held)
@@ -62,21 +64,46 @@ class FeatureCache:
             with path.open("r+b" if held else "w+b") as file:
                 file.truncate(len(held) * bytes_each)
                 file.seek(0, os.SEEK_END)
-                starts = range(0, len(missing), ENCODE_BATCH)
-                for number, start in enumerate(track(starts, "frozen stages") if missing else (), start=1):
-                    batch = missing[start : start + ENCODE_BATCH]
-                    file.write(encode(batch).cpu().numpy().astype(np.float16).tobytes())
-                    held += batch
-                    if number % SAVE_EVERY == 0 or number == len(starts):
-                        file.flush()
-                        os.fsync(file.fileno())
-                        write_json(self._marker, {"key": self.key, "views": held})
+                try:
+                    self._append(file, held, missing, encode)
+                finally:  # interrupted, too, what is whole is kept
+                    self._record(file, held)
         self.position = {entry: place for place, entry in enumerate(held)}
-        self._features = np.memmap(path, np.float16, "r", shape=(len(held), *self.shape))
+        self._features = self._opened()  # now: a damaged file may later be made anew under its name
 
     def read(self, entries: Sequence[SliceView]) -> Tensor:
         """(B, C, h, w) float16 of entries that were added."""
+        if self._features is None:
+            self._features = self._opened()
         return torch.from_numpy(self._features[[self.position[entry] for entry in entries]])
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For another process, which opens the file anew."""
+        return {**vars(self), "_features": None}
+
+    def _opened(self) -> Any:
+        return np.memmap(self.folder / "features.f16", np.float16, "r", shape=(len(self.position), *self.shape))
+
+    def _append(
+        self,
+        file: IO[bytes],
+        held: list[SliceView],
+        missing: Sequence[SliceView],
+        encode: Callable[[Sequence[SliceView]], Tensor],
+    ) -> None:
+        """Compute the missing features batch by batch; ``held`` grows with what is whole in the file."""
+        starts = range(0, len(missing), ENCODE_BATCH)
+        for number, start in enumerate(track(starts, "frozen stages") if missing else (), start=1):
+            batch = missing[start : start + ENCODE_BATCH]
+            file.write(encode(batch).cpu().numpy().astype(np.float16).tobytes())
+            held += batch
+            if number % SAVE_EVERY == 0:
+                self._record(file, held)
+
+    def _record(self, file: IO[bytes], held: list[SliceView]) -> None:
+        file.flush()
+        os.fsync(file.fileno())
+        write_json(self._marker, {"key": self.key, "views": held})
 
     @property
     def _marker(self) -> Path:

@@ -12,16 +12,19 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from sammix.config import Config
+from sammix.data.lineage import Lineage
 from sammix.errors import InputError, OutputError
 from sammix.files import atomic_path, check_output, write_json, write_text
 from sammix.log import warn
+from sammix.models.card import misfit
 
+FORMAT = "sammix-run-2"
 CHECKPOINT = "checkpoint.pt"
 PREVIOUS = "checkpoint-previous.pt"
-STATE = {"epoch", "best", "model", "optimizer", "scheduler"}
+STATE = {"epoch", "best", "model", "optimizer", "scheduler", "scaler"}
 PACKAGES = (
     "sammix",
     "torch",
@@ -39,24 +42,44 @@ class RunSettings(BaseModel):
     """What a run was asked for; from when its data has been read, what it learns from as well.
 
     Attributes:
+        labels: how many annotated slices; None: all.
         start: a trained model that it goes on from.
         data: name, fingerprints, annotated slices and splits; None before.
         base_sha256: of the frozen base; None before, and where there is none.
+        lineage: the patients that the model will know; None before.
     """
 
+    format: str = FORMAT
     config: Config
     seed: int
     labels: int | None
     start: Path | None = None
     data: dict[str, Any] | None = None
     base_sha256: str | None = None
+    lineage: Lineage | None = None
 
 
 class RunFolder:
-    """``config.json`` (settings, data, versions), ``log.jsonl``, checkpoints, ``model/``."""
+    """``config.json`` (settings, data, versions), ``log.jsonl``, checkpoints, ``model/``.
 
-    def __init__(self, path: Path) -> None:
+    Args:
+        cache: a folder that keeps what frozen stages compute, for other runs too; None: kept in the run's folder until
+            the fit ends.
+    """
+
+    def __init__(self, path: Path, cache: Path | None = None) -> None:
         self.path = path
+        self.cache_folder = cache or self.own_cache
+
+    @property
+    def own_cache(self) -> Path:
+        """What frozen stages computed for this run alone; removed when the fit ends."""
+        return self.path / "cache"
+
+    @property
+    def model_folder(self) -> Path:
+        """The best model so far, in the form that ``predict`` reads."""
+        return self.path / "model"
 
     def check_new(self) -> None:
         """Raise OutputError where the folder holds something."""
@@ -66,16 +89,6 @@ class RunFolder:
         """Raise InputError where there is nothing to continue."""
         if not (self.path / "config.json").is_file():
             raise InputError(self.path, "is not a run's folder: it has no config.json", "start it without --resume")
-
-    @property
-    def model_folder(self) -> Path:
-        """The best model so far, in the form that ``predict`` reads."""
-        return self.path / "model"
-
-    @property
-    def cache_folder(self) -> Path:
-        """What frozen stages computed; removed when the fit ends."""
-        return self.path / "cache"
 
     def write(self, settings: RunSettings) -> None:
         """``config.json``: the settings, and with what they were applied."""
@@ -87,13 +100,21 @@ class RunFolder:
         """``config.json`` as it stands.
 
         Raises:
-            InputError: the file is damaged.
+            InputError: the file is damaged, or another version of sammix wrote it.
         """
         path = self.path / "config.json"
         try:
-            return RunSettings.model_validate_json(path.read_bytes())
-        except (ValueError, OSError) as error:
+            values = json.loads(path.read_bytes())
+            found = values.get("format", "sammix-run-1")
+        except (ValueError, OSError, AttributeError, RecursionError) as error:
             raise InputError(path, "is damaged", "start a new run") from error
+        if found != FORMAT:
+            problem = f"has the format {found!r}, where this version of sammix reads {FORMAT}"
+            raise InputError(path, problem, "continue it with the version that began it, or start a new run")
+        try:
+            return RunSettings.model_validate(values)
+        except ValidationError as error:
+            raise InputError(path, misfit(error, FORMAT), "start a new run") from error
 
     def forget(self) -> None:
         """Leave no trace of a run that did not come to learn."""
@@ -126,7 +147,7 @@ class RunFolder:
                 os.replace(path, self.path / PREVIOUS)
 
     def load_checkpoint(self) -> dict[str, Any] | None:
-        """The last checkpoint, or None before the first epoch ended; where it is damaged, the one before it.
+        """The last checkpoint, or None where there is none yet; where it is damaged, the one before it.
 
         Raises:
             InputError: it is damaged, or holds more or less than a fit's tensors and plain values, and so is the one

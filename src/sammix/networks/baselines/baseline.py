@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from sammix.config import FitConfig
 from sammix.data.preprocess import Preprocess
 from sammix.networks.classifiers import PRESENT
-from sammix.networks.interface import PromptSource, SlicePrediction
+from sammix.networks.interface import Network, PromptSource, SlicePrediction, TrainingBatch
 
 
-class Answer(NamedTuple):
+@dataclass(frozen=True)
+class BaselineOutput:
     """What a baseline says of B slices.
 
     Attributes:
@@ -25,37 +28,37 @@ class Answer(NamedTuple):
     class_logits: Tensor | None
 
 
-class Baseline(nn.Module):
-    """A network as a :class:`~sammix.networks.interface.Segmenter`.
+class Baseline(Network):
+    """A plain segmentation network behind the interface of all networks.
 
     Args:
-        network: (B, 1, S, S) float32 in [0, 1] → :class:`Answer`.
+        network: (B, 1, S, S) float32 in [0, 1] → :class:`BaselineOutput`.
         preprocess: how slices are made for it.
     """
 
     def __init__(self, network: nn.Module, preprocess: Preprocess, name: str = "baseline") -> None:
-        super().__init__()
+        super().__init__(preprocess, name)
         self.network = network
-        self.preprocess = preprocess
-        self.name = name
 
     def features(self, images: Tensor) -> Tensor:
         """The slices themselves: nothing of a baseline is frozen, so nothing can be computed once and kept."""
         return images
 
-    def forward(self, images: Tensor) -> Answer:
+    def forward(self, images: Tensor) -> BaselineOutput:
         """(B, 1, S, S) in [0, 1] → masks, and classes where the network classifies."""
-        answer: Answer = self.network(images)
-        return answer
+        output: BaselineOutput = self.network(images)
+        return output
 
     @torch.inference_mode()
-    def encode(self, images: Tensor) -> Answer:
+    def encode(self, images: Tensor) -> BaselineOutput:
         """All of the work: there is no prompt to wait for."""
-        answer: Answer = self(images.to(next(self.parameters()).device))
-        return answer
+        output: BaselineOutput = self(images.to(next(self.parameters()).device))
+        return output
 
     @torch.inference_mode()
-    def segment(self, encoding: Answer, boxes: Tensor | None = None, prompt: PromptSource = "cam") -> SlicePrediction:
+    def segment(
+        self, encoding: BaselineOutput, boxes: Tensor | None = None, prompt: PromptSource = "cam"
+    ) -> SlicePrediction:
         """The masks, whatever prompt is offered. Without a classifier, the surest pixel tells the presence."""
         probability = encoding.mask_logits[:, 0].float().sigmoid()
         if encoding.class_logits is None:
@@ -63,6 +66,15 @@ class Baseline(nn.Module):
         else:
             presence = encoding.class_logits.float().softmax(dim=1)[:, PRESENT]
         return SlicePrediction(probability, presence, cam=None, box=None, prompt="none")
+
+    def validate(self, batch: TrainingBatch, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """Presence (B,) of all slices, and probabilities (M, S, S) of the masks of ``rows``."""
+        found = self.segment(self.encode(batch.images))
+        return found.presence, found.probability[rows]
+
+    def parameter_groups(self, config: FitConfig) -> list[dict[str, Any]]:
+        """All of it, at one rate."""
+        return [{"params": list(self.parameters()), "lr": config.learning_rate}]
 
 
 def organ_logits(two_classes: Tensor) -> Tensor:

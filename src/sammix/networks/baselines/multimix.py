@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sammix.networks.baselines.baseline import Answer
+from sammix.networks.baselines.baseline import BaselineOutput
 from sammix.networks.baselines.unet import UNet
 
 REDUCTION = 8  # of the bridge: the side of the first decoder stage
@@ -27,7 +27,7 @@ class MultiMix(nn.Module):
         self.unet = UNet(width, bridge_channels=2)
         self.classifier = nn.Linear(self.unet.out_channels, 2)
 
-    def forward(self, images: Tensor) -> Answer:
+    def forward(self, images: Tensor) -> BaselineOutput:
         """(B, 1, S, S) in [0, 1] → masks and classes. Works where gradients are switched off, too."""
         with torch.inference_mode(False), torch.enable_grad():
             seen = images.detach().clone().requires_grad_()
@@ -37,4 +37,4 @@ class MultiMix(nn.Module):
         saliency = gradient.abs()
         saliency = saliency / saliency.amax(dim=(2, 3), keepdim=True).clamp_min(1e-12)
         bridge = F.avg_pool2d(torch.cat([images, saliency], dim=1), REDUCTION)
-        return Answer(self.unet.decode(features, bridge), class_logits)
+        return BaselineOutput(self.unet.decode(features, bridge), class_logits)

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import math
 
-from monai.networks.nets.dynunet import DynUNet
 from torch import Tensor, nn
 
-from sammix.networks.baselines.baseline import Answer
+from sammix.errors import needs_extra
+from sammix.networks.baselines.baseline import BaselineOutput
 
 COARSEST = 4  # px, side of the lowest level
 WIDEST = 512
@@ -25,10 +25,17 @@ class NNUNetStyle(nn.Module):
     Args:
         size: side of the slices in px, a power of two of at least 32.
         width: factor on all channel counts.
+
+    Raises:
+        MissingExtraError: MONAI or nnU-Net's augmentation is not installed.
     """
 
     def __init__(self, size: int = 256, width: float = 1.0) -> None:
         super().__init__()
+        with needs_extra("baselines", "the nnunet-style network"):
+            import batchgeneratorsv2  # noqa: F401  for its training: fail here, not after the data have been read
+            from monai.networks.nets.dynunet import DynUNet
+
         levels = int(math.log2(size // COARSEST)) + 1
         filters = [max(2, round(min(32 * 2**level, WIDEST) * width)) for level in range(levels)]
         self.network = DynUNet(
@@ -43,8 +50,8 @@ class NNUNetStyle(nn.Module):
             deep_supr_num=levels - 2,
         )
 
-    def forward(self, images: Tensor) -> Answer:
+    def forward(self, images: Tensor) -> BaselineOutput:
         """(B, 1, S, S) in [0, 1] → masks; in training one a supervised level, all of full size."""
         logits: Tensor = self.network(images)
         levels = logits if self.training else logits[:, None]
-        return Answer((levels[:, :, 1] - levels[:, :, 0]).float(), None)
+        return BaselineOutput((levels[:, :, 1] - levels[:, :, 0]).float(), None)

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sammix.networks.baselines.baseline import Answer, organ_logits
+from sammix.networks.baselines.baseline import BaselineOutput, organ_logits
 
 RESNET_UNITS = (3, 4, 9)
 RESNET_WIDTH = 64
@@ -46,7 +46,7 @@ class TransUNet(nn.Module):
         )
         self.head = nn.Conv2d(widths[-1], 2, 3, padding=1)
 
-    def forward(self, images: Tensor) -> Answer:
+    def forward(self, images: Tensor) -> BaselineOutput:
         """(B, 1, S, S) in [0, 1] → masks."""
         *skips, deepest = self.resnet(images)
         embedded = self.embed(deepest)
@@ -55,7 +55,7 @@ class TransUNet(nn.Module):
         for stage, skip in zip(self.up, [*skips[::-1], None], strict=True):
             x = F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
             x = stage(x if skip is None else torch.cat([x, skip], dim=1))
-        return Answer(organ_logits(self.head(x))[:, None].float(), None)
+        return BaselineOutput(organ_logits(self.head(x))[:, None].float(), None)
 
 
 class TransformerLayer(nn.Module):

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sammix.networks.baselines.baseline import Answer, organ_logits
+from sammix.networks.baselines.baseline import BaselineOutput, organ_logits
 
 WIDTHS = (16, 32, 64, 128, 256)
 
@@ -49,9 +49,9 @@ class UNet(nn.Module):
             bridge = None
         return organ_logits(self.head(x))[:, None].float()
 
-    def forward(self, images: Tensor) -> Answer:
+    def forward(self, images: Tensor) -> BaselineOutput:
         """(B, 1, S, S) in [0, 1] → masks."""
-        return Answer(self.decode(self.encode(images)), None)
+        return BaselineOutput(self.decode(self.encode(images)), None)
 
 
 def _two_convs(in_channels: int, out_channels: int) -> nn.Sequential:

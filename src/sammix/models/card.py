@@ -1,0 +1,146 @@
+"""A saved model's card, ``model.json``: how it was made, how it is to be fed, whom it knows. And where models lie."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from sammix.config import Config, DataConfig
+from sammix.data.lineage import KnownPatient, Lineage
+from sammix.data.preprocess import Preprocess
+from sammix.errors import InputError
+from sammix.io.limits import PLAIN_NAME, check_text
+
+FORMAT = "sammix-model-2"
+FIRST_FORMAT = "sammix-model-1"
+"""Without lineage: it names cases with their splits, not patients. It is still read."""
+
+SHIPPED_FOLDER = Path(__file__).parent / "shipped"
+DEFAULT_MODEL = "liver-ct-lite"
+
+
+class ModelCard(BaseModel):
+    """``model.json``.
+
+    Attributes:
+        base_sha256: of the frozen base (LiteMedSAM, SAM), which is named here and not copied; None where there is none.
+        data: what the fit was made of: name, fingerprints, seed, number of labels, annotated slices, splits.
+        lineage: the patients that this model, or a model that it began from, has learned from or was chosen on.
+        metrics: of the chosen epoch, on the validation slices.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    format: str = FORMAT
+    name: str
+    organ: str = Field(pattern=PLAIN_NAME)
+    config: Config
+    preprocess: Preprocess
+    base_sha256: str | None
+    data: dict[str, Any]
+    lineage: Lineage = Lineage()
+    metrics: dict[str, Any]
+    licence: str | None = None
+    notes: str = "Not for clinical use."
+
+    def data_config(self) -> DataConfig:
+        """Settings by which any data is made into slices as this model was fed."""
+        window = {"window_level": self.preprocess.window_level, "window_width": self.preprocess.window_width}
+        return self.config.data.model_copy(update={"organ": self.organ, "size": self.preprocess.size, **window})
+
+
+def shipped_models() -> list[str]:
+    """The names of the trained models that come with the package."""
+    return sorted(file.parent.name for file in SHIPPED_FOLDER.glob("*/model.json"))
+
+
+def is_model(path: Path) -> bool:
+    """Whether ``path`` is a run's folder, a saved model's folder or a shipped model's name."""
+    return _model_folder(path) is not None
+
+
+def find_model(path: Path) -> Path:
+    """The folder with ``model.json``: the path itself, ``model/`` in a run's folder, or a shipped model's.
+
+    Raises:
+        InputError: there is none.
+    """
+    folder = _model_folder(path)
+    if folder is None:
+        problem = "holds no model (no model.json)" if path.exists() else "does not exist"
+        known = ", ".join(["a run's folder", "a saved model's folder", *shipped_models()])
+        raise InputError(path, problem, f"name one of: {known}")
+    return folder
+
+
+def read_card(path: Path) -> ModelCard:
+    """``model.json`` of a run or a saved model.
+
+    Raises:
+        InputError: there is none, it is damaged, or another version of sammix wrote it.
+    """
+    file = find_model(path) / "model.json"
+    check_text(file)
+    try:
+        values = json.loads(file.read_text(encoding="utf-8"))
+        if not isinstance(values, dict):
+            raise TypeError("it is no JSON object")
+    except (ValueError, TypeError, RecursionError) as error:
+        raise InputError(file, "is damaged: it is not JSON as sammix writes it", "fit the model again") from error
+    return parse_card(file, values)
+
+
+def parse_card(file: Path, values: dict[str, Any]) -> ModelCard:
+    """Check a card's plain values.
+
+    Args:
+        file: where they are from, for messages.
+
+    Raises:
+        InputError: naming the version, or the first key that does not fit.
+    """
+    found = values.get("format")
+    if found not in (FORMAT, FIRST_FORMAT):
+        raise InputError(
+            file,
+            f"has the format {found!r}, where this version of sammix reads {FORMAT} and {FIRST_FORMAT}",
+            "use the version of sammix that saved it, or fit the model again",
+        )
+    try:
+        return ModelCard.model_validate(_second(values) if found == FIRST_FORMAT else values)
+    except ValidationError as error:
+        raise InputError(file, misfit(error, found), "use the version of sammix that saved it") from error
+
+
+def misfit(error: ValidationError, version: str) -> str:
+    """In plain words, which key of a file does not fit this version of sammix."""
+    first = error.errors()[0]
+    key = ".".join(str(part) for part in first["loc"])
+    what = {"missing": "is missing", "extra_forbidden": "is not known"}.get(
+        first["type"], "has a value that does not fit"
+    )
+    return f"of format {version}: its key {key} {what} in this version of sammix"
+
+
+def _second(values: dict[str, Any]) -> dict[str, Any]:
+    """A card of the first format as one of the second. Its cases stand for patients, which it does not name."""
+    data = dict(values.get("data") or {})
+    splits, dataset = data.get("splits") or {}, str(data.get("name", ""))
+    known = [
+        KnownPatient(name=case, dataset=dataset, split=split, digests=())
+        for case, split in sorted(splits.items())
+        if split in ("train", "val")
+    ]
+    if "drawn" in data:
+        data["annotated"] = data.pop("drawn")
+    return {**values, "format": FORMAT, "data": data, "lineage": Lineage(patients=tuple(known)).model_dump()}
+
+
+def _model_folder(path: Path) -> Path | None:
+    for folder in (path, path / "model"):
+        if (folder / "model.json").is_file():
+            return folder
+    return SHIPPED_FOLDER / path if str(path) in shipped_models() else None

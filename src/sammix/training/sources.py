@@ -1,0 +1,89 @@
+"""Where a fit's slices come from: the scans' slices themselves, or a cache of what the frozen stages make of them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from sammix.data.sampling import Rows
+from sammix.data.table import SliceTable
+from sammix.errors import SammixError
+from sammix.models.card import ModelCard
+from sammix.models.registry import kind_of
+from sammix.networks.interface import Network
+from sammix.training.batches import VIEWS_MADE_BY, CachedSlices, LiveSlices, Sample, augment_channels, read_view
+from sammix.training.feature_cache import FeatureCache, SliceView
+from sammix.training.run_folder import RunFolder
+
+Views = dict[int, list[int]]
+
+
+@dataclass(frozen=True)
+class FitData:
+    """What a fit learns from and is chosen on.
+
+    Attributes:
+        annotated: training rows whose mask may be used.
+        train: rows that teach the network something. val: labelled rows of the validation patients.
+    """
+
+    table: SliceTable
+    annotated: Rows
+    train: Rows
+    val: Rows
+
+    @property
+    def usable_masks(self) -> Rows:
+        """Rows whose mask may be looked at."""
+        rows: Rows = np.union1d(self.annotated, self.val[self.table.annotated[self.val]])
+        return rows
+
+
+def open_slices(network: Network, data: FitData, card: ModelCard, run: RunFolder) -> Dataset[Sample | SammixError]:
+    """The slices of a fit, as its settings want them to be read."""
+    fit = card.config.fit
+    if fit.cache:
+        views = views_of(data, card)
+        cache = filled_cache(network, data, card, run, views)
+        return CachedSlices(data.table, data.usable_masks, cache, views, moved=fit.augment)
+    own = kind_of(card.config.model).augment
+    return LiveSlices(data.table, data.usable_masks, own or (augment_channels if fit.augment else None))
+
+
+def views_of(data: FitData, card: ModelCard) -> Views:
+    """Which views of which slices are worth caching."""
+    plain = {int(row): [0] for row in np.union1d(data.train, data.val)}
+    if not card.config.fit.augment:
+        return plain
+    single = {int(row): [int(row) % 2] for row in data.train}  # every other one augmented: it costs nothing
+    of_each = math.ceil(card.config.fit.views / max(1, len(data.annotated)))
+    several = {int(row): list(range(1 + of_each)) for row in data.annotated}
+    return plain | single | several
+
+
+def filled_cache(network: Network, data: FitData, card: ModelCard, run: RunFolder, views: Views) -> FeatureCache:
+    """A cache with the features of all ``views``; what is not there yet is computed."""
+    device, usable = next(network.parameters()).device, frozenset(data.usable_masks.tolist())
+
+    def encode(entries: Sequence[SliceView]) -> Tensor:
+        images = torch.stack([read_view(data.table, entry, entry[0] in usable)[0] for entry in entries])
+        return network.features(images[:, None].to(device)).float()
+
+    size = data.table.preprocess.size
+    shape = network.features(torch.zeros(1, 1, size, size, device=device))
+    key = {
+        "images": data.table.images_sha256(),
+        "base": card.base_sha256,
+        "encoder": card.config.model.model_dump(include={"encoder", "lora_blocks"}),
+        "augmentation": VIEWS_MADE_BY,
+        "dtype": str(shape.dtype),
+    }
+    cache = FeatureCache(run.cache_folder, key, tuple(shape.shape[1:]))
+    cache.add([(row, view) for row in sorted(views) for view in views[row]], encode)
+    return cache

@@ -1,0 +1,198 @@
+"""The loop: a few named steps, which a resumed run takes exactly as a run that was never cut."""
+
+from __future__ import annotations
+
+import math
+import shutil
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+
+from sammix.data.sampling import EpochBatches, Rows, SliceDraw, shuffled_batches, two_stream_batches
+from sammix.errors import InputError, SammixError
+from sammix.log import say, track
+from sammix.models.card import ModelCard
+from sammix.models.devices import trainable_attention
+from sammix.models.registry import kind_of
+from sammix.models.saved import load_trained_state, save_model, trained_state
+from sammix.networks.interface import Network
+from sammix.networks.objectives import Terms, positive_weight
+from sammix.training.batches import Batch, Loader, loader
+from sammix.training.optimisation import optimiser, schedule
+from sammix.training.parallel import average_gradients, same_start, shared_loss
+from sammix.training.run_folder import CHECKPOINT, RunFolder
+from sammix.training.sources import FitData, open_slices
+from sammix.training.validation import NOTHING_TO_CHOOSE_BY, selection_score, validate
+
+VALIDATION_BATCH = 8
+
+
+class Trainer:
+    """Each epoch draws its chances from the seed and its own number, so a resumed run is the same run.
+
+    Args:
+        fabric: launched; device, precision and processes.
+        network: with random or pretrained weights, or those of the model that the fit goes on from.
+        card: of the model to be; its config is what is followed.
+    """
+
+    def __init__(self, fabric: Fabric, network: Network, data: FitData, run: RunFolder, card: ModelCard) -> None:
+        self.fabric, self.network, self.data, self.run, self.card = fabric, network, data, run, card
+        self.config, self.fit, self.seed = card.config, card.config.fit, int(card.data["seed"])
+        self.network.to(fabric.device)
+        same_start(self.network, fabric.world_size)
+        self.batches = EpochBatches(self._epoch, self.seed, fabric.global_rank, fabric.world_size)
+        self.plain_optimizer = optimiser(network, self.fit)
+        self.optimizer: Any = fabric.setup_optimizers(self.plain_optimizer)  # scales 16-bit gradients
+        self.scheduler = schedule(self.plain_optimizer, self.fit, len(self.batches))
+        labels = torch.from_numpy(np.asarray(data.table.label[data.train]))
+        self.alpha = positive_weight(labels, self.fit.focal_alpha)
+
+    def train(self) -> Path:
+        """Run all epochs that are still to be done; returns the best model's folder."""
+        first, best = self._restore()
+        if first > self.fit.epochs:
+            return self._finished_before()
+        train_batches, val_batches = self._open()
+        for epoch in range(first, self.fit.epochs + 1):
+            losses = self._learn(epoch, train_batches)
+            metrics = self._validate(val_batches)
+            best = self._keep(epoch, metrics, losses, self._to_beat(epoch, best))
+        self._tidy_up()
+        return self.run.model_folder
+
+    def keep_start(self) -> None:
+        """Write the state before the first epoch, so that a resumed run needs nothing but its own folder."""
+        if self.fabric.is_global_zero:
+            self.run.save_checkpoint(self._state(0, None))
+
+    def _restore(self) -> tuple[int, float | None]:
+        """Set everything as the last checkpoint says; the first epoch to do, and the best score so far."""
+        state = self.run.load_checkpoint()
+        epoch = int(state["epoch"]) if state else 0
+        if self.fabric.is_global_zero:
+            self.run.rewind_log(epoch)
+        if state is None:
+            return 1, None
+        try:
+            load_trained_state(self.network, state["model"], self.run.path)
+            self.plain_optimizer.load_state_dict(state["optimizer"])
+            self.scheduler.load_state_dict(state["scheduler"])
+            self.fabric.strategy.precision.load_state_dict(state["scaler"])
+        except (ValueError, KeyError, TypeError, AttributeError, RuntimeError, InputError) as error:
+            raise InputError(
+                self.run.path / CHECKPOINT, "is of another network or another fit", "remove it to start over"
+            ) from error
+        if epoch:
+            say(f"continuing after epoch {epoch}")
+        return epoch + 1, state["best"]
+
+    def _open(self) -> tuple[Loader, Loader]:
+        """Training and validation batches. The first process computes what the frozen stages make of the slices."""
+        with self.fabric.rank_zero_first():
+            slices = open_slices(self.network, self.data, self.card, self.run)
+        of_val = [self.data.val[i : i + VALIDATION_BATCH] for i in range(0, len(self.data.val), VALIDATION_BATCH)]
+        plain = [[SliceDraw(int(row), None) for row in rows] for rows in of_val]
+        device = self.fabric.device
+        return loader(slices, self.batches, self.fit.workers, device), loader(slices, plain, self.fit.workers, device)
+
+    def _learn(self, epoch: int, batches: Loader) -> dict[str, float]:
+        """One pass; the mean of each part of the loss over the batches that knew it."""
+        self.network.train()
+        self.batches.epoch = epoch
+        torch.manual_seed(int(np.random.SeedSequence([self.seed, epoch]).generate_state(1)[0]))  # dropout
+        means: dict[str, list[float]] = {}
+        for step, batch in enumerate(track(batches, f"epoch {epoch}/{self.fit.epochs}")):
+            rng = np.random.default_rng([self.seed, epoch, step, self.fabric.global_rank])
+            loss, terms = self._step(epoch, self._at_hand(batch), rng)
+            for name, value in {"loss": loss, **{name: float(term.mean) for name, term in terms.items()}}.items():
+                means.setdefault(name, []).append(value)
+        if not math.isfinite(sum(means["loss"])):
+            raise SammixError(
+                f"{self.run.path}: the loss is no longer a number in epoch {epoch}; lower fit.learning_rate"
+            )
+        return {name: float(np.mean(values)) for name, values in means.items()}
+
+    def _step(self, epoch: int, batch: Batch, rng: np.random.Generator) -> tuple[float, Terms]:
+        """Learn from a batch; the whole batch's loss and its terms."""
+        objective = kind_of(self.config.model).objective(self.fit, epoch)
+        self.optimizer.zero_grad()
+        with trainable_attention(self.fabric.device):
+            with self.fabric.autocast():
+                own = objective(self.network, batch, self.config, self.alpha, rng)
+            loss, whole = shared_loss(own, self.fabric.world_size)
+            if loss.requires_grad:
+                self.fabric.backward(loss)
+        average_gradients(self.network.parameters(), self.fabric.world_size)
+        if whole:  # a shuffled batch may hold nothing that this epoch learns from
+            self.optimizer.step()
+        self.scheduler.step()
+        return sum(term.weight * float(term.mean) for term in whole.values()), whole
+
+    def _validate(self, batches: Loader) -> dict[str, float | None]:
+        with self.fabric.autocast():
+            return validate(self.network, map(self._at_hand, batches))
+
+    def _at_hand(self, batch: Batch | SammixError) -> Batch:
+        """A batch on the device, with its features. Raises what went wrong while it was made."""
+        if isinstance(batch, SammixError):
+            raise batch
+        batch = batch.to(self.fabric.device)
+        return batch if batch.features is not None else batch.with_features(self.network.features(batch.images))
+
+    def _to_beat(self, epoch: int, best: float | None) -> float | None:
+        """The best score so far. SAM-PP's tuned epochs are compared with each other, not with what was not tuned."""
+        return None if epoch == self.fit.classifier_epochs + 1 else best
+
+    def _keep(
+        self, epoch: int, metrics: dict[str, float | None], losses: dict[str, float], best: float | None
+    ) -> float:
+        """Save the model if it is the best so far, then log, then the checkpoint; returns the best score."""
+        score, chosen_by = selection_score(metrics)
+        is_best = best is None or score >= best
+        best = score if best is None else max(score, best)
+        if self.fabric.is_global_zero:
+            if is_best:
+                chosen = {"epoch": epoch, **metrics, "chosen_by": chosen_by}
+                save_model(self.run.model_folder, self.network, self.card.model_copy(update={"metrics": chosen}))
+            self.run.log(epoch=epoch, **losses, **metrics, best=is_best, learning_rate=self.scheduler.get_last_lr()[0])
+            self.run.save_checkpoint(self._state(epoch, best))
+        self.fabric.barrier()
+        parts = [f"{name} {value:.4f}" for name, value in (losses | metrics).items() if value is not None]
+        note = " (kept; nothing to validate on)" if chosen_by == NOTHING_TO_CHOOSE_BY else " (best so far)"
+        say(f"epoch {epoch}/{self.fit.epochs}: {', '.join(parts)}{note if is_best else ''}")
+        return best
+
+    def _state(self, epoch: int, best: float | None) -> dict[str, Any]:
+        return {
+            "epoch": epoch,
+            "best": best,
+            "model": trained_state(self.network),
+            "optimizer": self.plain_optimizer.state_dict(),
+            "scheduler": self.scheduler.state_dict(),
+            "scaler": self.fabric.strategy.precision.state_dict(),  # of 16-bit training; else empty
+        }
+
+    def _epoch(self, rng: np.random.Generator) -> Iterator[Rows]:
+        """The rows of each batch of an epoch."""
+        fit, data = self.fit, self.data
+        shuffled = partial(shuffled_batches, data.train, fit.batch_size)
+        two_streams = partial(two_stream_batches, data.train, data.annotated, fit.batch_size, fit.mask_batch_size)
+        return shuffled(rng) if fit.sampling == "shuffled" else two_streams(rng)
+
+    def _finished_before(self) -> Path:
+        self._tidy_up()  # it may have been killed just before that
+        say(
+            f"the run is finished already, after {self.fit.epochs} epochs; to train its model further, begin another "
+            f"run with --from {self.run.path}"
+        )
+        return self.run.model_folder
+
+    def _tidy_up(self) -> None:
+        if self.fabric.is_global_zero:
+            shutil.rmtree(self.run.own_cache, ignore_errors=True)
