@@ -1,8 +1,12 @@
 from __future__ import annotations
 
-import pytest
+from typing import Any
 
-from sammix.config import load_preset, parse_config, presets
+import numpy as np
+import pytest
+import yaml
+
+from sammix.config import SECTIONS, load_preset, parse_config, presets
 from sammix.errors import ConfigError
 
 
@@ -25,24 +29,85 @@ def test_settings_are_laid_over_the_preset() -> None:
 
 
 @pytest.mark.parametrize(
-    ("override", "hint"),
+    "settings",
     [
-        ("fit.epoch=3", "did you mean 'fit.epochs'"),
-        ("epochs=3", "did you mean 'fit.epochs'"),
-        ("nonsense", "keys are"),
-        ("fit.epochs=many", "setting fit.epochs"),
-        ("fit.epochs=0", "greater than or equal to 1"),
-        ("data.window_level=.inf", "finite number"),
-        ("data.organ=../liver", "should match"),
-        ("model.lora_rank=9999", "less than or equal to 1024"),
-        ("model.width=1000", "less than or equal to 64"),
-        ("model.box=[", "cannot be read"),
-        ("model.box=oval", "setting model.box"),
+        {"fit": {"epochs": 3, "augment": False}, "data": {"organ": None}},
+        {"fit.epochs": 3, "fit.augment": False, "data.organ": None},
+        {"fit": {"epochs": np.int64(3)}, "fit.augment": False, "data": {}},
     ],
 )
-def test_a_wrong_setting_says_what_to_do(override: str, hint: str) -> None:
-    with pytest.raises(ConfigError, match=hint):
-        load_preset("lite", [override])
+def test_settings_may_be_a_dictionary(settings: dict[str, Any]) -> None:
+    assert load_preset("lite", settings) == load_preset("lite", ["fit.epochs=3", "fit.augment=false"])
+
+
+@pytest.mark.parametrize(
+    ("setting", "told"),
+    [
+        ("fit.epoch=3", "no setting is called 'fit.epoch'; did you mean 'fit.epochs'?"),
+        ("epochs=3", "no setting is called 'epochs'; did you mean 'fit.epochs'?"),
+        ("sparkle.much=3", "no setting is called 'sparkle.much'; there are: data.organ, "),
+        ("nonsense", "'nonsense' is not of the form section.key=value"),
+        ("model.box=[", "the value cannot be read"),
+        ("fit.epochs=many", "setting fit.epochs must be a whole number, at least 1, not 'many'"),
+        ("fit.epochs=0", "setting fit.epochs must be a whole number, at least 1, not 0"),
+        ("fit.epochs=1.5", "setting fit.epochs must be a whole number, at least 1, not 1.5"),
+        ("data.window_level=.inf", "setting data.window_level must be a finite number or null (None), not inf"),
+        ("data.organ=../liver", "setting data.organ must be a name of up to 64 characters, without slashes"),
+        ("model.lora_rank=9999", "must be a whole number, at least 0 and at most 1024, not 9999"),
+        ("model.width=1000", "must be a finite number, above 0 and at most 64, not 1000"),
+        ("fit.cache=perhaps", "setting fit.cache must be true or false, not 'perhaps'"),
+        ("model.box=oval", "setting model.box must be one of peak, hull, each, not 'oval'"),
+    ],
+)
+def test_a_wrong_setting_says_what_would_be_right(setting: str, told: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        load_preset("lite", [setting])
+    assert told in str(error.value)
+    key, _, value = setting.partition("=")
+    if told.startswith("setting"):
+        with pytest.raises(ConfigError) as same:
+            load_preset("lite", {key: yaml.safe_load(value)})
+        assert str(same.value) == str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"fit": 3}, 'settings of the section \'fit\' are given by name: {"fit": {"epochs": …}}, not 3'),
+        ({"epochs": 3}, "did you mean 'fit.epochs'?"),
+        ({"fit": {"epoch": 3}}, "did you mean 'fit.epochs'?"),
+        ({"preset": "paper"}, "no setting is called 'preset'"),
+        ({7: 3}, "no setting is called '7'"),
+    ],
+)
+def test_a_wrong_dictionary_says_what_would_be_right(settings: dict[Any, Any], told: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        load_preset("lite", settings)
+    assert told in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ({"preset": "lite", "fit": {"epoch": 3}}, "no setting is called 'fit.epoch'; did you mean 'fit.epochs'?"),
+        ({"preset": "lite", "fit": 3}, "setting fit must be settings by name, not 3"),
+        ({"preset": "lite", "fut": {}}, "no setting is called 'fut'"),
+        ({}, "setting preset must be a preset's name"),
+    ],
+)
+def test_a_wrong_file_says_what_would_be_right(values: dict[str, Any], told: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        parse_config(values)
+    assert told in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "key", [f"{section}.{name}" for section, model in SECTIONS.items() for name in model.model_fields]
+)
+def test_every_setting_can_say_what_it_may_be(key: str) -> None:
+    """None is left to the words of a library."""
+    with pytest.raises(ConfigError, match=f"setting {key} must be (a|one|true|text)"):
+        load_preset("lite", {key: object()})
 
 
 def test_an_unknown_preset_lists_the_known() -> None:
