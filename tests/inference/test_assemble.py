@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from sammix.data.preprocess import Preprocess
-from sammix.inference.assemble import assemble, drop_small_parts
+from sammix.inference.assemble import ScanGrid, SlicePlanes, assemble, drop_small_parts
 
 Scan = NDArray[np.float16]
 
@@ -67,7 +67,12 @@ def test_simpleitk_keeps_the_same_parts(seed: int, smallest_part: float, density
 def test_a_scan_gets_its_mask_on_its_own_pixels() -> None:
     presence = np.array([1, 1, 1, 0.4, 1, 1, 1], np.float32)
     whole, clean = (
-        assemble(scan, scan >= 0.5, presence, Preprocess(size=24), (48, 48), (1, 1, 1), smallest_part=share)
+        assemble(
+            SlicePlanes(scan, scan >= 0.5, presence),
+            ScanGrid(7, (48, 48), (1, 1, 1)),
+            Preprocess(size=24),
+            smallest_part=share,
+        )
         for scan, share in ((organ_and_crumb(), 0), (organ_and_crumb(), 0.1))
     )
     assert whole.dtype == np.uint8
@@ -83,7 +88,8 @@ def test_an_emptied_slice_makes_no_part_of_the_organ() -> None:
     """Parts are counted after the gate: what hangs together only through a doubtful slice does not."""
     scan = np.zeros((3, 16, 16), np.float16)
     scan[0, :8, :8], scan[1, :8, :8], scan[2, :2, :2] = 1, 1, 1
-    mask = assemble(scan, scan >= 0.5, np.array([1, 0, 1], np.float32), Preprocess(size=16), (16, 16), (1, 1, 1))
+    planes = SlicePlanes(scan, scan >= 0.5, np.array([1, 0, 1], np.float32))
+    mask = assemble(planes, ScanGrid(3, (16, 16), (1, 1, 1)), Preprocess(size=16))
     assert mask[0].any()
     assert not mask[1:].any()
 
@@ -104,5 +110,6 @@ def test_neighbours_fill_gaps_but_do_not_bring_crumbs_back(step: float, reach: f
     alone[7:16:2, 3:5, 3:5] = True
     scan = np.zeros(alone.shape, np.float16)
     scan[:6, 2:10, 2:10], scan[6:, 3:5, 3:5] = 0.9, 0.9
-    mask = assemble(scan, alone, np.ones(16, np.float32), Preprocess(size=24), (24, 24), (step, 1, 1), reach_mm=reach)
+    planes = SlicePlanes(scan, alone, np.ones(16, np.float32))
+    mask = assemble(planes, ScanGrid(16, (24, 24), (step, 1, 1)), Preprocess(size=24), reach_mm=reach)
     assert mask.any(axis=(1, 2)).nonzero()[0].tolist() == kept

@@ -18,48 +18,30 @@ from PIL import Image
 
 import sammix.inference.scans
 from sammix.cli import main
-from sammix.data.preprocess import Preprocess
 from sammix.errors import InputError, OutputError, SammixError
 from sammix.evaluation.metrics import dice
 from sammix.evaluation.protocol import evaluate
 from sammix.files import LOCK
 from sammix.inference.assemble import SMALLEST_PART
-from sammix.inference.scans import OutputOptions, find_scans, predict, predict_volume
+from sammix.inference.inputs import find_scans
+from sammix.inference.scans import OutputOptions, PredictOptions, predict
 from sammix.io import open_dataset, read_volume
 from sammix.io.readers.mask import read_mask
-from sammix.io.volume import Volume
 from sammix.models.saved import load_model
-from sammix.networks.interface import PromptSource, SlicePrediction
-from sammix.networks.sam_mix import SAMMix
+from sammix.networks.interface import SlicePrediction
+from sammix.report.preview import write_preview
 
 LIVER = OutputOptions("liver")
 
 
-class BrightRight:
-    """Marks bright pixels on the patient's right: where a flip went unnoticed, its masks change sides."""
-
-    name = "bright-right"
-    preprocess = Preprocess(size=72)
-
-    def encode(self, images: torch.Tensor) -> torch.Tensor:
-        return images[:, 0]
-
-    def segment(
-        self, encoding: torch.Tensor, boxes: torch.Tensor | None = None, prompt: PromptSource = "cam"
-    ) -> SlicePrediction:
-        marked = (encoding > 0.6).float()
-        marked[..., 36:] = 0
-        return SlicePrediction(marked, marked.flatten(1).amax(1), None, None, prompt)
-
-
 @pytest.fixture(scope="module")
-def model(tiny_run: Path) -> SAMMix:
+def model(tiny_run: Path) -> torch.nn.Module:
     return load_model(tiny_run, torch.device("cpu"))
 
 
-def test_masks_lie_on_the_scans_own_grid(model: SAMMix, hospital_a: Path, hospital_b: Path, tmp_path: Path) -> None:
+def test_masks_lie_on_the_scans_own_grid(model, hospital_a: Path, hospital_b: Path, tmp_path: Path) -> None:
     scans = [hospital_a / "volume-0.nii", hospital_b]
-    assert predict(lambda: model, scans, tmp_path / "out", OutputOptions("liver", preview=True)) == 0
+    assert predict(lambda: model, scans, tmp_path / "out", OutputOptions("liver", preview=write_preview)) == 0
     names = {"volume-0": scans[0], "s0000": hospital_b / "s0000" / "ct.nii.gz"}
     for name, path in names.items():
         image, mask = nib.load(path), nib.load(tmp_path / "out" / f"{name}_liver.nii.gz")
@@ -69,59 +51,7 @@ def test_masks_lie_on_the_scans_own_grid(model: SAMMix, hospital_a: Path, hospit
         assert Image.open(tmp_path / "out" / f"{name}_preview.png").size[0] > 300
 
 
-def test_neighbours_prompt_each_other_where_millimetres_can_be_trusted(hospital_a: Path) -> None:
-    class Consulting(BrightRight):
-        neighbours_mm = 6.0
-
-        def redraw(self, encoding: torch.Tensor, maps: torch.Tensor) -> torch.Tensor:
-            return maps * 0
-
-    scan = read_volume(hospital_a / "volume-0.nii")
-    near = replace(scan, affine=scan.affine @ np.diag([1, 1, 0.1, 1]))
-    assert near.axial().spacing[0] < 6 < scan.axial().spacing[0]
-    assert predict_volume(Consulting(), scan).organ_found
-    assert not predict_volume(Consulting(), near).organ_found
-    assert predict_volume(Consulting(), replace(near, trusted_geometry=False)).organ_found
-
-
-@pytest.mark.parametrize("axes", [(0, 1, 2), (2, 0, 1), (1, 2, 0)])
-@pytest.mark.parametrize("flip", [(), (0,), (1, 2)])
-def test_a_scan_stored_otherwise_gets_the_same_mask(
-    hospital_a: Path, axes: tuple[int, ...], flip: tuple[int, ...]
-) -> None:
-    image = nib.load(hospital_a / "volume-0.nii")
-    stored = np.eye(4)[:, [*axes, 3]]
-    for axis in flip:
-        stored[axis] *= -1
-    turned = image.as_reoriented(nib.orientations.io_orientation(stored))
-    one, other = (Volume(np.asarray(scan.dataobj), scan.affine) for scan in (image, turned))
-    first, second = predict_volume(BrightRight(), one).mask, predict_volume(BrightRight(), other).mask
-    assert first.any()
-    back = nib.Nifti1Image(second, turned.affine).as_reoriented(
-        nib.orientations.ornt_transform(
-            nib.orientations.io_orientation(turned.affine), nib.orientations.io_orientation(image.affine)
-        )
-    )
-    np.testing.assert_array_equal(np.asarray(back.dataobj), first)
-
-
-def test_the_patients_right_is_where_the_liver_is(hospital_b: Path) -> None:
-    volume = read_volume(hospital_b / "s0000" / "ct.nii.gz")
-    marked = np.argwhere(predict_volume(BrightRight(), volume).mask)
-    x = nib.affines.apply_affine(volume.affine, marked)[:, 0]
-    centre = nib.affines.apply_affine(volume.affine, (np.array(volume.array.shape) - 1) / 2)[0]
-    assert (x > centre - 2 * max(volume.spacing)).all()  # RAS+: x grows to the patient's right
-
-
-def test_batches_do_not_change_the_mask(model: SAMMix, hospital_a: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sammix.inference.assemble.PRESENCE_THRESHOLD", 0.0)
-    volume = read_volume(hospital_a / "volume-1.nii")
-    one, four = (predict_volume(model, volume, batch_size=size) for size in (1, 4))
-    np.testing.assert_allclose(one.presence, four.presence, atol=2e-2)
-    assert (one.mask != four.mask).mean() < 0.01
-
-
-def test_a_broken_scan_is_named_and_the_others_are_done(model: SAMMix, hospital_a: Path, tmp_path: Path) -> None:
+def test_a_broken_scan_is_named_and_the_others_are_done(model, hospital_a: Path, tmp_path: Path) -> None:
     folder = tmp_path / "in"
     folder.mkdir()
     shutil.copy(hospital_a / "volume-0.nii", folder / "good.nii")
@@ -139,24 +69,24 @@ def test_a_broken_scan_is_named_and_the_others_are_done(model: SAMMix, hospital_
     }
 
 
-def test_nothing_but_failures_is_an_error(model: SAMMix, tmp_path: Path) -> None:
+def test_nothing_but_failures_is_an_error(model, tmp_path: Path) -> None:
     (tmp_path / "cut.nii").write_bytes(b"cut")
     with pytest.raises(SammixError, match="none of 1 scans"):
         predict(lambda: model, [tmp_path / "cut.nii"], tmp_path / "out", LIVER)
 
 
-def test_an_existing_folder_is_left_alone_unless_allowed(model: SAMMix, hospital_a: Path, tmp_path: Path) -> None:
+def test_an_existing_folder_is_left_alone_unless_allowed(model, hospital_a: Path, tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("precious")
     with pytest.raises(OutputError, match="--overwrite"):
         predict(lambda: model, [hospital_a / "volume-0.nii"], tmp_path, LIVER)
-    predict(lambda: model, [hospital_a / "volume-0.nii"], tmp_path, LIVER, overwrite=True)
+    predict(lambda: model, [hospital_a / "volume-0.nii"], tmp_path, LIVER, PredictOptions(overwrite=True))
     assert (tmp_path / "mine.txt").read_text() == "precious"
 
 
-def test_the_model_is_loaded_once_and_only_for_usable_inputs(model: SAMMix, hospital_a: Path, tmp_path: Path) -> None:
+def test_the_model_is_loaded_once_and_only_for_usable_inputs(model, hospital_a: Path, tmp_path: Path) -> None:
     loads: list[int] = []
 
-    def load() -> SAMMix:
+    def load() -> torch.nn.Module:
         loads.append(1)
         return model
 
@@ -167,36 +97,23 @@ def test_the_model_is_loaded_once_and_only_for_usable_inputs(model: SAMMix, hosp
     assert len(loads) == 1
 
 
-def test_scans_of_one_name_are_told_apart_by_their_folder(hospital_b: Path) -> None:
-    scans = find_scans([hospital_b / "s0000" / "ct.nii.gz", hospital_b / "s0001" / "ct.nii.gz"])
-    assert list(scans) == ["ct", "s0001_ct"]
-
-
 def test_no_liver_is_an_empty_mask_and_a_warning(
-    hospital_a: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    bright_right, hospital_a: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     air = np.full((40, 40, 3), -1000, np.int16)
     air[0, 0, 0] = 40
     nib.save(nib.Nifti1Image(air, np.diag([2, 2, 5, 1])), tmp_path / "air.nii")
-    assert predict(BrightRight, [tmp_path / "air.nii"], tmp_path / "out", OutputOptions("liver", preview=True)) == 0
+    assert (
+        predict(bright_right, [tmp_path / "air.nii"], tmp_path / "out", OutputOptions("liver", preview=write_preview))
+        == 0
+    )
     assert "no liver found" in caplog.text
     scan = json.loads((tmp_path / "out" / "manifest.json").read_text())["scans"][0]
     assert (scan["organ_found"], scan["slices_with_organ"]) == (False, 0)
 
 
-def test_the_gate_empties_a_slice(hospital_a: Path) -> None:
-    class Doubtful(BrightRight):
-        def segment(self, *args: object, **kwargs: object) -> SlicePrediction:
-            found = super().segment(*args, **kwargs)  # type: ignore[arg-type]
-            return replace(found, presence=found.presence * 0.49)
-
-    volume = read_volume(hospital_a / "volume-0.nii")
-    assert predict_volume(BrightRight(), volume).organ_found
-    assert not predict_volume(Doubtful(), volume).organ_found
-
-
-def test_slices_in_which_map_and_mask_contradict_each_other_are_named(tmp_path: Path) -> None:
-    class Wandering(BrightRight):
+def test_slices_in_which_map_and_mask_contradict_each_other_are_named(bright_right, tmp_path: Path) -> None:
+    class Wandering(bright_right):
         """Its map is where its mask is, but for slices of an odd number of marked pixels: there it is elsewhere."""
 
         def segment(self, *args: object, **kwargs: object) -> SlicePrediction:
@@ -210,28 +127,18 @@ def test_slices_in_which_map_and_mask_contradict_each_other_are_named(tmp_path: 
     nib.save(nib.Nifti1Image(ct, np.diag([1.0, 1.0, 5.0, 1.0])), tmp_path / "scan.nii")
     predict(Wandering, [tmp_path / "scan.nii"], tmp_path / "out", LIVER)
     assert json.loads((tmp_path / "out" / "manifest.json").read_text())["scans"][0]["doubtful_slices"] == [2]
-    predict(BrightRight, [tmp_path / "scan.nii"], tmp_path / "no-map", LIVER)
+    predict(bright_right, [tmp_path / "scan.nii"], tmp_path / "no-map", LIVER)
     assert json.loads((tmp_path / "no-map" / "manifest.json").read_text())["scans"][0]["doubtful_slices"] is None
 
 
-def scan_with_a_crumb(folder: Path) -> Path:
-    """A bright organ in slices 0 to 3, and a bright crumb in slice 6, on the patient's right."""
-    ct = np.full((72, 72, 7), -100, np.int16)
-    ct[45:65, 20:50, :4], ct[50:54, 40:44, 6] = 160, 160
-    folder.mkdir(exist_ok=True)
-    nib.save(nib.Nifti1Image(ct, np.diag([1.0, 1.0, 5.0, 1.0])), folder / "volume-0.nii")
-    nib.save(nib.Nifti1Image((ct > 0).astype(np.uint8), np.diag([1.0, 1.0, 5.0, 1.0])), folder / "segmentation-0.nii")
-    return folder / "volume-0.nii"
-
-
-def test_crumbs_are_dropped_unless_all_parts_are_wanted(tmp_path: Path) -> None:
-    scan = scan_with_a_crumb(tmp_path / "scans")
+def test_crumbs_are_dropped_unless_all_parts_are_wanted(bright_right, scan_with_a_crumb, tmp_path: Path) -> None:
+    scan = scan_with_a_crumb
     masks = {}
     for name, wanted in {
-        "clean": OutputOptions("liver", preview=True),
+        "clean": OutputOptions("liver", preview=write_preview),
         "whole": OutputOptions("liver", smallest_part=0),
     }.items():
-        predict(BrightRight, [scan], tmp_path / name, wanted)
+        predict(bright_right, [scan], tmp_path / name, wanted)
         masks[name] = np.asarray(nib.load(tmp_path / name / "volume-0_liver.nii.gz").dataobj)
     assert masks["whole"][..., 6].any()
     assert not masks["clean"][..., 6].any()
@@ -239,30 +146,31 @@ def test_crumbs_are_dropped_unless_all_parts_are_wanted(tmp_path: Path) -> None:
     manifest = json.loads((tmp_path / "clean" / "manifest.json").read_text())
     assert (manifest["smallest_part"], manifest["scans"][0]["slices_with_organ"]) == (SMALLEST_PART, 4)
     with pytest.raises(OutputError, match="another smallest_part"):
-        predict(BrightRight, [scan], tmp_path / "clean", OutputOptions("liver", smallest_part=0), skip_done=True)
-
-
-def test_pictures_show_what_was_written(tmp_path: Path) -> None:
-    volume = read_volume(scan_with_a_crumb(tmp_path / "scans"))
-    shown = {one.index: one for one in predict_volume(BrightRight(), volume).evidence}
-    assert shown[2].mask.any()
-    assert not shown[6].mask.any()
+        predict(
+            bright_right,
+            [scan],
+            tmp_path / "clean",
+            OutputOptions("liver", smallest_part=0),
+            PredictOptions(skip_done=True),
+        )
 
 
 @pytest.mark.parametrize("share", [SMALLEST_PART, 0])
-def test_whole_scans_are_evaluated_as_they_are_written(tmp_path: Path, share: float) -> None:
-    scan = scan_with_a_crumb(tmp_path / "scans")
-    predict(BrightRight, [scan], tmp_path / "out", OutputOptions("liver", smallest_part=share))
+def test_whole_scans_are_evaluated_as_they_are_written(
+    bright_right, scan_with_a_crumb, tmp_path: Path, share: float
+) -> None:
+    scan = scan_with_a_crumb
+    predict(bright_right, [scan], tmp_path / "out", OutputOptions("liver", smallest_part=share))
     written = np.asarray(nib.load(tmp_path / "out" / "volume-0_liver.nii.gz").dataobj)
     truth = np.asarray(nib.load(scan.with_name("segmentation-0.nii")).dataobj)
-    found = evaluate(BrightRight(), open_dataset(tmp_path / "scans"), tmp_path / "report", smallest_part=share)
+    found = evaluate(bright_right(), open_dataset(tmp_path / "scans"), tmp_path / "report", smallest_part=share)
     assert found["volume"]["dice"]["mean"] == pytest.approx(dice(written > 0, truth > 0))
     assert found["protocol"]["smallest_part"] == share
 
 
-def test_statistics_are_those_of_the_masks(hospital_a: Path, tmp_path: Path) -> None:
+def test_statistics_are_those_of_the_masks(bright_right, hospital_a: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    predict(BrightRight, [hospital_a / "volume-0.nii", hospital_a / "volume-1.nii"], out, LIVER)
+    predict(bright_right, [hospital_a / "volume-0.nii", hospital_a / "volume-1.nii"], out, LIVER)
     rows = json.loads((out / "statistics.json").read_text())["scans"]
     with open(out / "statistics.csv", newline="") as file:
         table = list(csv.DictReader(file))
@@ -275,14 +183,14 @@ def test_statistics_are_those_of_the_masks(hospital_a: Path, tmp_path: Path) -> 
         assert row["confidence"] == 1.0  # this network knows 0 and 1 only
 
 
-def test_a_segmentation_in_dicom_needs_dicom(write_series, hospital_a: Path, tmp_path: Path) -> None:
+def test_a_segmentation_in_dicom_needs_dicom(bright_right, write_series, hospital_a: Path, tmp_path: Path) -> None:
     folder = write_series(tmp_path / "in/ct", n=3, RescaleIntercept=-400)
     shutil.copy(hospital_a / "volume-0.nii", tmp_path / "in/other.nii")
     out = tmp_path / "out"
-    assert predict(BrightRight, [tmp_path / "in"], out, OutputOptions("liver", "dicom-seg")) == 1
+    assert predict(bright_right, [tmp_path / "in"], out, OutputOptions("liver", "dicom-seg")) == 1
     failed, done = json.loads((out / "manifest.json").read_text())["scans"]
     assert "is not DICOM, and dicom-seg refers to DICOM images; choose --format nifti" in failed["error"]
-    predict(BrightRight, [folder], tmp_path / "nifti", LIVER)
+    predict(bright_right, [folder], tmp_path / "nifti", LIVER)
     expected = nib.load(tmp_path / "nifti/ct_liver.nii.gz")
     mask = read_mask(out / done["mask"], read_volume(folder))
     np.testing.assert_array_equal(mask.array, np.asarray(expected.dataobj))
@@ -351,14 +259,14 @@ def test_a_hundred_scans_of_which_ten_are_broken(
 
 
 def test_a_rerun_does_only_what_failed_or_is_missing(
-    hospital_a: Path, tmp_path: Path, write_series, write_dicom, monkeypatch: pytest.MonkeyPatch
+    bright_right, hospital_a: Path, tmp_path: Path, write_series, write_dicom, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder, out = tmp_path / "in", tmp_path / "out"
     folder.mkdir()
     for k in range(3):
         shutil.copy(hospital_a / f"volume-{k}.nii", folder / f"good{k}.nii")
     broken = break_in_ten_ways(folder, hospital_a / "volume-0.nii", write_series, write_dicom)
-    assert predict(BrightRight, [folder], out, LIVER) == broken
+    assert predict(bright_right, [folder], out, LIVER) == broken
     masks = {f"good{k}_liver.nii.gz" for k in range(3)}
     assert {path.name for path in out.iterdir()} == masks | {"manifest.json", "statistics.json", "statistics.csv"}
     first = json.loads((out / "manifest.json").read_text())
@@ -371,7 +279,7 @@ def test_a_rerun_does_only_what_failed_or_is_missing(
     worked: list[str] = []
     whole = sammix.inference.scans._predict_one
     monkeypatch.setattr("sammix.inference.scans._predict_one", lambda *args: worked.append(args[1]) or whole(*args))
-    assert predict(BrightRight, [folder], out, LIVER, skip_done=True) == broken - 1
+    assert predict(bright_right, [folder], out, LIVER, PredictOptions(skip_done=True)) == broken - 1
     assert set(worked) == {scan["name"] for scan in failed} | {"good1"}
     assert {path: path.stat().st_mtime_ns for path in out.glob("good[02]*")} == before
     second = json.loads((out / "manifest.json").read_text())["scans"]
@@ -381,43 +289,43 @@ def test_a_rerun_does_only_what_failed_or_is_missing(
 
     worked.clear()
     monkeypatch.chdir(tmp_path)
-    assert predict(BrightRight, [Path("in/good0.nii"), folder / "good2.nii"], out, LIVER, skip_done=True) == 0
+    assert (
+        predict(bright_right, [Path("in/good0.nii"), folder / "good2.nii"], out, LIVER, PredictOptions(skip_done=True))
+        == 0
+    )
     assert worked == []
 
 
-def test_skipping_never_mixes_runs(hospital_a: Path, tmp_path: Path) -> None:
+def test_skipping_never_mixes_runs(bright_right, hospital_a: Path, tmp_path: Path) -> None:
     out, scan = tmp_path / "out", hospital_a / "volume-0.nii"
-    predict(BrightRight, [scan], out, LIVER)
+    predict(bright_right, [scan], out, LIVER)
     with pytest.raises(OutputError, match="was made with another organ liver"):
-        predict(BrightRight, [scan], out, OutputOptions("spleen"), skip_done=True)
+        predict(bright_right, [scan], out, OutputOptions("spleen"), PredictOptions(skip_done=True))
     (tmp_path / "other").mkdir()
     shutil.copy(scan, tmp_path / "other")
     with pytest.raises(InputError, match="under the same name as"):
-        predict(BrightRight, [tmp_path / "other/volume-0.nii"], out, LIVER, skip_done=True)
+        predict(bright_right, [tmp_path / "other/volume-0.nii"], out, LIVER, PredictOptions(skip_done=True))
     (out / "manifest.json").write_text("{")
     with pytest.raises(OutputError, match="cannot be used by --skip-done"):
-        predict(BrightRight, [scan], out, LIVER, skip_done=True)
+        predict(bright_right, [scan], out, LIVER, PredictOptions(skip_done=True))
 
 
-def test_a_scan_that_fails_while_it_is_written_leaves_nothing(
-    hospital_a: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_scan_that_fails_while_it_is_written_leaves_nothing(bright_right, hospital_a: Path, tmp_path: Path) -> None:
     def full(path: Path, *args: object) -> None:
         raise OutputError(path, "cannot be written (No space left on device)", "free space")
 
-    monkeypatch.setattr("sammix.inference.scans.write_preview", full)
     with pytest.raises(SammixError, match="none of 1 scans"):
-        predict(BrightRight, [hospital_a / "volume-0.nii"], tmp_path, OutputOptions("liver", preview=True))
+        predict(bright_right, [hospital_a / "volume-0.nii"], tmp_path, OutputOptions("liver", preview=full))
     assert {path.suffix for path in tmp_path.iterdir()} == {".json", ".csv"}
 
 
-def test_scans_out_of_an_archive(write_series, tmp_path: Path) -> None:
+def test_scans_out_of_an_archive(bright_right, write_series, tmp_path: Path) -> None:
     for uid in ("1.7.1", "1.7.2"):
         for file in write_series(tmp_path / uid, n=3, SeriesInstanceUID=uid, RescaleIntercept=-400).iterdir():
             (tmp_path / "study/ct").mkdir(parents=True, exist_ok=True)
             file.rename(tmp_path / "study/ct" / f"{uid}.{file.name}")
     archive = Path(shutil.make_archive(str(tmp_path / "export"), "zip", tmp_path, "study"))
-    assert predict(BrightRight, [archive], tmp_path / "out", OutputOptions("liver", "dicom-seg")) == 0
+    assert predict(bright_right, [archive], tmp_path / "out", OutputOptions("liver", "dicom-seg")) == 0
     scans = json.loads((tmp_path / "out/manifest.json").read_text())["scans"]
     assert [(scan["name"], scan["input"], scan["series"]) for scan in scans] == [
         ("ct_1", str(archive / "study/ct"), "1.7.1"),
@@ -426,7 +334,7 @@ def test_scans_out_of_an_archive(write_series, tmp_path: Path) -> None:
     for scan in scans:
         referred = pydicom.dcmread(tmp_path / "out" / scan["mask"]).ReferencedSeriesSequence[0]
         assert referred.SeriesInstanceUID == scan["series"]
-    assert predict(BrightRight, [archive], tmp_path / "one", LIVER, series="1.7.2") == 0
+    assert predict(bright_right, [archive], tmp_path / "one", LIVER, PredictOptions(series="1.7.2")) == 0
     assert (tmp_path / "one/ct_2_liver.nii.gz").is_file()
     assert len(list((tmp_path / "one").glob("*.nii.gz"))) == 1
     plain = write_series(tmp_path / "plain", SeriesInstanceUID="1.7.3")
@@ -438,13 +346,13 @@ def test_scans_out_of_an_archive(write_series, tmp_path: Path) -> None:
 def test_two_predicts_into_one_folder(hospital_a: Path, tmp_path: Path) -> None:
     tmp_path.joinpath("mine").touch()
     with FileLock(tmp_path / LOCK), pytest.raises(OutputError, match="another sammix is writing there"):
-        predict(lambda: pytest.fail("loaded"), [hospital_a], tmp_path, LIVER, overwrite=True)
+        predict(lambda: pytest.fail("loaded"), [hospital_a], tmp_path, LIVER, PredictOptions(overwrite=True))
 
 
-def test_ctrl_c_leaves_whole_masks(hospital_a: Path, tmp_path: Path) -> None:
+def test_ctrl_c_leaves_whole_masks(bright_right, hospital_a: Path, tmp_path: Path) -> None:
     asked: list[int] = []
 
-    class Interrupted(BrightRight):
+    class Interrupted(bright_right):
         def encode(self, images: torch.Tensor) -> torch.Tensor:
             asked.append(1)
             if len(asked) == 5:  # in the second scan
@@ -459,5 +367,5 @@ def test_ctrl_c_leaves_whole_masks(hospital_a: Path, tmp_path: Path) -> None:
     assert len(done) == 1
     assert nib.load(masks[0]).get_fdata().shape == (72, 72, 12)
     assert not (tmp_path / LOCK).exists()
-    assert predict(BrightRight, [hospital_a], tmp_path, LIVER, skip_done=True) == 0
+    assert predict(bright_right, [hospital_a], tmp_path, LIVER, PredictOptions(skip_done=True)) == 0
     assert len(list(tmp_path.glob("*.nii.gz"))) == 6

@@ -1,6 +1,8 @@
-"""A scan's slices, segmented one by one → its mask: the gate, the parts, the scan's own pixels."""
+"""Make a scan's mask of its slices, segmented one by one: the gate, the parts, the scan's own pixels."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,36 +14,64 @@ from sammix.networks.interface import MASK_THRESHOLD, PRESENCE_THRESHOLD, ROUNDI
 SMALLEST_PART = 0.1  # of the largest: far above crumbs (3 % on a real scan), far below an organ's twin
 
 
+@dataclass(frozen=True)
+class ScanGrid:
+    """Where the slices of a scan lie.
+
+    Attributes:
+        count: how many slices.
+        shape: (H, W) of a slice in px.
+        spacing: (slice, row, column) in mm.
+    """
+
+    count: int
+    shape: tuple[int, int]
+    spacing: tuple[float, float, float]
+
+
+@dataclass(frozen=True, eq=False)
+class SlicePlanes:
+    """What a network says of a scan's n slices, from inferior to superior, on the network's grid.
+
+    Attributes:
+        probability: (n, S, S) float16, of the organ.
+        alone: (n, S, S) bool, the masks before slices prompted each other.
+        presence: (n,) float32, probability that the slice shows the organ.
+    """
+
+    probability: NDArray[np.float16]
+    alone: NDArray[np.bool_]
+    presence: NDArray[np.float32]
+
+
 def assemble(
-    probability: NDArray[np.float16],
-    alone: NDArray[np.bool_],
-    presence: NDArray[np.float32],
+    planes: SlicePlanes,
+    grid: ScanGrid,
     preprocess: Preprocess,
-    shape: tuple[int, int],
-    spacing: tuple[float, float, float],
     reach_mm: float = 0.0,
     smallest_part: float = SMALLEST_PART,
 ) -> NDArray[np.uint8]:
-    """The mask of a scan, uint8 0/1 (n, H, W), of what a network said of each slice.
+    """Make the mask of a scan, uint8 0/1 (n, H, W), of what a network says of its slices.
+
+    The gate empties slices that hardly show the organ. Then small parts are dropped.
 
     Args:
-        probability: (n, S, S) of the organ, on the network's grid. Changed in place: 0 where the mask is to be empty.
-        alone: (n, S, S), the masks before slices prompted each other. Changed in place.
-        presence: (n,) probability that the slice shows the organ; the gate empties slices that hardly do.
-        preprocess: how the slices came to the grid.
-        shape: (H, W) of the scan's slices. spacing: (slice, row, column) in mm.
+        planes: changed in place: 0 where the mask is to be empty.
+        grid: where the slices lie.
+        preprocess: how the slices came to the network's grid.
         reach_mm: how far apart slices prompted each other.
         smallest_part: what :func:`drop_small_parts` takes.
     """
-    doubted = presence < PRESENCE_THRESHOLD
-    probability[doubted], alone[doubted] = 0, False
+    probability, alone = planes.probability, planes.alone
+    gated = planes.presence < PRESENCE_THRESHOLD
+    probability[gated], alone[gated] = 0, False
     drop_small_parts(alone, smallest_part)
-    probability[~_within(np.asarray(alone.any(axis=(1, 2))), reach_mm, spacing[0])] = 0
+    probability[~_within(np.asarray(alone.any(axis=(1, 2))), reach_mm, grid.spacing[0])] = 0
     drop_small_parts(probability, smallest_part)
-    mask = np.zeros((len(probability), *shape), np.uint8)
+    mask = np.zeros((grid.count, *grid.shape), np.uint8)
     for one, plane in zip(mask, probability, strict=True):
         if plane.any():
-            one[:] = preprocess.restore(plane[None], shape, spacing[1:])[0] >= MASK_THRESHOLD
+            one[:] = preprocess.restore(plane[None], grid.shape, grid.spacing[1:])[0] >= MASK_THRESHOLD
     return mask
 
 

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sammix.networks.interface import ROUNDING_MM, Promptable, Segmenter, SlicePrediction
+from sammix.networks.interface import MASK_THRESHOLD, ROUNDING_MM, Promptable, PromptSource, Segmenter, SlicePrediction
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,6 +29,29 @@ class Slice:
     image: NDArray[np.float32]
     scan: str | None
     height: float
+
+
+@dataclass(frozen=True, eq=False)
+class SliceFinding:
+    """What the network says of one slice, in memory of the CPU. Planes are (S, S) on the network's grid.
+
+    Attributes:
+        probability: float32 in [0, 1], the automatic mask's, with what neighbours prompted and before any gate.
+        alone: bool, the automatic mask before neighbours prompted it.
+        presence: the classifier's probability that the slice shows the organ.
+        disagreement: how far map and mask contradict each other, in [0, 1]; None where the network has no map.
+        cam: float32 in [0, 1], the activation map; None where the network has none.
+        box: (4,) float32, x1, y1, x2, y2 in px of the grid, inclusive; None where the network used none.
+        prompt: where the automatic prompt came from.
+    """
+
+    probability: NDArray[np.float32]
+    alone: NDArray[np.bool_]
+    presence: float
+    disagreement: float | None
+    cam: NDArray[np.float32] | None
+    box: NDArray[np.float32] | None
+    prompt: PromptSource
 
 
 S = TypeVar("S", bound=Slice)
@@ -47,6 +70,30 @@ class Segmented(Generic[S]):
     encoding: Any
     found: SlicePrediction
     alone: Tensor
+
+    def findings(self) -> list[SliceFinding]:
+        """What was found of each of the B slices, in their order."""
+        found, count = self.found, len(self.slices)
+        probability, cams, boxes = (_to_numpy(values) for values in (found.probability, found.cam, found.box))
+        alone = (self.alone >= MASK_THRESHOLD).cpu().numpy()
+        presence = found.presence.float().cpu().tolist()
+        disagreement = [None] * count if found.disagreement is None else found.disagreement.cpu().tolist()
+        return [
+            SliceFinding(
+                probability=probability[i],
+                alone=alone[i],
+                presence=presence[i],
+                disagreement=disagreement[i],
+                cam=None if cams is None else cams[i],
+                box=None if boxes is None else boxes[i],
+                prompt=found.prompt,
+            )
+            for i in range(count)
+        ]
+
+
+def _to_numpy(values: Tensor | None) -> Any:
+    return None if values is None else values.float().cpu().numpy()
 
 
 def reach_mm(segmenter: Segmenter) -> float:

@@ -1,26 +1,25 @@
-"""Which unannotated slices to look at, and to draw: those where the model contradicts itself, spread over patients."""
+"""Suggest which slices to annotate: those where the model contradicts itself, spread over patients."""
 
 from __future__ import annotations
 
 import csv
 import io
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from sammix.data.sampling import Rows
 from sammix.data.splits import TRAIN
 from sammix.data.table import SliceTable
 from sammix.errors import SammixError
-from sammix.files import check_output, write_text
+from sammix.files import write_text
+from sammix.inference.evidence import SliceEvidence
+from sammix.inference.slices import Slice, SliceFinding, segment_slices
 from sammix.log import track
-from sammix.networks.interface import Segmenter, SlicePrediction
-from sammix.report.preview import SliceEvidence, slice_evidence, write_strip
-
-SHEET = 20  # slices to a picture: a viewer shows what is 8,000 px high, and hardly more
+from sammix.networks.interface import Segmenter
 
 
 @dataclass(frozen=True)
@@ -31,6 +30,7 @@ class Suggestion:
         case, slice, patient: which.
         doubt: in [0, 1], see :attr:`~sammix.networks.interface.SlicePrediction.disagreement`.
         presence: the classifier's probability that it shows the organ.
+        evidence: why its mask is as it is, for a picture.
     """
 
     case: str
@@ -38,62 +38,66 @@ class Suggestion:
     patient: str
     doubt: float
     presence: float
+    evidence: SliceEvidence
 
 
-def suggest(segmenter: Segmenter, table: SliceTable, count: int, out: Path, *, batch_size: int = 4) -> list[Suggestion]:
-    """Write ``suggestions.csv`` with the slices that the model doubts most, worst first, and pictures of them.
+COLUMNS = tuple(field.name for field in fields(Suggestion) if field.name != "evidence")
 
-    ``suggestions.png`` shows the first twenty, ``suggestions-2.png`` the next, and so on.
+
+def suggest(segmenter: Segmenter, table: SliceTable, count: int, *, batch_size: int = 4) -> list[Suggestion]:
+    """Find the ``count`` slices that the model doubts most, worst first.
 
     Candidates are slices that may be trained on, show the organ or are not labelled, and have no mask.
 
     Raises:
-        SammixError: there is no candidate, or the model has no activation map. OutputError: ``out`` holds something
-            already.
+        SammixError: there is no candidate, or the model has no activation map.
     """
-    check_output(out, overwrite=False)
     rows = candidates(table)
     if not len(rows):
         raise SammixError(f"{table.name}: every slice that shows the {table.organ} has a mask already")
     doubts, presences = np.zeros(len(rows)), np.zeros(len(rows))
-    for start in track(range(0, len(rows), batch_size), "looking at slices"):
-        found = _segment(segmenter, _images(table, rows[start : start + batch_size]))
-        if found.disagreement is None:
-            raise SammixError("a model without an activation map has nothing to suggest")
-        doubts[start : start + batch_size] = found.disagreement.cpu().numpy()
-        presences[start : start + batch_size] = found.presence.float().cpu().numpy()
+    for place, (_, found) in enumerate(_look_at(segmenter, table, rows, batch_size)):
+        doubts[place], presences[place] = _doubt(found), found.presence
     unlabelled = table.label[rows] != 1
     ranks = np.where(unlabelled, doubts * presences, doubts)  # a slice without the organ is not worth drawing
     chosen = spread(ranks, table.patient[rows], count)
-    suggestions = [
+    # Evidence of all candidates would take much memory, so the few that were chosen are segmented once more.
+    looks = _look_at(segmenter, table, rows[chosen], batch_size)
+    return [
         Suggestion(
             case=str(table.case[rows[i]]),
             slice=int(table.index[rows[i]]),
             patient=str(table.patient[rows[i]]),
             doubt=round(float(doubts[i]), 4),
             presence=round(float(presences[i]), 4),
+            evidence=SliceEvidence.of(int(table.index[rows[i]]), one.image, found),
         )
-        for i in chosen
+        for i, (one, found) in zip(chosen, looks, strict=True)
     ]
-    out.mkdir(parents=True, exist_ok=True)
-    for first in range(0, len(chosen), SHEET):
-        sheet = slice(first, first + SHEET)
-        shown = _evidence(segmenter, table, rows[chosen[sheet]], batch_size)
-        captions = [f"doubt {one.doubt:.2f}\n{one.case}, slice {one.slice}" for one in suggestions[sheet]]
-        write_strip(out / f"suggestions{f'-{first // SHEET + 1}' if first else ''}.png", shown, captions)
-    _write_table(out / "suggestions.csv", suggestions)
-    return suggestions
+
+
+def write_suggestions(path: Path, suggestions: Sequence[Suggestion]) -> None:
+    """Write a row for each suggestion, in their order, as CSV.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    text = io.StringIO()
+    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({name: getattr(one, name) for name in COLUMNS} for one in suggestions)
+    write_text(path, text.getvalue())
 
 
 def candidates(table: SliceTable) -> Rows:
-    """Rows that may be trained on, show the organ or are not labelled, and have no mask."""
+    """Find rows that may be trained on, show the organ or are not labelled, and have no mask."""
     trainable = np.isin(table.split, (TRAIN, ""))
     rows: Rows = np.flatnonzero(trainable & (table.label != 0) & ~table.has_mask)
     return rows
 
 
 def spread(ranks: NDArray[np.float64], patients: NDArray[np.str_], count: int) -> Rows:
-    """Positions of the ``count`` highest ranks, no patient twice before each had a turn."""
+    """Take the positions of the ``count`` highest ranks, no patient twice before each had a turn."""
     order = np.argsort(-ranks, kind="stable")
     turn: dict[str, int] = {}
     turns = np.zeros(len(order), np.int64)
@@ -103,28 +107,19 @@ def spread(ranks: NDArray[np.float64], patients: NDArray[np.str_], count: int) -
     return chosen
 
 
-def _segment(segmenter: Segmenter, images: NDArray[np.float32]) -> SlicePrediction:
-    return segmenter.segment(segmenter.encode(torch.from_numpy(images)[:, None]))
+def _look_at(
+    segmenter: Segmenter, table: SliceTable, rows: Rows, batch_size: int
+) -> Iterator[tuple[Slice, SliceFinding]]:
+    """Segment rows of a table, each by itself: a table does not say how far apart in mm its slices are."""
+    slices = (
+        Slice(np.asarray(table.images[row], np.float32), scan=None, height=0.0)
+        for row in track(rows.tolist(), "looking at slices")
+    )
+    for batch in segment_slices(segmenter, slices, batch_size):
+        yield from zip(batch.slices, batch.findings(), strict=True)
 
 
-def _images(table: SliceTable, rows: Rows) -> NDArray[np.float32]:
-    return np.stack([np.asarray(table.images[row], dtype=np.float32) for row in rows])
-
-
-def _evidence(segmenter: Segmenter, table: SliceTable, rows: Rows, batch_size: int) -> list[SliceEvidence]:
-    """Of the few that were chosen: to keep it of all candidates would take much memory."""
-    evidence = []
-    for start in range(0, len(rows), batch_size):
-        batch = rows[start : start + batch_size]
-        images = _images(table, batch)
-        found = _segment(segmenter, images)
-        evidence += [slice_evidence(int(table.index[row]), images[i], found, i) for i, row in enumerate(batch)]
-    return evidence
-
-
-def _write_table(path: Path, suggestions: list[Suggestion]) -> None:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(asdict(suggestions[0])), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(asdict(one) for one in suggestions)
-    write_text(path, text.getvalue())
+def _doubt(found: SliceFinding) -> float:
+    if found.disagreement is None:
+        raise SammixError("a model without an activation map has nothing to suggest")
+    return found.disagreement

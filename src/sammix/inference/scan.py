@@ -1,0 +1,162 @@
+"""Gather what was found of one scan's slices, and make the scan's mask of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sammix.data.preprocess import Preprocess
+from sammix.data.slices import in_plane
+from sammix.inference.assemble import SMALLEST_PART, ScanGrid, SlicePlanes, assemble
+from sammix.inference.evidence import SliceEvidence
+from sammix.inference.slices import Slice, SliceFinding, reach_mm, segment_slices
+from sammix.io.volume import Volume
+from sammix.log import track
+from sammix.networks.interface import DOUBTFUL, MASK_THRESHOLD, Segmenter
+
+EVIDENCE_SLICES = 24  # kept of each scan for its preview
+
+
+@dataclass(frozen=True, eq=False)
+class ScanPrediction:
+    """What a network makes of a whole scan of n slices, from inferior to superior.
+
+    Attributes:
+        mask: (n, H, W) uint8 0/1, on the pixels of the scan's axial slices.
+        presence: (n,) float32, the classifier's probability that a slice shows the organ.
+        disagreement: (n,) float32 in [0, 1], how far map and mask contradict each other; None without a map.
+        probability: (n, S, S) float16 on the network's grid, 0 where the gate or the parts emptied the mask.
+    """
+
+    mask: NDArray[np.uint8]
+    presence: NDArray[np.float32]
+    disagreement: NDArray[np.float32] | None
+    probability: NDArray[np.float16]
+
+    @property
+    def confidence(self) -> float | None:
+        """The mean probability of the marked pixels on the network's grid, in [0.5, 1]; None where none is marked."""
+        marked = self.probability[self.probability >= MASK_THRESHOLD]
+        return float(marked.mean(dtype=np.float64)) if marked.size else None
+
+    @property
+    def doubtful(self) -> list[int] | None:
+        """Slices with a mask that the map contradicts, ascending; None without a map."""
+        if self.disagreement is None:
+            return None
+        doubted: list[int] = np.flatnonzero(self.mask.any(axis=(1, 2)) & (self.disagreement >= DOUBTFUL)).tolist()
+        return doubted
+
+
+class ScanAssembler:
+    """Takes what :func:`~sammix.inference.slices.segment_slices` finds of one scan, slice by slice.
+
+    Args:
+        segmenter: the network that finds it.
+        grid: of the scan.
+        smallest_part: the share of the mask's largest part below which another is dropped; 0 keeps all.
+    """
+
+    def __init__(self, segmenter: Segmenter, grid: ScanGrid, smallest_part: float = SMALLEST_PART) -> None:
+        self.segmenter, self.grid, self.smallest_part = segmenter, grid, smallest_part
+        planes = (grid.count, segmenter.preprocess.size, segmenter.preprocess.size)
+        self._planes = SlicePlanes(
+            np.zeros(planes, np.float16), np.zeros(planes, np.bool_), np.zeros(grid.count, np.float32)
+        )
+        self._disagreement = np.full(grid.count, np.nan, np.float32)  # stays so where the network has no map
+        self._added = 0
+
+    def add(self, found: SliceFinding) -> None:
+        """Take the next slice, from inferior to superior."""
+        self._planes.probability[self._added] = found.probability
+        self._planes.alone[self._added] = found.alone
+        self._planes.presence[self._added] = found.presence
+        if found.disagreement is not None:
+            self._disagreement[self._added] = found.disagreement
+        self._added += 1
+
+    def finish(self) -> ScanPrediction:
+        """Make the scan's mask. To be called once, when all slices were added."""
+        if self._added != self.grid.count:
+            raise ValueError(f"{self._added} of the scan's {self.grid.count} slices were added")
+        mask = assemble(
+            self._planes, self.grid, self.segmenter.preprocess, reach_mm(self.segmenter), self.smallest_part
+        )
+        disagreement = None if np.isnan(self._disagreement).all() else self._disagreement
+        return ScanPrediction(mask, self._planes.presence, disagreement, self._planes.probability)
+
+
+@dataclass(frozen=True, eq=False)
+class VolumePrediction:
+    """A scan's mask on its own grid, and what was found.
+
+    Attributes:
+        mask: uint8 0/1, the scan's own shape and axis order.
+        presence: (n,) float32, the classifier's probability for each axial slice, from inferior to superior.
+        disagreement: (n,) float32 in [0, 1], how far map and mask contradict each other; None without a map.
+        doubtful: axial slices, from 0 at the inferior end, with a mask that the map contradicts; None without a map.
+        confidence: the mean probability of the marked pixels, on the network's grid, in [0.5, 1]; None without any.
+        evidence: of some slices spread over the scan, for pictures.
+    """
+
+    mask: NDArray[np.uint8]
+    presence: NDArray[np.float32]
+    disagreement: NDArray[np.float32] | None
+    doubtful: list[int] | None
+    confidence: float | None
+    evidence: list[SliceEvidence]
+
+    @property
+    def organ_found(self) -> bool:
+        """Whether any voxel was marked."""
+        return bool(self.mask.any())
+
+
+def predict_volume(
+    segmenter: Segmenter,
+    volume: Volume,
+    batch_size: int = 4,
+    name: str = "slices",
+    smallest_part: float = SMALLEST_PART,
+) -> VolumePrediction:
+    """Segment every axial slice, a few at a time, so that memory is bounded by the scan itself.
+
+    Args:
+        segmenter: a trained network.
+        volume: HU.
+        batch_size: slices that go through the network together.
+        name: what progress is called.
+        smallest_part: the share of the largest part of the mask below which another is dropped; 0 keeps all.
+    """
+    axial = volume.axial()
+    count, height, width = axial.array.shape
+    assembler = ScanAssembler(segmenter, ScanGrid(count, (height, width), axial.spacing), smallest_part)
+    shown = set(np.linspace(0, count - 1, num=min(count, EVIDENCE_SLICES)).round().astype(int).tolist())
+    evidence: list[SliceEvidence] = []
+    index = 0
+    for batch in segment_slices(segmenter, _slices(axial, segmenter.preprocess, name), batch_size):
+        for one, found in zip(batch.slices, batch.findings(), strict=True):
+            assembler.add(found)
+            if index in shown:
+                evidence.append(SliceEvidence.of(index, one.image, found))
+            index += 1
+    scan = assembler.finish()
+    return VolumePrediction(
+        mask=volume.from_axial(scan.mask).array,
+        presence=scan.presence,
+        disagreement=scan.disagreement,
+        doubtful=scan.doubtful,
+        confidence=scan.confidence,
+        evidence=[replace(one, mask=scan.probability[one.index] >= MASK_THRESHOLD) for one in evidence],
+    )
+
+
+def _slices(axial: Volume, preprocess: Preprocess, name: str) -> Iterator[Slice]:
+    """Make a scan's slices for the network one by one, from inferior to superior."""
+    scan = name if axial.trusted_geometry else None
+    for index in track(range(len(axial.array)), name):
+        image = preprocess.images(axial.array[index : index + 1], in_plane(axial))[0]
+        yield Slice(image, scan, index * axial.spacing[0])

@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sammix.errors import InputError, OutputError
+from sammix.inference.manifest import COLUMNS, Manifest
+
+SETTINGS = {"sammix": "1", "model": "lite-50", "model_sha256": "a" * 64, "organ": "liver", "format": "nifti"}
+STATISTICS: dict[str, Any] = dict.fromkeys(COLUMNS[1:], 1.0)
+
+
+def done(out: Path, origin: dict[str, str], **settings: Any) -> Manifest:
+    """A manifest with one scan that is done, and its mask."""
+    out.mkdir(exist_ok=True)
+    (out / "ct.nii.gz").touch()
+    manifest = Manifest(out, {**SETTINGS, **settings}, keep=False)
+    manifest.add("ct", {**origin, "status": "done", "mask": "ct.nii.gz"}, STATISTICS)
+    return manifest
+
+
+def again(out: Path, **settings: Any) -> Manifest:
+    return Manifest(out, {**SETTINGS, **settings}, keep=True)
+
+
+def test_the_records_can_be_read_by_others(tmp_path: Path) -> None:
+    done(tmp_path, {"input": "/in/ct.nii"}).add("bad", {"input": "/in/bad.nii", "status": "failed"}, None)
+    manifest = json.loads((tmp_path / "manifest.json").read_text())
+    assert [scan["name"] for scan in manifest["scans"]] == ["ct", "bad"]
+    assert manifest["model_sha256"] == "a" * 64
+    with (tmp_path / "statistics.csv").open(newline="") as file:
+        assert [row["name"] for row in csv.DictReader(file)] == ["ct"]
+
+
+def test_what_is_done_is_known_while_its_files_are_there(tmp_path: Path) -> None:
+    done(tmp_path, {"input": "/in/ct.nii"})
+    assert again(tmp_path).is_done("ct", {"input": "/in/ct.nii"}, ("mask",))
+    assert not again(tmp_path).is_done("ct", {"input": "/in/ct.nii"}, ("mask", "preview"))
+    assert not again(tmp_path).is_done("other", {"input": "/in/other.nii"}, ("mask",))
+    (tmp_path / "ct.nii.gz").unlink()
+    assert not again(tmp_path).is_done("ct", {"input": "/in/ct.nii"}, ("mask",))
+
+
+def test_masks_of_another_model_of_the_same_name_are_refused_naming_both(tmp_path: Path) -> None:
+    done(tmp_path, {"input": "/in/ct.nii"})
+    with pytest.raises(OutputError, match=r"made by model lite-50 \(SHA-256 a{12}…\), not by .* \(SHA-256 b{12}…\)"):
+        again(tmp_path, model_sha256="b" * 64)
+
+
+def test_one_model_under_another_name_is_the_same_model(tmp_path: Path) -> None:
+    done(tmp_path, {"input": "/in/ct.nii"})
+    assert again(tmp_path, model="renamed").is_done("ct", {"input": "/in/ct.nii"}, ("mask",))
+
+
+def test_where_a_models_content_is_not_known_its_name_counts(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    done(tmp_path, {"input": "/in/ct.nii"}, model_sha256=None)
+    again(tmp_path)
+    assert "does not say which content model lite-50 had" in caplog.text
+    with pytest.raises(OutputError, match="made by model lite-50, not by model other"):
+        again(tmp_path, model="other")
+
+
+def test_a_manifest_of_an_earlier_version_knows_no_content(tmp_path: Path) -> None:
+    done(tmp_path, {"input": "in/ct.nii"})
+    path = tmp_path / "manifest.json"
+    old = json.loads(path.read_text())
+    del old["model_sha256"]
+    path.write_text(json.dumps(old))
+    assert again(tmp_path).is_done("ct", {"input": "/work/in/ct.nii"}, ("mask",)), "a relative path: only its name"
+    with pytest.raises(InputError, match=r"under the same name as in/ct\.nii"):
+        again(tmp_path).is_done("ct", {"input": "/work/in/other.nii"}, ("mask",))
+    with pytest.raises(InputError, match=r"under the same name as in/ct\.nii"):
+        again(tmp_path).is_done("ct", {"input": "/work/in/ct.nii", "series": "1.2"}, ("mask",))
+
+
+def test_an_absolute_path_tells_scans_of_one_name_apart(tmp_path: Path) -> None:
+    done(tmp_path, {"input": "/in/ct.nii"})
+    with pytest.raises(InputError, match=r"under the same name as /in/ct\.nii"):
+        again(tmp_path).is_done("ct", {"input": "/other/ct.nii"}, ("mask",))
+
+
+def test_other_settings_are_refused(tmp_path: Path) -> None:
+    done(tmp_path, {"input": "/in/ct.nii"})
+    with pytest.raises(OutputError, match="was made with another format nifti"):
+        again(tmp_path, format="dicom-seg")
+    assert again(tmp_path, sammix="2").entries, "another version of sammix goes on"
+
+
+def test_a_damaged_manifest_is_named(tmp_path: Path) -> None:
+    (tmp_path / "manifest.json").write_text("{")
+    with pytest.raises(OutputError, match="cannot be used by --skip-done"):
+        again(tmp_path)

@@ -1,0 +1,152 @@
+"""One scan through a network: its geometry, the gate, neighbours, parts."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+import torch
+
+from sammix.data.preprocess import Preprocess
+from sammix.inference.assemble import ScanGrid
+from sammix.inference.scan import ScanAssembler, predict_volume
+from sammix.inference.slices import SliceFinding
+from sammix.io import read_volume
+from sammix.io.volume import Volume
+from sammix.models.saved import load_model
+from sammix.networks.interface import SlicePrediction
+
+
+@pytest.fixture(scope="module")
+def model(tiny_run: Path) -> torch.nn.Module:
+    return load_model(tiny_run, torch.device("cpu"))
+
+
+def test_neighbours_prompt_each_other_where_millimetres_can_be_trusted(bright_right, hospital_a: Path) -> None:
+    class Consulting(bright_right):
+        neighbours_mm = 6.0
+
+        def redraw(self, encoding: torch.Tensor, maps: torch.Tensor) -> torch.Tensor:
+            return maps * 0
+
+    scan = read_volume(hospital_a / "volume-0.nii")
+    near = replace(scan, affine=scan.affine @ np.diag([1, 1, 0.1, 1]))
+    assert near.axial().spacing[0] < 6 < scan.axial().spacing[0]
+    assert predict_volume(Consulting(), scan).organ_found
+    assert not predict_volume(Consulting(), near).organ_found
+    assert predict_volume(Consulting(), replace(near, trusted_geometry=False)).organ_found
+
+
+@pytest.mark.parametrize("axes", [(0, 1, 2), (2, 0, 1), (1, 2, 0)])
+@pytest.mark.parametrize("flip", [(), (0,), (1, 2)])
+def test_a_scan_stored_otherwise_gets_the_same_mask(
+    bright_right, hospital_a: Path, axes: tuple[int, ...], flip: tuple[int, ...]
+) -> None:
+    image = nib.load(hospital_a / "volume-0.nii")
+    stored = np.eye(4)[:, [*axes, 3]]
+    for axis in flip:
+        stored[axis] *= -1
+    turned = image.as_reoriented(nib.orientations.io_orientation(stored))
+    one, other = (Volume(np.asarray(scan.dataobj), scan.affine) for scan in (image, turned))
+    first, second = predict_volume(bright_right(), one).mask, predict_volume(bright_right(), other).mask
+    assert first.any()
+    back = nib.Nifti1Image(second, turned.affine).as_reoriented(
+        nib.orientations.ornt_transform(
+            nib.orientations.io_orientation(turned.affine), nib.orientations.io_orientation(image.affine)
+        )
+    )
+    np.testing.assert_array_equal(np.asarray(back.dataobj), first)
+
+
+def test_the_patients_right_is_where_the_liver_is(bright_right, hospital_b: Path) -> None:
+    volume = read_volume(hospital_b / "s0000" / "ct.nii.gz")
+    marked = np.argwhere(predict_volume(bright_right(), volume).mask)
+    x = nib.affines.apply_affine(volume.affine, marked)[:, 0]
+    centre = nib.affines.apply_affine(volume.affine, (np.array(volume.array.shape) - 1) / 2)[0]
+    assert (x > centre - 2 * max(volume.spacing)).all()  # RAS+: x grows to the patient's right
+
+
+def test_batches_do_not_change_the_mask(model, hospital_a: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sammix.inference.assemble.PRESENCE_THRESHOLD", 0.0)
+    volume = read_volume(hospital_a / "volume-1.nii")
+    one, four = (predict_volume(model, volume, batch_size=size) for size in (1, 4))
+    np.testing.assert_allclose(one.presence, four.presence, atol=2e-2)
+    assert (one.mask != four.mask).mean() < 0.01
+
+
+def test_the_gate_empties_a_slice(bright_right, hospital_a: Path) -> None:
+    class Doubtful(bright_right):
+        def segment(self, *args: object, **kwargs: object) -> SlicePrediction:
+            found = super().segment(*args, **kwargs)  # type: ignore[arg-type]
+            return replace(found, presence=found.presence * 0.49)
+
+    volume = read_volume(hospital_a / "volume-0.nii")
+    assert predict_volume(bright_right(), volume).organ_found
+    assert not predict_volume(Doubtful(), volume).organ_found
+
+
+def test_pictures_show_what_was_written(bright_right, scan_with_a_crumb: Path) -> None:
+    volume = read_volume(scan_with_a_crumb)
+    shown = {one.index: one for one in predict_volume(bright_right(), volume).evidence}
+    assert shown[2].mask.any()
+    assert not shown[6].mask.any()
+
+
+def finding(mask: np.ndarray, disagreement: float | None, presence: float = 0.9) -> SliceFinding:
+    return SliceFinding(mask.astype(np.float32) * 0.75, mask, presence, disagreement, None, None, "cam")
+
+
+def squares() -> list[np.ndarray]:
+    """Three masks of 8 × 8 pixels; the last is empty."""
+    plane = np.zeros((16, 16), np.bool_)
+    plane[4:12, 4:12] = True
+    return [plane, plane, np.zeros_like(plane)]
+
+
+def test_slices_come_together_as_a_scan(bright_right) -> None:
+    class Small(bright_right):
+        preprocess = Preprocess(size=16)
+
+    assembler = ScanAssembler(Small(), ScanGrid(3, (32, 32), (5.0, 1.0, 1.0)))
+    for mask, doubt in zip(squares(), (0.1, 0.4, 0.9), strict=True):
+        assembler.add(finding(mask, doubt))
+    found = assembler.finish()
+    assert found.mask.shape == (3, 32, 32)
+    assert found.mask[:2].any(axis=(1, 2)).all()
+    assert not found.mask[2].any()
+    np.testing.assert_allclose(found.presence, 0.9)
+    np.testing.assert_allclose(found.disagreement, [0.1, 0.4, 0.9])
+    assert found.doubtful == [1], "slice 2 is doubted too, but has no mask"
+    assert found.confidence == 0.75
+
+
+def test_a_network_without_a_map_knows_no_doubt_and_an_empty_mask_no_confidence(bright_right) -> None:
+    class Small(bright_right):
+        preprocess = Preprocess(size=16)
+
+    assembler = ScanAssembler(Small(), ScanGrid(1, (16, 16), (5.0, 1.0, 1.0)))
+    assembler.add(finding(squares()[2], None))
+    found = assembler.finish()
+    assert (found.disagreement, found.doubtful, found.confidence) == (None, None, None)
+
+
+def test_a_scan_with_slices_missing_is_not_assembled(bright_right) -> None:
+    class Small(bright_right):
+        preprocess = Preprocess(size=16)
+
+    assembler = ScanAssembler(Small(), ScanGrid(2, (16, 16), (5.0, 1.0, 1.0)))
+    assembler.add(finding(squares()[0], None))
+    with pytest.raises(ValueError, match="1 of the scan's 2 slices"):
+        assembler.finish()
+
+
+def test_all_slices_of_a_short_scan_and_some_of_a_long_one_are_kept_as_evidence(bright_right) -> None:
+    hu = np.full((16, 16, 60), 40, np.int16)
+    for count, kept in ((5, list(range(5))), (60, [0, 59])):
+        evidence = predict_volume(bright_right(), Volume(hu[..., :count], np.diag([1.0, 1.0, 5.0, 1.0]))).evidence
+        assert len(evidence) == min(count, 24)
+        assert {one.index for one in evidence} >= set(kept)
+        assert evidence[0].image.shape == (72, 72)
