@@ -145,9 +145,9 @@ def test_truth_never_reaches_the_automatic_masks() -> None:
         for truths in ([BIG, BIG, BIG], [square(160, 160, 36), DARK, None])
     ]
     for one, other in zip(*results, strict=True):
-        np.testing.assert_array_equal(one.automatic, other.automatic)
-        np.testing.assert_array_equal(one.box, other.box)
-        assert one.presence == other.presence
+        np.testing.assert_array_equal(one.found.probability, other.found.probability)
+        np.testing.assert_array_equal(one.found.box, other.found.box)
+        assert one.found.presence == other.found.presence
 
 
 def test_only_the_oracle_gets_boxes_and_only_after_the_automatic_masks_are_made() -> None:

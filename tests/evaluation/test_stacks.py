@@ -10,23 +10,23 @@ from numpy.typing import NDArray
 
 from sammix.data.preprocess import Preprocess
 from sammix.data.table import SliceTable
-from sammix.errors import SammixError
-from sammix.evaluation.stacks import choose_split, read_stack, rows_by_case, table_stack
+from sammix.evaluation.stacks import read_stack, rows_by_case, table_stack
 from sammix.io.dataset import Case
 from sammix.io.volume import Volume
 
 
 class DrawnCase(Case):
-    """A case whose scan is made here: 10 axial slices of 40 × 40, the organ in the upper five."""
+    """A case whose scan is made here: 10 axial slices of 40 × 40, the organ in the upper five; with a label, one."""
 
     def read(self) -> Volume:
-        return Volume(np.full((10, 40, 40), 40, np.int16), AXIAL, trusted_geometry=self.source == "trusted")
+        count = 10 if self.label is None else 1
+        return Volume(np.full((count, 40, 40), 40, np.int16), AXIAL, trusted_geometry=self.source == "trusted")
 
     def read_mask(self, volume: Volume) -> Volume | None:
         if self.mask is None:
             return None
-        mask = np.zeros((10, 40, 40), np.uint8)
-        mask[5:, 10:20, 5:25] = 1
+        mask = np.zeros(volume.array.shape, np.uint8)
+        mask[len(mask) // 2 :, 10:20, 5:25] = 1
         return replace(volume, array=mask, warnings=("the mask was resampled",))
 
 
@@ -51,7 +51,7 @@ def test_a_scan_with_trusted_geometry_is_kept_whole_for_millimetres() -> None:
     assert found.warnings == ("the mask was resampled",)
 
 
-@pytest.mark.parametrize("known", [{"trusted": False}, {"mask": False, "label": 1}])
+@pytest.mark.parametrize("known", [{"trusted": False}, {"mask": False}])
 def test_what_is_not_measured_in_mm_is_cut_to_its_middle(known: dict[str, Any]) -> None:
     found = read_stack(case(**known), Preprocess(), middle_fraction=0.4)
     assert found.scan is None
@@ -67,6 +67,7 @@ def test_the_truth_keeps_its_place_on_the_protocols_grid() -> None:
 
 def test_a_given_label_wins_and_without_any_it_is_unknown() -> None:
     assert set(read_stack(case(label=1), Preprocess()).labels.tolist()) == {1}
+    assert set(read_stack(case(mask=False, label=0), Preprocess()).labels.tolist()) == {0}
     assert set(read_stack(case(mask=False), Preprocess()).labels.tolist()) == {-1}
     assert not read_stack(case(mask=False), Preprocess()).has_mask.any()
 
@@ -102,20 +103,19 @@ def test_a_stack_of_a_store_holds_its_rows() -> None:
     assert found.scan is None
 
 
-@pytest.mark.parametrize(
-    ("known", "asked", "chosen"),
-    [
-        ({"train", "test", None}, None, "test"),
-        ({None}, None, "all"),
-        ({""}, None, "all"),
-        ({"train", "test"}, "train", "train"),
-        ({"train", "test"}, "all", "all"),
-    ],
-)
-def test_choice_of_split(known: set[str | None], asked: str | None, chosen: str) -> None:
-    assert choose_split(known, asked, "data") == chosen
+def test_a_mask_that_contradicts_its_label_is_not_used() -> None:
+    found = read_stack(case(label=0), Preprocess())
+    assert not found.has_mask.any()
+    assert not found.masks.any()
+    assert any("labelled no" in warning for warning in found.warnings)
 
 
-def test_data_with_splits_but_no_test_split_must_be_told_which() -> None:
-    with pytest.raises(SammixError, match=r"'test'.*train, val.*'all'"):
-        choose_split({"train", "val"}, None, "data")
+def test_a_slice_of_a_store_whose_mask_vanishes_on_the_protocols_grid_has_no_known_mask() -> None:
+    masks = np.zeros((2, 1024, 1024), np.uint8)
+    masks[0, 0, 0], masks[1, :512] = 1, 1
+    large = replace(
+        table(["a", "a"]), images=np.zeros((2, 1024, 1024), np.float16), masks=masks, preprocess=Preprocess(size=1024)
+    )
+    found = table_stack(large, np.array([0, 1]))
+    assert found.has_mask.tolist() == [False, True]
+    assert "1 slices has no pixel left" in found.warnings[0]

@@ -25,7 +25,7 @@ CHARTS = {
     "dice": lambda: dice_boxes(SERIES),
     "hausdorff": lambda: hausdorff_boxes([Series("Automatic", [0.0, 3.0, 362.04])]),
     "labels": lambda: dice_by_labels({"SAM-Mix": [(5, 0.7, 0.02), (50, 0.9, None)]}, {"U-Net": 0.8}),
-    "area": lambda: dice_by_area([5, 300, 9000], [0.0, 0.5, 0.9]),
+    "area": lambda: dice_by_area([5, 300, 9000], [0.0, 0.5, 0.9], "spleen"),
 }
 
 
@@ -102,4 +102,10 @@ def test_a_chart_alone_brings_its_colours() -> None:
 
 def test_a_chart_of_many_slices_stays_small() -> None:
     many = RNG.integers(1, 9000, 20_000).tolist()
-    assert len(dice_by_area(many, RNG.random(20_000).tolist())) < 400_000
+    assert len(dice_by_area(many, RNG.random(20_000).tolist(), "liver")) < 400_000
+
+
+def test_the_axis_of_areas_names_the_organ() -> None:
+    texts = [element.text for element in ElementTree.fromstring(CHARTS["area"]()).iter() if element.text]
+    assert "spleen in the slice (px at 256²)" in texts
+    assert not any("liver" in text for text in texts)

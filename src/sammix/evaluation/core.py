@@ -7,9 +7,6 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from operator import attrgetter
 
-import numpy as np
-from numpy.typing import NDArray
-
 from sammix.errors import SammixError
 from sammix.evaluation.gallery import Exhibit, Gallery
 from sammix.evaluation.results import run_network
@@ -17,7 +14,7 @@ from sammix.evaluation.rows import SliceRow, VolumeRow, score_slice, score_volum
 from sammix.evaluation.schema import Failure, Metrics, Protocol
 from sammix.evaluation.stacks import EvaluationStack
 from sammix.evaluation.summary import summarise
-from sammix.inference.assemble import assemble
+from sammix.inference.scan import ScanAssembler
 from sammix.networks.interface import Segmenter
 
 
@@ -60,32 +57,18 @@ def evaluate_stacks(
     sources: set[str] = set()
     results = run_network(segmenter, stacks, batch_size)
     for stack, of_stack in groupby(results, key=attrgetter("stack")):
-        planes: list[NDArray[np.float16]] = []
-        alone: list[NDArray[np.bool_]] = []
-        presence: list[float] = []
+        assembler = None if stack.scan is None else ScanAssembler(segmenter, stack.scan.grid, protocol.smallest_part)
         for result in of_stack:
-            sources.add(result.prompt)
-            if stack.scan is not None:
-                planes.append(result.automatic.astype(np.float16))
-                alone.append(result.alone)
-                presence.append(result.presence)
+            sources.add(result.found.prompt)
+            if assembler is not None:
+                assembler.add(result.found)
             if result.counts:
                 row, shown = score_slice(result, segmenter.preprocess)
                 rows.append(row)
                 gallery.offer(row, shown)
-        if stack.scan is not None:
-            mask = assemble(
-                np.stack(planes),
-                np.stack(alone),
-                np.array(presence, np.float32),
-                segmenter.preprocess,
-                (stack.scan.truth.shape[1], stack.scan.truth.shape[2]),
-                stack.scan.spacing,
-                protocol.neighbours_mm,
-                protocol.smallest_part,
-            )
-            if volume := score_volume(stack, stack.scan, mask > 0):
-                volumes.append(volume)
+        if assembler is not None and stack.scan is not None:
+            volume = score_volume(stack, stack.scan, assembler.finish().mask > 0)
+            volumes += [] if volume is None else [volume]
         notes.warnings += [f"{stack.case}: {warning}" for warning in stack.warnings]
     if not rows:
         raise SammixError(_nothing_done(protocol.dataset, notes))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -15,8 +14,8 @@ from sammix.errors import SammixError
 from sammix.evaluation.metrics import mask_box
 from sammix.evaluation.schema import PROTOCOL_PX
 from sammix.evaluation.stacks import EvaluationStack
-from sammix.inference.slices import Segmented, Slice, segment_slices
-from sammix.networks.interface import MASK_THRESHOLD, Segmenter, SlicePrediction
+from sammix.inference.slices import Segmented, Slice, SliceFinding, segment_slices
+from sammix.networks.interface import Segmenter, SlicePrediction
 
 Plane = NDArray[np.float32]
 
@@ -27,26 +26,14 @@ class SliceResult:
 
     Attributes:
         stack, position: which slice of which stack.
-        automatic: the mask's probability from the network's own prompts, before any gate.
-        alone: bool, the automatic mask before neighbours prompted it.
-        presence: the classifier's probability that the slice shows the organ.
-        disagreement: how far map and mask contradict each other, in [0, 1]; None where the network has no map.
-        prompt: where the automatic prompts came from.
-        cam: the activation map; None where the network has none.
-        box: (4,) px, inclusive; None where the network used none.
+        found: what the network says by itself, without a look at the truth.
         oracle_box, no_prompt: probabilities under other prompts; None where the truth is unknown or empty, where
             the slice does not count, and for networks without prompts.
     """
 
     stack: EvaluationStack
     position: int
-    automatic: Plane
-    alone: NDArray[np.bool_]
-    presence: float
-    disagreement: float | None
-    prompt: str
-    cam: Plane | None
-    box: NDArray[np.float32] | None
+    found: SliceFinding
     oracle_box: Plane | None
     no_prompt: Plane | None
 
@@ -90,10 +77,6 @@ def run_network(segmenter: Segmenter, stacks: Iterable[EvaluationStack], batch_s
 def _results(segmenter: Segmenter, batch: Segmented[_Item]) -> list[SliceResult]:
     automatic = batch.found
     _check(segmenter, automatic)
-    cams, boxes = _planes(automatic.cam), _planes(automatic.box)
-    masks, alone = _planes(automatic.probability), (batch.alone >= MASK_THRESHOLD).cpu().numpy()
-    presence = automatic.presence.float().cpu().tolist()
-    disagreement = [None] * len(masks) if automatic.disagreement is None else automatic.disagreement.cpu().tolist()
     oracle, unprompted = (None, None)
     if automatic.box is not None:
         oracle, unprompted = _references(segmenter, batch, automatic.box.device)
@@ -101,17 +84,11 @@ def _results(segmenter: Segmenter, batch: Segmented[_Item]) -> list[SliceResult]
         SliceResult(
             stack=item.stack,
             position=item.position,
-            automatic=masks[i],
-            alone=alone[i],
-            presence=presence[i],
-            disagreement=disagreement[i],
-            prompt=automatic.prompt,
-            cam=None if cams is None else cams[i],
-            box=None if boxes is None else boxes[i],
+            found=found,
             oracle_box=None if oracle is None or item.true_box is None else oracle[i],
             no_prompt=None if unprompted is None or item.true_box is None else unprompted[i],
         )
-        for i, item in enumerate(batch.slices)
+        for i, (item, found) in enumerate(zip(batch.slices, batch.findings(), strict=True))
     ]
 
 
@@ -122,9 +99,8 @@ def _references(
     true_boxes = [item.true_box for item in batch.slices]
     if all(box is None for box in true_boxes):
         return None, None
-    frame = np.array(
-        [0, 0, PROTOCOL_PX - 1, PROTOCOL_PX - 1], np.float32
-    )  # stands in where there is no truth; its mask is dropped
+    # The frame stands in where there is no truth; its mask is dropped.
+    frame = np.array([0, 0, PROTOCOL_PX - 1, PROTOCOL_PX - 1], np.float32)
     boxes = np.stack([frame if box is None else box for box in true_boxes])
     given = torch.from_numpy(rescale_boxes(boxes, PROTOCOL_PX, segmenter.preprocess.size))
     oracle = segmenter.segment(batch.encoding, boxes=given.to(device), prompt="box")
@@ -149,5 +125,6 @@ def _check(segmenter: Segmenter, automatic: SlicePrediction) -> None:
         raise SammixError(f"{segmenter.name}: its output has NaN or infinite values; its training has diverged")
 
 
-def _planes(values: Tensor | None) -> Any:
-    return None if values is None else values.float().cpu().numpy()
+def _planes(values: Tensor) -> Plane:
+    planes: Plane = values.float().cpu().numpy()
+    return planes

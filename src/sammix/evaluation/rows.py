@@ -110,13 +110,13 @@ class Shown:
 
 def score_slice(result: SliceResult, preprocess: Preprocess) -> tuple[SliceRow, Shown]:
     """Compare one slice with its truth on the protocol's grid."""
-    stack, at = result.stack, result.position
+    stack, at, found = result.stack, result.position, result.found
     truth = stack.masks[at] > 0
     scored = bool(stack.has_mask[at] and truth.any())
-    automatic = _on_grid(result.automatic, preprocess) >= MASK_THRESHOLD
-    cam = None if result.cam is None else _on_grid(result.cam, preprocess)
-    box = None if result.box is None else rescale_boxes(result.box, preprocess.size, PROTOCOL_PX)
-    gated = automatic & (result.presence >= PRESENCE_THRESHOLD)
+    automatic = _on_grid(found.probability, preprocess) >= MASK_THRESHOLD
+    cam = None if found.cam is None else _on_grid(found.cam, preprocess)
+    box = None if found.box is None else rescale_boxes(found.box, preprocess.size, PROTOCOL_PX)
+    gated = automatic & (found.presence >= PRESENCE_THRESHOLD)
 
     def score(mask: Mask | None) -> Score | None:
         return Score.of(mask, truth) if scored and mask is not None else None
@@ -131,12 +131,12 @@ def score_slice(result: SliceResult, preprocess: Preprocess) -> tuple[SliceRow, 
         source=stack.source,
         slice=int(stack.index[at]),
         label=None if stack.labels[at] == UNKNOWN else int(stack.labels[at]),
-        presence=result.presence,
+        presence=found.presence,
         truth_px=_truth_area(truth, bool(stack.has_mask[at]), int(stack.labels[at])),
         predicted_px=int(automatic.sum()),
         box_iou=box_iou(box, true_box) if box is not None and true_box is not None else None,
         cam_dice=dice(cam >= MAP_ACTIVE, truth) if cam is not None and scored else None,
-        doubt=result.disagreement,
+        doubt=found.disagreement,
         automatic=score(automatic),
         gated=score(gated),
         no_prompt=score(reference(result.no_prompt)),

@@ -1,4 +1,4 @@
-"""What is evaluated: the slices of one scan with their truth, from a data set or from a prepared store."""
+"""Gather what is evaluated: the slices of one case with their truth, from a data set or from a prepared store."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sammix.data.preprocess import Preprocess
-from sammix.data.slices import image_labels, in_plane, middle
+from sammix.data.slices import ScanSlices, known_on_grid, middle, read_slices
 from sammix.data.table import SliceTable
-from sammix.errors import SammixError
 from sammix.evaluation.schema import PROTOCOL_PX
+from sammix.inference.assemble import ScanGrid
 from sammix.io.dataset import Case
-from sammix.io.volume import Volume
+
+PROTOCOL_GRID = Preprocess(size=PROTOCOL_PX)
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,6 +28,12 @@ class Scan:
 
     truth: NDArray[np.bool_]
     spacing: tuple[float, float, float]
+
+    @property
+    def grid(self) -> ScanGrid:
+        """Where its slices lie."""
+        count, height, width = self.truth.shape
+        return ScanGrid(count, (height, width), self.spacing)
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,34 +71,38 @@ class EvaluationStack:
 
 
 def read_stack(case: Case, preprocess: Preprocess, middle_fraction: float = 1.0) -> EvaluationStack:
-    """Read a case. Where only the middle counts and nothing is measured in mm, the rest is not kept.
+    """Read a case; see :func:`stack_of_scan`.
 
     Raises:
         InputError: the image or its mask cannot be used.
     """
-    volume = case.read()
-    mask = case.read_mask(volume)
-    axial, truth = volume.axial(), None if mask is None else mask.axial()
-    kept = middle(len(axial.array), middle_fraction)
-    scan = _scan(axial, truth)
-    if scan is None:
-        shown, counted = kept, slice(None)
-    else:
-        shown, counted = slice(0, len(axial.array)), kept
-    hu, annotated = axial.array[shown], None if truth is None else truth.array[shown]
-    spacing = in_plane(axial)
+    return stack_of_scan(case, read_slices(case), preprocess, middle_fraction)
+
+
+def stack_of_scan(
+    case: Case, slices: ScanSlices, preprocess: Preprocess, middle_fraction: float = 1.0
+) -> EvaluationStack:
+    """Take what an evaluation needs of a case's slices.
+
+    Where only the middle counts and nothing is measured in mm, the rest is not kept.
+    """
+    kept = middle(len(slices), middle_fraction)
+    scan = _scan(slices)
+    shown, counted = (kept, slice(None)) if scan is None else (slice(0, len(slices)), kept)
+    labels, masks = slices.labels[shown], slices.masks(PROTOCOL_GRID, shown)
+    has_mask = known_on_grid(slices.has_mask[shown], labels, masks)
     return EvaluationStack(
         case=case.name,
         patient=case.patient,
         source=case.source,
-        images=preprocess.images(hu, spacing),
-        masks=_on_protocol_grid(annotated, spacing, len(hu)),
-        has_mask=np.full(len(hu), annotated is not None),
-        labels=image_labels(case.label, annotated, len(hu)),
-        index=np.arange(len(axial.array), dtype=np.int32)[shown],
+        images=slices.images(preprocess, shown),
+        masks=masks,
+        has_mask=has_mask,
+        labels=labels,
+        index=np.arange(len(slices), dtype=np.int32)[shown],
         counted=counted,
         scan=scan,
-        warnings=volume.warnings + (() if mask is None else mask.warnings),
+        warnings=slices.warnings + _vanished(slices.has_mask[shown][counted] & ~has_mask[counted]),
     )
 
 
@@ -103,44 +114,32 @@ def rows_by_case(table: SliceTable, rows: NDArray[np.int64]) -> list[NDArray[np.
 
 
 def table_stack(table: SliceTable, rows: NDArray[np.int64]) -> EvaluationStack:
-    """The given rows of a prepared store, all of one case. A store has no scans, so no figures in mm."""
+    """Take the given rows of a prepared store, all of one case. A store has no scans, so no figures in mm."""
+    masks = PROTOCOL_GRID.masks(np.asarray(table.masks[rows], np.uint8))
+    has_mask = known_on_grid(table.has_mask[rows], table.label[rows], masks)
     return EvaluationStack(
         case=str(table.case[rows[0]]),
         patient=str(table.patient[rows[0]]),
         source=str(table.source[rows[0]]),
         images=np.asarray(table.images[rows], np.float32),
-        masks=_on_protocol_grid(np.asarray(table.masks[rows], np.uint8), (1.0, 1.0), len(rows)),
-        has_mask=table.has_mask[rows],
+        masks=masks,
+        has_mask=has_mask,
         labels=table.label[rows],
         index=table.index[rows],
+        warnings=_vanished(table.has_mask[rows] & ~has_mask),
     )
 
 
-def _scan(axial: Volume, truth: Volume | None) -> Scan | None:
-    if truth is None or len(axial.array) < 2 or not (axial.trusted_geometry and truth.trusted_geometry):
+def _scan(slices: ScanSlices) -> Scan | None:
+    """The scan's truth for figures in mm, where every slice's mask is known and millimetres mean something."""
+    if slices.truth is None or not slices.has_mask.all() or len(slices) < 2 or not slices.axial.trusted_geometry:
         return None
-    return Scan(truth.array > 0, axial.spacing)
+    return Scan(slices.truth > 0, slices.axial.spacing)
 
 
-def _on_protocol_grid(
-    annotated: NDArray[np.uint8] | None, spacing: tuple[float, float], count: int
-) -> NDArray[np.uint8]:
-    if annotated is None:
-        return np.zeros((count, PROTOCOL_PX, PROTOCOL_PX), np.uint8)
-    return Preprocess(size=PROTOCOL_PX).masks(annotated, spacing)
-
-
-def choose_split(found: set[str | None], split: str | None, name: str) -> str:
-    """The split to evaluate: the one asked for, else ``test`` where data has splits, else ``all``.
-
-    Raises:
-        SammixError: the data has no such split.
-    """
-    known = sorted(value for value in found if value)
-    chosen = split or ("test" if known else "all")
-    if chosen != "all" and chosen not in known:
-        raise SammixError(
-            f"{name}: no case is in the split '{chosen}'; the data has {', '.join(known) or 'no splits'}; "
-            "choose one of those or 'all'"
-        )
-    return chosen
+def _vanished(slices: NDArray[np.bool_]) -> tuple[str, ...]:
+    """A line for the slices (n,) bool that show the organ so little that the protocol's grid shows nothing of it."""
+    count = int(slices.sum())
+    if not count:
+        return ()
+    return (f"the mask of {count} slices has no pixel left at {PROTOCOL_PX} px: neither scored nor counted as free",)

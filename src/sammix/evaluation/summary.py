@@ -25,7 +25,7 @@ from sammix.evaluation.schema import (
 )
 from sammix.networks.interface import PRESENCE_THRESHOLD
 
-# px at 256². At 1.5 mm a pixel, 500 px are 11 cm²: a liver's tip; 5,000 px are 110 cm²: its middle.
+# px at 256². At 1.5 mm a pixel, 500 px are 11 cm², such as the tip of a liver; 5,000 px are 110 cm², its middle.
 SIZE_EDGES = (1, 500, 2000, 5000)
 
 
@@ -96,7 +96,7 @@ def _presence(rows: Sequence[SliceRow]) -> Presence:
 
 
 def _negatives(rows: Sequence[SliceRow]) -> Negatives:
-    free = [row for row in rows if row.truth_px == 0]
+    free = [row for row in rows if row.truth_px == 0 and row.label != 1]
     drawn = [row for row in free if row.predicted_px > 0]
     return Negatives(
         n=len(free), drawn=len(drawn), drawn_gated=sum(row.presence >= PRESENCE_THRESHOLD for row in drawn)

@@ -1,41 +1,37 @@
-"""An evaluation's folder: ``metrics.json``, ``slices.csv``, ``volumes.csv``, ``overlays/``, ``report.html``."""
+"""Write an evaluation's folder: figures, tables, ``overlays/`` and ``report.html``."""
 
 from __future__ import annotations
 
-import csv
-import os
 import re
-import shutil
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
-from tempfile import mkdtemp
 
-from sammix.errors import OutputError
 from sammix.evaluation.core import Evaluation
 from sammix.evaluation.gallery import Exhibit
-from sammix.evaluation.rows import SliceRow, VolumeRow, table
-from sammix.files import write_json, write_text
+from sammix.evaluation.output import staged, write_figures
+from sammix.files import check_output, write_text
 from sammix.report.html import OverlayPicture, render_report
 from sammix.report.overlays import overlay
 
 
-def write_evaluation(out: Path, found: Evaluation) -> None:
-    """Write everything beside ``out`` and move it in when it is whole. Other files in ``out`` stay.
+def write_evaluation(out: Path, found: Evaluation, overwrite: bool = False) -> None:
+    """Write all that an evaluation leaves, whole or not at all: for the command line and Python alike.
+
+    Args:
+        out: a new or empty folder.
+        found: what was measured.
+        overwrite: replace an earlier evaluation in ``out``. Other files in ``out`` stay.
 
     Raises:
-        OutputError: the disk is full or the folder cannot be written.
+        OutputError: ``out`` holds something already, or cannot be written.
     """
-    with _staging(out) as folder:
-        (folder / "overlays").mkdir()
+    check_output(out, overwrite)
+    with staged(out) as folder:
+        write_figures(folder, found)
         scans = found.metrics.per_case
         pictures = [_picture(one, i, one.row.case in scans) for i, one in enumerate(found.exhibits, start=1)]
+        (folder / "overlays").mkdir()
         for picture in pictures:
             (folder / "overlays" / picture.name).write_bytes(picture.png)
-        _write_csv(folder / "slices.csv", found.slices)
-        if found.volumes:
-            _write_csv(folder / "volumes.csv", found.volumes)
-        write_json(folder / "metrics.json", found.metrics.model_dump(mode="json"))
         write_text(folder / "report.html", render_report(found.metrics, found.slices, found.volumes, pictures))
 
 
@@ -52,32 +48,3 @@ def _picture(exhibit: Exhibit, number: int, of_scan: bool) -> OverlayPicture:
     )
     name = re.sub(r"[^\w.-]+", "_", f"{number:02d}_{exhibit.kind}_{row.case}_{row.slice}") + ".png"
     return OverlayPicture(name, png, exhibit.kind, where, row, exhibit.score)
-
-
-def _write_csv(path: Path, rows: Sequence[SliceRow] | Sequence[VolumeRow]) -> None:
-    records = list(table(rows))
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, fieldnames=list(records[0]))
-        writer.writeheader()
-        writer.writerows(records)
-
-
-@contextmanager
-def _staging(out: Path) -> Iterator[Path]:
-    """A folder beside ``out`` whose entries replace those of ``out`` when all are written."""
-    out = out.resolve()
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        folder = Path(mkdtemp(prefix=f".{out.name}.", dir=out.parent))
-        try:
-            yield folder
-            out.mkdir(exist_ok=True)
-            shutil.rmtree(out / "overlays", ignore_errors=True)
-            (out / "volumes.csv").unlink(missing_ok=True)
-            for entry in folder.iterdir():
-                os.replace(entry, out / entry.name)
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise OutputError(out, f"cannot be written ({reason})", "free space or choose another folder") from error

@@ -72,8 +72,14 @@ def hausdorff_boxes(series: Sequence[Series]) -> str:
     return _svg(draw, height=_box_height(series), name="hausdorff")
 
 
-def dice_by_area(area_px: Sequence[int], dice: Sequence[float]) -> str:
-    """Per-slice Dice against the truth's area: small sections are the hard ones. Returns ``<svg>``."""
+def dice_by_area(area_px: Sequence[int], dice: Sequence[float], organ: str) -> str:
+    """Per-slice Dice against the truth's area: small sections are the hard ones. Returns ``<svg>``.
+
+    Args:
+        area_px: of the organ in each slice, on the 256² grid.
+        dice: of each slice.
+        organ: for the axis.
+    """
     area, values = np.asarray(area_px, float), np.asarray(dice, float)
     if len(area) > MOST_POINTS:
         shown = np.random.default_rng(0).choice(len(area), MOST_POINTS, replace=False)
@@ -82,7 +88,7 @@ def dice_by_area(area_px: Sequence[int], dice: Sequence[float]) -> str:
     def draw(axes: Axes) -> None:
         axes.scatter(area, values, s=16, color=POINT, linewidths=0, alpha=0.55)
         axes.set_xscale("log")
-        axes.set(ylim=(-0.03, 1.03), xlabel="liver in the slice (px at 256²)", ylabel="Dice of a slice")
+        axes.set(ylim=(-0.03, 1.03), xlabel=f"{organ} in the slice (px at 256²)", ylabel="Dice of a slice")
         axes.grid(axis="y")
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
         axes.minorticks_off()

@@ -56,7 +56,7 @@ def render_report(
         else [
             dice_boxes([Series(v.name, [s.dice for s in v.scores]) for v in variants]),
             hausdorff_boxes([Series(v.name, [s.hausdorff_px for s in v.scores]) for v in variants]),
-            dice_by_area([area for area, _ in scored], [dice for _, dice in scored]),
+            dice_by_area([area for area, _ in scored], [dice for _, dice in scored], metrics.protocol.organ),
         ]
     )
     return (
