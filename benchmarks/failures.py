@@ -13,14 +13,15 @@ import csv
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from sammix.data.loading import load_table
+from sammix.inference.evidence import SliceEvidence
+from sammix.inference.slices import Slice, segment_slices
+from sammix.models.card import read_card
 from sammix.models.devices import pick_device
-from sammix.models.saved import load_model, read_card
+from sammix.models.saved import load_model
 from sammix.networks.interface import Segmenter
 from sammix.report.overlays import overlay
-from sammix.report.preview import slice_evidence
 from sammix.reproduce.job import find_row
 
 
@@ -41,10 +42,9 @@ def main() -> None:
     for place, row in enumerate(worst, start=1):
         case, index, dice = row["case"], int(row["slice"]), float(row["automatic_dice"])
         number = find_row(table, case, index)
-        image = torch.from_numpy(np.asarray(table.images[number], np.float32))[None, None]
-        with torch.inference_mode():
-            found = model.segment(model.encode(image))
-        shown = slice_evidence(index, image[0, 0].numpy(), found, 0)
+        image = np.asarray(table.images[number], np.float32)
+        (batch,) = segment_slices(model, [Slice(image, scan=None, height=0.0)], 1)
+        shown = SliceEvidence.of(index, image, batch.findings()[0])
         picture = overlay(
             shown.image,
             truth=np.asarray(table.masks[number]),

@@ -11,12 +11,13 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from sammix.data.loading import open_for_evaluation
-from sammix.evaluation.protocol import evaluate
-from sammix.evaluation.schema import Metrics
+from sammix.data.loading import open_data
+from sammix.evaluation.protocol import EvaluateOptions, evaluate
+from sammix.models.card import read_card
 from sammix.models.devices import pick_device
-from sammix.models.saved import load_model, read_card
+from sammix.models.saved import load_model
 from sammix.networks.sam_mix import SAMMix
+from sammix.report.evaluation import write_evaluation
 
 REACHES = (0.0, 6.0, 10.0)  # mm
 
@@ -28,17 +29,17 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--split", default="all")
     arguments = parser.parse_args()
-    model, data = (
-        load_model(arguments.model, pick_device()),
-        open_for_evaluation(arguments.data, read_card(arguments.model)),
-    )
+    model, card = load_model(arguments.model, pick_device()), read_card(arguments.model)
+    data = open_data(arguments.data, card.organ)
     if not isinstance(model, SAMMix):
         raise SystemExit(f"{arguments.model} is a baseline: its slices take no prompts")
     print("| reach, mm | slices | Dice | median | < 0.7 | below 500 px | HD px | 3-D Dice |")
     print("|---|---|---|---|---|---|---|---|")
     for reach in REACHES:
         model.config = model.config.model_copy(update={"neighbours_mm": reach})
-        found = Metrics.model_validate(evaluate(model, data, arguments.out / f"{reach:g}-mm", arguments.split))
+        evaluation = evaluate(model, data, EvaluateOptions(card.organ, arguments.split), card.lineage)
+        write_evaluation(arguments.out / f"{reach:g}-mm", evaluation)
+        found = evaluation.metrics
         dice, volume = found.paper.dice, found.volume
         figures = [
             dice.mean,

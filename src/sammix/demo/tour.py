@@ -2,29 +2,41 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any
 
-from sammix.files import check_output
 from sammix.config import load_preset
-from sammix.data.loading import open_for_evaluation
-from sammix.models.devices import pick_device
-from sammix.evaluation.protocol import evaluate
-from sammix.training.fitting import fit
+from sammix.data.lineage import Lineage
 from sammix.demo.phantoms import NATIVE, PORTAL, write_lits, write_totalsegmentator
+from sammix.evaluation.protocol import EvaluateOptions, evaluate
+from sammix.evaluation.schema import Metrics
+from sammix.files import check_output
 from sammix.inference.scans import OutputOptions, predict
+from sammix.io import Dataset, open_dataset
 from sammix.log import say
-from sammix.io import open_dataset
-from sammix.models.saved import load_model, read_card
+from sammix.models.card import read_card
+from sammix.models.devices import pick_device
+from sammix.models.saved import load_model, model_sha256
+from sammix.networks.interface import Segmenter
+from sammix.report.evaluation import write_evaluation
+from sammix.report.preview import write_preview
+from sammix.training.fitting import FitRequest, fit
+from sammix.training.run_folder import RunFolder
 
 PATIENTS_HERE, PATIENTS_THERE = 6, 1
 LABELS = 10
+FIT_SEED = 0  # splits these six patients so that one validates and one is unseen
 SETTINGS = ("fit.epochs=4", "fit.views=10")
 
 
 def run_demo(out: Path, seed: int = 0) -> Path:
-    """Make patients of two hospitals, fit on one, predict and evaluate on both; returns the report in-domain.
+    """Make patients of two hospitals, fit on one, predict and evaluate on both.
+
+    Args:
+        out: the folder to work in.
+        seed: of the patients.
+
+    Returns:
+        The report in-domain.
 
     Raises:
         OutputError: ``out`` holds something already.
@@ -36,21 +48,22 @@ def run_demo(out: Path, seed: int = 0) -> Path:
     write_lits(here, PATIENTS_HERE, seed, PORTAL)
     write_totalsegmentator(there, PATIENTS_THERE, seed + 1, NATIVE)
 
-    say(f"2/5 fitting on hospital A: a yes/no label for every slice, a drawn mask for {LABELS}")
-    fit(here, load_preset("lite", SETTINGS), run, labels=LABELS, seed=seed)
+    say(f"2/5 fitting on hospital A: a yes/no label for every slice, a mask for {LABELS}")
+    fit(here, RunFolder(run), FitRequest(load_preset("lite", SETTINGS), LABELS, FIT_SEED))
 
-    model = load_model(run, pick_device())
-    card = read_card(run)
-    unseen = [case for case, split in card.data["splits"].items() if split == "test"]
-    scans = [case.image for case in open_dataset(here).cases if case.name in unseen[:1]]
+    model, card = load_model(run, pick_device()), read_card(run)
+    data_here, data_there = open_dataset(here), open_dataset(there)
+    met = {known.name for known in card.lineage.patients}
+    unseen = next(case.image for case in data_here.cases if case.patient not in met)
     say("3/5 predicting an unseen patient of each hospital")
-    predict(lambda: model, [*scans, open_dataset(there).cases[0].image], out / "masks", OutputOptions("liver", preview=True))
+    wanted = OutputOptions(card.organ, preview=write_preview, model_sha256=model_sha256(run))
+    predict(lambda: model, [unseen, data_there.cases[0].image], out / "masks", wanted)
 
     say("4/5 evaluating on unseen patients of hospital A")
-    evaluate(model, open_for_evaluation(here, card), out / "report-a", split="test")
+    report_a = _evaluate(model, data_here, card.lineage, out / "report-a")
     say("5/5 evaluating on hospital B")
-    evaluate(model, open_dataset(there), out / "report-b", split="all")
-    print(_table({"hospital A, unseen patients": out / "report-a", "hospital B": out / "report-b"}))
+    report_b = _evaluate(model, data_there, card.lineage, out / "report-b")
+    print(_table({"hospital A, unseen patients": report_a, "hospital B": report_b}))
     print(
         f"\nmasks and why: {out / 'masks'}\nreports:       {out / 'report-a' / 'report.html'}\n"
         f"               {out / 'report-b' / 'report.html'}"
@@ -58,16 +71,28 @@ def run_demo(out: Path, seed: int = 0) -> Path:
     return out / "report-a" / "report.html"
 
 
-def _table(reports: dict[str, Path]) -> str:
+def _evaluate(model: Segmenter, data: Dataset, lineage: Lineage, out: Path) -> Metrics:
+    """Measure the patients that the model never met; they are left out without being asked for."""
+    found = evaluate(model, data, EvaluateOptions(data.organ), lineage)
+    write_evaluation(out, found)
+    return found.metrics
+
+
+def _table(reports: dict[str, Metrics]) -> str:
     """Dice, Hausdorff distance and presence of each report, with the oracle's Dice beside the automatic one."""
     head = f"{'':30}{'Dice':>8}{'oracle box':>12}{'Hausdorff px':>14}{'missed':>8}{'presence AUC':>14}{'3-D Dice':>10}"
     lines = [head]
-    for name, folder in reports.items():
-        metrics: dict[str, Any] = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
-        paper, volume = metrics["paper"], metrics["volume"]
+    for name, found in reports.items():
+        oracle = None if found.oracle_box is None else found.oracle_box.dice.mean
+        volume = None if found.volume is None else found.volume.dice.mean
         lines.append(
-            f"{name:30}{paper['dice']['mean']:8.3f}{metrics['oracle_box']['dice']['mean']:12.3f}"
-            f"{paper['hausdorff_px']['mean']:14.1f}{paper['missed']:8d}{metrics['presence']['auc']:14.3f}"
-            f"{volume['dice']['mean']:10.3f}"
+            f"{name:30}{_figure(found.paper.dice.mean, 8)}{_figure(oracle, 12)}"
+            f"{_figure(found.paper.hausdorff_px.mean, 14, digits=1)}{found.paper.missed:8d}"
+            f"{_figure(found.presence.auc, 14)}{_figure(volume, 10)}"
         )
     return "\n".join(lines)
+
+
+def _figure(value: float | None, width: int, digits: int = 3) -> str:
+    """A figure set to the right, or a dash where it is not known."""
+    return f"{'–':>{width}}" if value is None else f"{value:{width}.{digits}f}"

@@ -30,7 +30,7 @@ UNTUNED = "* SAM is not tuned. The oracle row is prompted with true boxes: a ref
 HONESTY = (
     "Misses count: Dice 0 and the diagonal, 362.04 px. ± is the standard deviation over seeds.",
     "SAM-Mix and SAM-PP start from pretrained weights, all others from random ones; LiteMedSAM, the usual start, has "
-    "probably seen public liver CT.",
+    "probably seen public CT with masks of organs.",
 )
 
 

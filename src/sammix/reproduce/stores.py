@@ -51,7 +51,7 @@ def prepare_stores(
 
     Raises:
         InputError: data that cannot be used, or is not that of the named split.
-        OutputError: ``out`` holds a grid of other data.
+        OutputError: ``out`` holds a grid of other data, or of another share of each scan.
     """
     if is_store(data):
         here = data
@@ -90,7 +90,8 @@ def _prepare(dataset: Dataset, path: Path, config: DataConfig) -> Path:
     preprocess = preprocess_for(config, dataset.window_level, dataset.window_width)
     if path.exists():
         table = open_store(path)
-        if (table.fingerprint, table.preprocess) != (dataset.fingerprint(), preprocess):
+        made = (table.fingerprint, table.preprocess, table.organ, table.middle_fraction)
+        if made != (dataset.fingerprint(), preprocess, dataset.organ, config.middle_fraction):
             raise OutputError(path, f"was not made from {dataset.root} in this way", "name another folder with --out")
         return path
     write_store(path, read_stacks(dataset, preprocess, config.middle_fraction), dataset, preprocess)
@@ -102,6 +103,13 @@ def _with_fixed_splits(dataset: Dataset, config: DataConfig) -> Dataset:
         return dataset
     patients = np.array([case.patient for case in dataset.cases])
     splits = split_by_patient(patients, config.val_fraction, config.test_fraction, seed=0)
+    missing = {VAL, TEST} - set(splits.tolist())
+    if missing:
+        raise InputError(
+            dataset.root,
+            f"has {len(set(patients.tolist()))} patients, of whom none falls into {' and '.join(sorted(missing))}",
+            "give it more patients, or splits of its own, or other shares: --set data.test_fraction=0.3",
+        )
     cases = (replace(case, split=str(split)) for case, split in zip(dataset.cases, splits, strict=True))
     return replace(dataset, cases=tuple(cases))
 

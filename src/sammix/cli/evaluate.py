@@ -1,0 +1,59 @@
+"""``sammix evaluate``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from sammix.cli.options import AllParts, BatchSize, Data, DeviceName, Model, Out, Overwrite, Quiet, smallest_part
+
+
+def evaluate(
+    model: Model,
+    data: Data,
+    out: Out,
+    split: Annotated[
+        str | None,
+        typer.Option(
+            help="train, val, test, all, or unseen: patients that the model never met. The default is test where the "
+            "data has splits, else unseen."
+        ),
+    ] = None,
+    middle_fraction: Annotated[
+        float | None,
+        typer.Option(min=0.01, max=1, help="Central share of each scan's slices; the model's own by default."),
+    ] = None,
+    all_parts: AllParts = False,
+    overwrite: Overwrite = False,
+    device: DeviceName = "auto",
+    batch_size: BatchSize = 4,
+    quiet: Quiet = False,
+) -> None:
+    """Measure a model on data with masks: metrics.json, a row a slice, pictures, report.html."""
+    from sammix.data.loading import open_data
+    from sammix.evaluation.protocol import EvaluateOptions
+    from sammix.evaluation.protocol import evaluate as evaluate_model
+    from sammix.files import check_output
+    from sammix.log import show_on_terminal
+    from sammix.models.card import read_card
+    from sammix.models.devices import pick_device
+    from sammix.models.saved import load_model
+    from sammix.report.evaluation import write_evaluation
+
+    show_on_terminal(quiet)
+    card = read_card(model)
+    opened = open_data(data, card.organ)
+    check_output(out, overwrite)
+    options = EvaluateOptions(
+        organ=card.organ,
+        split=split,
+        middle_fraction=middle_fraction or card.config.data.middle_fraction,
+        batch_size=batch_size,
+        smallest_part=smallest_part(all_parts),
+    )
+    found = evaluate_model(load_model(model, pick_device(device)), opened, options, card.lineage)
+    write_evaluation(out, found, overwrite)
+    print(out / "report.html")
+    if found.metrics.failures:
+        raise typer.Exit(1)

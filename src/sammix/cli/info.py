@@ -1,0 +1,27 @@
+"""``sammix info``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sammix.cli.options import SeriesUid
+
+
+def info(
+    what: Annotated[
+        str, typer.Argument(help="A file or folder, or `models` for parameter counts.", metavar="PATH|models")
+    ],
+    series: SeriesUid = None,
+) -> None:
+    """Tell what a scan or a data set is and what would be done with it, or how large the networks are."""
+    if what == "models":
+        from sammix.networks.counts import describe_models
+
+        print(describe_models())
+    else:
+        from sammix.data.description import describe_path
+
+        print(describe_path(Path(what), series))

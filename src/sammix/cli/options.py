@@ -1,0 +1,65 @@
+"""Arguments and options that several verbs share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+Data = Annotated[Path, typer.Argument(help="A prepared store (.h5) or a folder in a supported layout.", metavar="DATA")]
+Model = Annotated[
+    Path, typer.Argument(help="A run's folder, a saved model's folder or a shipped model's name.", metavar="MODEL")
+]
+Out = Annotated[Path, typer.Option("--out", help="Where to write; must not exist yet, or be empty.")]
+Settings = Annotated[
+    list[str] | None, typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Change a setting; may be repeated.")
+]
+Preset = Annotated[str, typer.Option(help="lite, paper, tiny, or a baseline's: `sammix info models` lists them.")]
+DeviceName = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1 or mps.")]
+BatchSize = Annotated[int, typer.Option(min=1, help="Slices at a time.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show warnings and errors only.")]
+SeriesUid = Annotated[
+    str | None, typer.Option("--series", metavar="UID", help="The SeriesInstanceUID of a DICOM series to take alone.")
+]
+AllParts = Annotated[
+    bool, typer.Option("--all-parts", help="Keep parts of a scan's mask below a tenth of its largest, too.")
+]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Write into a folder that holds something already.")]
+
+
+def smallest_part(all_parts: bool) -> float:
+    """Translate ``--all-parts`` into the share below which a part of a scan's mask is dropped."""
+    from sammix.inference.assemble import SMALLEST_PART
+
+    return 0 if all_parts else SMALLEST_PART
+
+
+def label_count(text: str) -> int | Literal["all"]:
+    """Read ``--labels`` of one fit: a number, or ``all``.
+
+    Raises:
+        BadParameter: it is neither.
+    """
+    if text == "all":
+        return "all"
+    if not _is_number(text):
+        raise typer.BadParameter(f"--labels takes a number or 'all', not '{text}'")
+    return int(text)
+
+
+def label_counts(text: str) -> list[int | None]:
+    """Read ``--labels`` of a grid: numbers above 0 or ``all`` (None), separated by commas.
+
+    Raises:
+        BadParameter: there is anything else in it.
+    """
+    words = [word.strip() for word in text.split(",") if word.strip()]
+    if not all(word == "all" or (_is_number(word) and int(word) > 0) for word in words):
+        raise typer.BadParameter(f"--labels takes numbers above 0 or 'all', separated by commas, not '{text}'")
+    return [None if word == "all" else int(word) for word in words]
+
+
+def _is_number(text: str) -> bool:
+    """Whether ``int`` can read it: other scripts' digits and superscripts are digits too, but no numbers to it."""
+    return text.isascii() and text.isdigit()

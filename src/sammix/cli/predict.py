@@ -1,0 +1,68 @@
+"""``sammix predict``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sammix.cli.options import AllParts, BatchSize, DeviceName, Out, Overwrite, Quiet, SeriesUid, smallest_part
+
+
+def predict(
+    paths: Annotated[
+        list[Path],
+        typer.Argument(
+            help="A model (liver-ct-lite, which comes with sammix, where none is named), then NIfTI files, "
+            "DICOM folders, pictures, zip archives, folders of those.",
+            metavar="[MODEL] INPUT…",
+        ),
+    ],
+    out: Out,
+    mask_format: Annotated[
+        str, typer.Option("--format", help="nifti, dicom-seg or rtstruct; the latter need DICOM.")
+    ] = "nifti",
+    preview: Annotated[bool, typer.Option("--preview", help="A picture for each scan: CT, map, box, mask.")] = False,
+    all_parts: AllParts = False,
+    series: SeriesUid = None,
+    skip_done: Annotated[bool, typer.Option("--skip-done", help="Do only what failed or is missing in --out.")] = False,
+    overwrite: Overwrite = False,
+    device: DeviceName = "auto",
+    batch_size: BatchSize = 4,
+    quiet: Quiet = False,
+) -> None:
+    """Write a mask for each scan, on the scan's own grid, and statistics of them all."""
+    from sammix.inference.scans import OutputOptions, PredictOptions
+    from sammix.inference.scans import predict as predict_scans
+    from sammix.io.writers.mask_format import check_format
+    from sammix.log import say, show_on_terminal
+    from sammix.models.card import DEFAULT_MODEL, is_model, read_card
+    from sammix.models.devices import pick_device
+    from sammix.models.saved import load_model, model_sha256
+    from sammix.report.preview import write_preview
+
+    show_on_terminal(quiet)
+    if skip_done and overwrite:
+        raise typer.BadParameter("--skip-done keeps what --overwrite would replace; say one of them")
+    model, *inputs = paths if is_model(paths[0]) else [Path(DEFAULT_MODEL), *paths]
+    say(f"model: {model}")
+    if not inputs:
+        raise typer.BadParameter("name a scan, or several, after the model")
+    chosen = pick_device(device)
+    failed = predict_scans(
+        lambda: load_model(model, chosen),
+        inputs,
+        out,
+        OutputOptions(
+            organ=read_card(model).organ,
+            mask_format=check_format(mask_format),
+            preview=write_preview if preview else None,
+            smallest_part=smallest_part(all_parts),
+            model_sha256=model_sha256(model),
+        ),
+        PredictOptions(series=series, overwrite=overwrite, skip_done=skip_done, batch_size=batch_size),
+    )
+    print(out)
+    if failed:
+        raise typer.Exit(1)

@@ -1,0 +1,28 @@
+"""``sammix prepare``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sammix.cli.options import Overwrite, Preset, Quiet, Settings
+
+
+def prepare(
+    source: Annotated[Path, typer.Argument(help="A folder in any supported layout.", metavar="SOURCE")],
+    out: Annotated[Path, typer.Option("--out", help="The store to write (.h5).")],
+    preset: Preset = "lite",
+    settings: Settings = None,
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+) -> None:
+    """Window, resize and store all slices of a data set once, in one HDF5 file."""
+    from sammix.config import load_preset
+    from sammix.data.loading import prepare as prepare_store
+    from sammix.log import show_on_terminal
+
+    show_on_terminal(quiet)
+    count = prepare_store(source, out, load_preset(preset, settings or []).data, overwrite=overwrite)
+    print(f"{count} slices in {out}")

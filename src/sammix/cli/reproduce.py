@@ -1,0 +1,60 @@
+"""``sammix reproduce``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sammix.cli.options import DeviceName, Quiet, Settings, label_counts
+
+
+def reproduce(
+    out: Annotated[Path, typer.Option("--out", help="The grid's folder; an earlier grid in it is continued.")],
+    data: Annotated[
+        Path | None, typer.Argument(help="In-domain data, as for fit; without it, synthetic patients.", metavar="DATA")
+    ] = None,
+    across: Annotated[
+        list[Path] | None, typer.Option("--cross", help="Data of other hospitals; may be repeated.")
+    ] = None,
+    methods: Annotated[str, typer.Option(help="Separated by commas; all the usual ones by default.")] = "",
+    labels: Annotated[
+        str, typer.Option(help="Numbers of annotated slices or 'all', separated by commas [5,50,100].")
+    ] = "",
+    seeds: Annotated[int | None, typer.Option(min=1, help="How many seeds, from 0 on [5; with --small 1].")] = None,
+    small: Annotated[bool, typer.Option("--small", help="Fewer epochs: for a night on two CPU cores.")] = False,
+    smoke: Annotated[bool, typer.Option("--smoke", help="Toy networks, a minute in all: shows that it runs.")] = False,
+    split: Annotated[str | None, typer.Option(help="A named split of a public data set: paper-v1.")] = None,
+    settings: Settings = None,
+    jobs: Annotated[int, typer.Option("--jobs", min=1, help="How many jobs at a time.")] = 1,
+    device: DeviceName = "auto",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Prepare data and list the jobs; train nothing.")] = False,
+    quiet: Quiet = False,
+) -> None:
+    """Train and compare the paper's methods: its two tables and its figures, from one resumable grid."""
+    from sammix.log import show_on_terminal
+    from sammix.models.devices import pick_device
+    from sammix.reproduce.paper import reproduce as run_reproduction
+    from sammix.reproduce.plan import FULL, SMALL, SMOKE
+
+    show_on_terminal(quiet)
+    pick_device(device)
+    if small and smoke:
+        raise typer.BadParameter("--small and --smoke do not go together")
+    failed = run_reproduction(
+        data,
+        out,
+        across=across or [],
+        methods=[name.strip() for name in methods.split(",") if name.strip()],
+        labels=label_counts(labels),
+        seeds=seeds,
+        size=SMOKE if smoke else SMALL if small else FULL,
+        settings=settings or [],
+        split=split,
+        workers=jobs,
+        device=device,
+        dry_run=dry_run,
+    )
+    if failed:
+        raise typer.Exit(1)

@@ -1,0 +1,41 @@
+"""``sammix suggest``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sammix.cli.options import BatchSize, Data, DeviceName, Out, Quiet
+
+
+def suggest(
+    data: Data,
+    model: Annotated[Path, typer.Option("--model", help="Whose doubt counts: a run or a model.")],
+    out: Out,
+    count: Annotated[int, typer.Option("-n", min=1, help="How many slices.")] = 10,
+    device: DeviceName = "auto",
+    batch_size: BatchSize = 4,
+    quiet: Quiet = False,
+) -> None:
+    """Name the unannotated slices that a model doubts most, with a picture of each."""
+    from sammix.data.loading import load_table
+    from sammix.files import check_output
+    from sammix.inference.suggestions import suggest as suggest_slices
+    from sammix.inference.suggestions import write_suggestions
+    from sammix.log import show_on_terminal
+    from sammix.models.card import read_card
+    from sammix.models.devices import pick_device
+    from sammix.models.saved import load_model
+    from sammix.report.sheets import write_sheets
+
+    show_on_terminal(quiet)
+    check_output(out, overwrite=False)
+    network = load_model(model, pick_device(device))
+    found = suggest_slices(network, load_table(data, read_card(model).data_config()), count, batch_size=batch_size)
+    write_sheets(out, found)
+    write_suggestions(out / "suggestions.csv", found)
+    for one in found:
+        print(f"{one.doubt:.2f}  {one.case}  slice {one.slice}")
+    print(out / "suggestions.png")
