@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-import numpy as np
 
 from sammix.config import DataConfig
 from sammix.data.gather import in_memory
@@ -19,9 +15,6 @@ from sammix.errors import InputError, OutputError, SammixError
 from sammix.io import open_dataset
 from sammix.io.dataset import Dataset
 from sammix.log import say, track, warn
-
-if TYPE_CHECKING:
-    from sammix.models.card import ModelCard
 
 DEFAULT_LEVEL, DEFAULT_WIDTH = 40.0, 400.0  # HU: the paper's window
 
@@ -91,21 +84,6 @@ def open_data(path: Path, organ: str | None = None) -> Dataset | SliceTable:
         InputError: no layout is recognised, or the store is damaged.
     """
     return open_store(path) if is_store(path) else open_dataset(path, organ=organ)
-
-
-def open_for_evaluation(path: Path, card: ModelCard) -> Dataset | SliceTable:
-    """Data to evaluate a model on. What the model was fitted to without splits of its own keeps the fit's splits.
-
-    So ``test`` means patients that the fit did not see, and no training patient slips into a figure.
-    """
-    data = open_store(path) if is_store(path) else open_dataset(path, organ=card.organ)
-    recorded: dict[str, str] = card.data.get("splits", {})
-    fingerprint = data.fingerprint if isinstance(data, SliceTable) else data.fingerprint()
-    if fingerprint != card.data.get("fingerprint"):
-        return data
-    if isinstance(data, SliceTable):
-        return data.with_split(np.array([recorded.get(case, "") for case in data.case]))
-    return replace(data, cases=tuple(replace(case, split=recorded.get(case.name)) for case in data.cases))
 
 
 def preprocess_for(config: DataConfig, window_level: float | None, window_width: float | None) -> Preprocess:
