@@ -1,3 +1,90 @@
-"""sammix: organ masks in CT from yes/no labels and a handful of annotated slices."""
+"""Organ masks in CT from yes/no labels and a handful of annotated slices. Not for clinical use.
+
+```python
+import sammix
+
+model = sammix.load("liver-ct-lite")
+result = sammix.predict(model, "scan.nii.gz")
+result.save("liver.nii.gz")
+
+run = sammix.fit("liver-slices", preset="lite", labels=50, seed=0, out="runs/a")
+sammix.evaluate(run, "liver-slices", out="reports/a").metrics
+```
+
+Paths may be strings. What goes wrong and can be mended is a `SammixError`, one clear line. Messages go to Python's
+`logging` (the logger `sammix`); progress is shown only with `progress=True`. No call changes the caller's random state,
+torch's settings, logging or environment.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sammix.api.measurement import EvaluationResult as EvaluationResult
+    from sammix.api.measurement import evaluate as evaluate
+    from sammix.api.model import Model as Model
+    from sammix.api.model import load as load
+    from sammix.api.picture import Picture as Picture
+    from sammix.api.practice import make_phantoms as make_phantoms
+    from sammix.api.prediction import Prediction as Prediction
+    from sammix.api.prediction import predict as predict
+    from sammix.api.run import Run as Run
+    from sammix.api.run import fit as fit
+    from sammix.api.scan import read_scan as read_scan
+    from sammix.errors import SammixError as SammixError
+    from sammix.io.dataset import Dataset as Dataset
+    from sammix.io.detect import open_dataset as open_dataset
+    from sammix.io.volume import Volume as Volume
 
 __version__ = "0.1.0"
+
+_MODULES = {
+    "load": "sammix.api.model",
+    "predict": "sammix.api.prediction",
+    "fit": "sammix.api.run",
+    "evaluate": "sammix.api.measurement",
+    "read_scan": "sammix.api.scan",
+    "open_dataset": "sammix.io.detect",
+    "make_phantoms": "sammix.api.practice",
+    "Model": "sammix.api.model",
+    "Prediction": "sammix.api.prediction",
+    "Run": "sammix.api.run",
+    "EvaluationResult": "sammix.api.measurement",
+    "Picture": "sammix.api.picture",
+    "Volume": "sammix.io.volume",
+    "Dataset": "sammix.io.dataset",
+    "SammixError": "sammix.errors",
+}
+"""Where each public name is; nothing is imported before it is used."""
+
+__all__ = [
+    "Dataset",
+    "EvaluationResult",
+    "Model",
+    "Picture",
+    "Prediction",
+    "Run",
+    "SammixError",
+    "Volume",
+    "__version__",
+    "evaluate",
+    "fit",
+    "load",
+    "make_phantoms",
+    "open_dataset",
+    "predict",
+    "read_scan",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module 'sammix' has no attribute '{name}'")
+    value = globals()[name] = getattr(import_module(_MODULES[name]), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

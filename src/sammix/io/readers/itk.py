@@ -46,6 +46,11 @@ def read_itk_labels(path: str | Path) -> Volume:
     except RuntimeError as error:
         problem = f"cannot be read as {path.suffix[1:].upper()}: damaged or cut short"
         raise InputError(path, problem, "copy it again or export it again") from error
+    return image_volume(image, path)
+
+
+def image_volume(image: Any, path: Path | None) -> Volume:
+    """A 3-D SimpleITK image of one component, with its own numbers, not yet judged."""
     affine = _ras_affine(image)
     identity = np.allclose(np.abs(affine), np.eye(4), atol=1e-6)
     warnings = ("identity affine: spacing and orientation are unknown",) if identity else ()

@@ -44,7 +44,7 @@ def read_nifti(path: str | Path) -> Volume:
     image = _open(path)
     stored = _stored(path, image)
     hu, value_warnings = check_hu(path, rescale(stored, image.dataobj.slope, image.dataobj.inter))
-    affine, geometry_warnings, trusted = _geometry(path, image)
+    affine, geometry_warnings, trusted = geometry(path, image)
     return Volume(hu, affine, path, geometry_warnings + value_warnings, trusted)
 
 
@@ -57,7 +57,7 @@ def read_nifti_labels(path: str | Path) -> Volume:
     path = Path(path)
     image = _open(path)
     labels = rescale(_stored(path, image), image.dataobj.slope, image.dataobj.inter)
-    affine, warnings, trusted = _geometry(path, image)
+    affine, warnings, trusted = geometry(path, image)
     return Volume(labels, affine, path, warnings, trusted)
 
 
@@ -68,7 +68,7 @@ def open_nifti(path: Path) -> tuple[Any, Affine, tuple[str, ...]]:
         InputError: as ``read_nifti``, as far as the header tells.
     """
     image = _open(path)
-    affine, warnings, _ = _geometry(path, image)
+    affine, warnings, _ = geometry(path, image)
     return image, affine, warnings
 
 
@@ -153,7 +153,7 @@ def _stored(path: Path, image: Any) -> NDArray[Any]:
     return stored.reshape((*stored.shape, 1, 1)[:3])
 
 
-def _geometry(path: Path, image: Any) -> tuple[Affine, tuple[str, ...], bool]:
+def geometry(path: Path, image: Any) -> tuple[Affine, tuple[str, ...], bool]:
     """Affine in mm, what is suspicious about it, and whether millimetres can be trusted."""
     header = image.header
     affine = np.array(image.affine, np.float64)
@@ -162,14 +162,22 @@ def _geometry(path: Path, image: Any) -> tuple[Affine, tuple[str, ...], bool]:
         raise InputError(path, "its affine places several voxels on one point", "repair the header's sform")
     if not (header["sform_code"] or header["qform_code"]):
         return affine, ("no orientation is stored (sform and qform are 0); the order may be wrong",), False
+    warnings, trusted = judge_affine(affine)
+    return affine, (*_qform_warnings(image), *warnings), trusted
+
+
+def judge_affine(affine: Affine) -> tuple[tuple[str, ...], bool]:
+    """What is suspicious about an affine, and whether millimetres can be trusted.
+
+    >>> judge_affine(np.diag([-2.0, -2.0, 5.0, 1.0]))
+    ((), True)
+    """
     if np.allclose(np.abs(affine), np.eye(4), atol=1e-6):
-        return affine, ("identity affine, as in LiTS 28-47: spacing and orientation are unknown",), False
-    warnings = _qform_warnings(image)
+        return ("identity affine, as in LiTS 28-47: spacing and orientation are unknown",), False
     axes = affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)
-    perpendicular = np.allclose(axes.T @ axes, np.eye(3), atol=1e-2)
-    if not perpendicular:
-        warnings.append("its axes are not perpendicular (gantry tilt?); millimetres are approximate")
-    return affine, tuple(warnings), perpendicular
+    if np.allclose(axes.T @ axes, np.eye(3), atol=1e-2):
+        return (), True
+    return ("its axes are not perpendicular (gantry tilt?); millimetres are approximate",), False
 
 
 def _qform_warnings(image: Any) -> list[str]:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from sammix.errors import OutputError
 from sammix.files import atomic_path
-from sammix.io.volume import Volume
+from sammix.io.volume import Affine, Volume
 
 
 def write_mask(path: str | Path, array: NDArray[Any], reference: Volume) -> None:
@@ -33,11 +33,17 @@ def write_mask(path: str | Path, array: NDArray[Any], reference: Volume) -> None
         raise OutputError(path, "is not a NIfTI name", "end it in .nii.gz or .nii")
     if array.shape != reference.array.shape:
         raise ValueError(f"the mask {array.shape} is not on the scan's grid {reference.array.shape}")
-    image = nib.Nifti1Image((array > 0).astype(np.uint8), reference.affine)
-    image.set_sform(reference.affine, code=1)
-    image.set_qform(reference.affine, code=1)
-    if not np.allclose(image.get_qform(), reference.affine, atol=1e-3):
-        image.set_qform(None, code=0)  # a sheared affine (gantry tilt): a qform cannot say it
-    image.header.set_xyzt_units("mm")
+    image = mask_image(array, reference.affine)
     with atomic_path(path) as temporary:
         nib.save(image, temporary)
+
+
+def mask_image(array: NDArray[Any], affine: Affine) -> Any:
+    """A mask as a ``nibabel.Nifti1Image`` of uint8 0/1, with the affine as sform and qform (code 1, mm)."""
+    image = nib.Nifti1Image((array > 0).astype(np.uint8), affine)
+    image.set_sform(affine, code=1)
+    image.set_qform(affine, code=1)
+    if not np.allclose(image.get_qform(), affine, atol=1e-3):
+        image.set_qform(None, code=0)  # a sheared affine (gantry tilt): a qform cannot say it
+    image.header.set_xyzt_units("mm")
+    return image

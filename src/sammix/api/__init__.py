@@ -1,0 +1,1 @@
+"""The Python API: what ``import sammix`` offers. Each name is imported when it is first used."""

@@ -1,0 +1,107 @@
+"""What a scan may be given as, and what it becomes."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from sammix.errors import ConfigError, InputError
+from sammix.inference.inputs import find_scans
+from sammix.io.dataset import listing
+from sammix.io.volume import Volume
+from sammix.log import warn
+
+if TYPE_CHECKING:
+    import SimpleITK as sitk
+    from nibabel.spatialimages import SpatialImage
+
+PathLike: TypeAlias = "str | os.PathLike[str]"
+ScanLike: TypeAlias = "PathLike | Volume | NDArray[np.generic] | SpatialImage | sitk.Image"
+"""A path, a :class:`Volume`, a numpy array (with its affine), a nibabel or a SimpleITK image."""
+
+
+def read_scan(path: PathLike, series: str | None = None) -> Volume:
+    """Read one CT scan in HU, from whatever sammix reads.
+
+    Args:
+        path: a file (NIfTI, MetaImage, NRRD, DICOM, a picture), a folder with a DICOM series, or a zip archive of
+            those. It must hold one scan.
+        series: the SeriesInstanceUID, where a DICOM folder holds several scans.
+
+    Returns:
+        The scan as its file keeps it: ``array`` (I, J, K) in HU, int16 or float32; ``affine`` (4, 4) from voxel index
+        to mm in RAS+; ``spacing``; and ``warnings``, what is suspicious about it. ``axial()`` gives the same voxels as
+        (slice, row, column).
+
+    Raises:
+        SammixError: nothing there, no scan, several scans, or a scan that cannot be used.
+
+    >>> folder = sammix.make_phantoms("hospital", patients=1, shape=(72, 72, 12))
+    >>> scan = sammix.read_scan(folder / "volume-0.nii")
+    >>> scan.array.shape, scan.array.dtype, [round(mm, 1) for mm in scan.spacing]
+    ((72, 72, 12), dtype('int16'), [5.7, 5.7, 21.7])
+    """
+    volume = _read(path, series)
+    for warning in volume.warnings:
+        warn(f"{volume.path}: {warning}")
+    return volume
+
+
+def _read(path: PathLike, series: str | None) -> Volume:
+    place = as_path(path, "path")
+    scans = find_scans([place], series)
+    if len(scans) > 1:
+        raise InputError(
+            place,
+            f"holds {len(scans)} scans ({listing(list(scans))})",
+            "give one of them; for a DICOM series series=UID; or go through sammix.open_dataset(…).cases",
+        )
+    (case,) = scans.values()
+    return case.read()
+
+
+def as_volume(scan: ScanLike, affine: ArrayLike | None = None, series: str | None = None) -> Volume:
+    """A scan as a Volume, however it is given.
+
+    Args:
+        affine: of an array, and of nothing else.
+        series: of a path, as :func:`read_scan` takes it.
+
+    Raises:
+        SammixError: it is none of the kinds that can be used, or it cannot be used.
+    """
+    from sammix.io.readers import in_memory
+
+    if affine is not None and not isinstance(scan, np.ndarray):
+        raise ConfigError("affine= goes with a numpy array; files and images bring their own")
+    if series is not None and not isinstance(scan, str | os.PathLike):
+        raise ConfigError("series= goes with the path of a DICOM folder")
+    if isinstance(scan, str | os.PathLike):
+        return _read(scan, series)
+    if isinstance(scan, Volume):
+        return in_memory.from_volume(scan)
+    if isinstance(scan, np.ndarray):
+        return in_memory.from_array(scan, affine)
+    if in_memory.is_nibabel(scan):
+        return in_memory.from_nibabel(scan)
+    if in_memory.is_sitk(scan):
+        return in_memory.from_sitk(scan)
+    raise ConfigError(
+        f"a scan cannot be a {type(scan).__name__}; give a path, a numpy array with affine=, a nibabel or SimpleITK "
+        "image, or a sammix.Volume"
+    )
+
+
+def as_path(value: object, what: str) -> Path:
+    """A path that was given as a string or a path.
+
+    Raises:
+        ConfigError: as something else.
+    """
+    if not isinstance(value, str | os.PathLike):
+        raise ConfigError(f"{what} must be a path (a string or pathlib.Path), not {type(value).__name__}")
+    return Path(os.fsdecode(value)).expanduser()
