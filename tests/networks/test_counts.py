@@ -3,7 +3,11 @@ from __future__ import annotations
 import sys
 
 import pytest
+import torch
 
+from sammix.config import load_preset
+from sammix.data.preprocess import Preprocess
+from sammix.models.registry import build_model
 from sammix.networks.counts import BASELINES, describe_models, parameter_counts
 
 
@@ -42,3 +46,12 @@ def test_a_network_that_is_not_installed_is_left_out_and_named(monkeypatch: pyte
     assert lines == [line for line in everything if not line.startswith("nnunet-style")]
     assert last.startswith("nnunet-style is left out: the nnunet-style network needs packages")
     assert last.endswith('pip install "sammix[baselines]"')
+
+
+def test_the_presets_build_what_is_counted() -> None:
+    counts = {row.name: row.millions for row in parameter_counts().parts}
+    for name in BASELINES:
+        with torch.device("meta"):
+            network, base = build_model(load_preset(name), Preprocess())
+        assert base is None
+        assert sum(p.numel() for p in network.parameters()) / 1e6 == counts[name]
