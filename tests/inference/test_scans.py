@@ -18,9 +18,10 @@ from PIL import Image
 
 import sammix.inference.scans
 from sammix.cli import main
+from sammix.data.lineage import Lineage
 from sammix.errors import InputError, OutputError, SammixError
 from sammix.evaluation.metrics import dice
-from sammix.evaluation.protocol import evaluate
+from sammix.evaluation.protocol import EvaluateOptions, evaluate
 from sammix.files import LOCK
 from sammix.inference.assemble import SMALLEST_PART
 from sammix.inference.inputs import find_scans
@@ -163,9 +164,11 @@ def test_whole_scans_are_evaluated_as_they_are_written(
     predict(bright_right, [scan], tmp_path / "out", OutputOptions("liver", smallest_part=share))
     written = np.asarray(nib.load(tmp_path / "out" / "volume-0_liver.nii.gz").dataobj)
     truth = np.asarray(nib.load(scan.with_name("segmentation-0.nii")).dataobj)
-    found = evaluate(bright_right(), open_dataset(tmp_path / "scans"), tmp_path / "report", smallest_part=share)
-    assert found["volume"]["dice"]["mean"] == pytest.approx(dice(written > 0, truth > 0))
-    assert found["protocol"]["smallest_part"] == share
+    options = EvaluateOptions("liver", smallest_part=share)
+    found = evaluate(bright_right(), open_dataset(tmp_path / "scans"), options, Lineage()).metrics
+    assert found.volume is not None
+    assert found.volume.dice.mean == pytest.approx(dice(written > 0, truth > 0))
+    assert found.protocol.smallest_part == share
 
 
 def test_statistics_are_those_of_the_masks(bright_right, hospital_a: Path, tmp_path: Path) -> None:

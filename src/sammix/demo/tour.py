@@ -7,6 +7,7 @@ from pathlib import Path
 from sammix.config import load_preset
 from sammix.data.lineage import Lineage
 from sammix.demo.phantoms import NATIVE, PORTAL, write_lits, write_totalsegmentator
+from sammix.evaluation.patients import UNSEEN
 from sammix.evaluation.protocol import EvaluateOptions, evaluate
 from sammix.evaluation.schema import Metrics
 from sammix.files import check_output
@@ -72,8 +73,8 @@ def run_demo(out: Path, seed: int = 0) -> Path:
 
 
 def _evaluate(model: Segmenter, data: Dataset, lineage: Lineage, out: Path) -> Metrics:
-    """Measure the patients that the model never met; they are left out without being asked for."""
-    found = evaluate(model, data, EvaluateOptions(data.organ), lineage)
+    """Measure the patients that the model never met, whatever splits the data has."""
+    found = evaluate(model, data, EvaluateOptions(data.organ, UNSEEN), lineage)
     write_evaluation(out, found)
     return found.metrics
 

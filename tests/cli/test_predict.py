@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+
+def test_masks_of_another_model_of_the_same_name_are_not_kept(
+    tiny_run: Path, hospital_a: Path, tmp_path: Path, run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from safetensors.torch import load_file, save_file
+
+    shutil.copytree(tiny_run / "model", tmp_path / "model")
+    command = ["predict", tmp_path / "model", hospital_a / "volume-0.nii", "--out", tmp_path / "out", "--device", "cpu"]
+    assert run(*command) == 0
+    assert run(*command, "--skip-done") == 0
+    state = load_file(tmp_path / "model" / "model.safetensors")
+    name = next(name for name, value in state.items() if value.is_floating_point())
+    save_file(state | {name: state[name] + 1}, tmp_path / "model" / "model.safetensors")
+    capsys.readouterr()
+    assert run(*command, "--skip-done") == 2
+    assert "was made by model" in capsys.readouterr().err
+
+
+def test_the_same_command_from_another_folder_knows_its_own_output(
+    tiny_run: Path, hospital_a: Path, tmp_path: Path, run, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    shutil.copy(hospital_a / "volume-0.nii", tmp_path / "scan.nii")
+    (tmp_path / "elsewhere").mkdir()
+    for folder, scan in ((tmp_path, "scan.nii"), (tmp_path / "elsewhere", "../scan.nii")):
+        monkeypatch.chdir(folder)
+        assert run("predict", tiny_run, scan, "--out", tmp_path / "out", "--skip-done", "--device", "cpu") == 0
+    assert "1 of 1 scans are done already" in capsys.readouterr().err
+
+
+def test_a_picture_comes_where_it_is_asked_for(tiny_run: Path, hospital_a: Path, tmp_path: Path, run) -> None:
+    command = ["predict", tiny_run, hospital_a / "volume-0.nii", "--device", "cpu"]
+    assert run(*command, "--out", tmp_path / "plain") == 0
+    assert run(*command, "--out", tmp_path / "shown", "--preview") == 0
+    assert not list((tmp_path / "plain").glob("*.png"))
+    assert [path.name for path in (tmp_path / "shown").glob("*.png")] == ["volume-0_preview.png"]
+    assert json.loads((tmp_path / "shown" / "manifest.json").read_text())["scans"][0]["preview"]
+
+
+def test_what_excludes_itself_is_refused(hospital_a: Path, tmp_path: Path, run, capsys) -> None:
+    assert run("predict", hospital_a, "--out", tmp_path, "--skip-done", "--overwrite") == 2
+    assert "say one of them" in capsys.readouterr().err
