@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from sammix.errors import OutputError
-from sammix.files import LOCK, atomic_path, check_output, sole_writer, write_json, write_text
+from sammix.files import LOCK, PLAIN_NAME, atomic_path, check_output, sole_writer, write_json, write_text
 
 
 def test_whole_file_appears_under_its_name_and_nothing_else(tmp_path: Path) -> None:
@@ -115,3 +116,13 @@ def test_what_another_process_finished_meanwhile_is_not_written_over(tmp_path: P
     with pytest.raises(OutputError, match="not empty"):
         sole_writer(tmp_path, look).__enter__()
     assert [path.name for path in tmp_path.iterdir()] == ["manifest.json"]
+
+
+@pytest.mark.parametrize("name", ["liver", "kidney_left", "Right Kidney", "foie (segments 2-4)", "肝臓"])
+def test_plain_names(name: str) -> None:
+    assert re.search(PLAIN_NAME, name)
+
+
+@pytest.mark.parametrize("name", ["", ".liver", "..", "a/b", "a\\b", "/etc", "a\0b", "a\nb", "x" * 65])
+def test_names_that_could_lead_out_of_a_folder(name: str) -> None:
+    assert not re.search(PLAIN_NAME, name)

@@ -12,7 +12,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from sammix.errors import ConfigError
-from sammix.io.limits import PLAIN_NAME
+from sammix.files import PLAIN_NAME
 
 
 class _Section(BaseModel):

@@ -20,9 +20,6 @@ MAX_TEXT = 64 * 2**20
 MAX_BESIDE = 64 * 2**20
 """Bytes that a scan's file may hold beside its voxels, unpacked."""
 
-PLAIN_NAME = r"^[^./\\\x00-\x1f][^/\\\x00-\x1f]{0,63}$"
-"""What may become a part of a file's name: it cannot lead out of a folder."""
-
 
 def check_size(path: Path, shape: tuple[int, ...], stored_bytes: int, ratio: int = 1) -> None:
     """Refuse a shape that is empty, absurd, or needs more bytes than the file or the memory holds.

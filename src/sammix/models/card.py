@@ -12,7 +12,8 @@ from sammix.config import Config, DataConfig
 from sammix.data.lineage import KnownPatient, Lineage
 from sammix.data.preprocess import Preprocess
 from sammix.errors import InputError
-from sammix.io.limits import PLAIN_NAME, check_text
+from sammix.files import PLAIN_NAME
+from sammix.io.limits import check_text
 
 FORMAT = "sammix-model-2"
 FIRST_FORMAT = "sammix-model-1"

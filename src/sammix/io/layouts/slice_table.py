@@ -11,8 +11,9 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from sammix.errors import InputError
+from sammix.files import PLAIN_NAME
 from sammix.io.dataset import Case, Dataset, case_names, listing
-from sammix.io.limits import PLAIN_NAME, check_text
+from sammix.io.limits import check_text
 
 LOOKED_FOR = "a slice table (slices.csv)"
 
