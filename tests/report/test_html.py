@@ -137,3 +137,19 @@ def test_doubtful_slices_have_a_row_of_their_own(row: Rows, metrics_of: MetricsO
     rows = [row(0.9), row(0.95), row(0.3, doubt=0.4)]
     text = Page(render_report(metrics_of(rows), rows, [], [])).text
     assert re.search(r"agree\s+2\s+0\.925.*contradict each other\s+1\s+0\.300", text, re.DOTALL)
+
+
+def test_the_page_says_who_was_measured(row: Rows, metrics_of: MetricsOf) -> None:
+    rows = [row(0.5)]
+    unseen, tested = (Page(render_report(metrics_of(rows, split=s), rows, [], [])).text for s in ("unseen", "test"))
+    assert "is left out unless" in unseen
+    assert "is left out unless" in tested
+    assert "everyone else" in unseen
+    assert "everyone else" not in tested
+
+
+def test_another_organ_is_named_wherever_the_liver_was(row: Rows, metrics_of: MetricsOf) -> None:
+    rows = [row(0.5), row(None, label=0)]
+    page = render_report(metrics_of(rows, organ="spleen"), rows, [], [picture(rows[0])])
+    assert "spleen in the slice (px at 256²)" in page
+    assert set(re.findall(r".{12}[Ll]iver.?", Page(page).text)) == {"gans, LiTS (liver)"}

@@ -26,7 +26,7 @@ from sammix.reproduce.plan import SMOKE, Job, plan_jobs
 from sammix.reproduce.result import Result, read_result, unpack
 from sammix.reproduce.stores import Stores, prepare_stores
 
-OTHERS = ("--labels", "4,1000", "--jobs", "2", "--device", "cpu")  # 1000 drawn slices are more than there are
+OTHERS = ("--labels", "4,1000", "--jobs", "2", "--device", "cpu")  # 1000 annotated slices are more than there are
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +70,7 @@ def test_a_killed_grid_goes_on_and_keeps_what_was_done(killed_at: tuple[Path, se
 def test_failing_jobs_are_recorded_and_do_not_stop_the_others(grid: Path) -> None:
     progress = (grid / "progress.md").read_text()
     for method in ("multimix", "sam-pp", "sam-mix"):
-        assert f"| {method}-1000-seed0 | failed: hospital-a: 1000 drawn slices were asked for, but only" in progress
+        assert f"| {method}-1000-seed0 | failed: hospital-a: 1000 annotated slices were asked for, but only" in progress
     assert progress.count("| done |") == 8
     page = (grid / "report.html").read_text()
     assert "This grid is not whole" in page

@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from sammix.errors import SammixError
+from sammix.reproduce.grid import Grid
+from sammix.reproduce.page import write_page
+from sammix.reproduce.plan import Job
+from sammix.reproduce.stores import Stores
+
+SETTINGS = ("data.size=32",)
+JOBS = [
+    Job("unet", None, 0, SETTINGS),
+    Job("sam-mix", 5, 0, SETTINGS),
+    Job("sam-mix", 50, 0, SETTINGS),
+    Job("sam-mix", 100, 0, SETTINGS),
+]
+
+
+@pytest.fixture
+def grid(tmp_path: Path, small_stores: Stores, made_result) -> Grid:
+    """Four jobs of which the last is not done."""
+    made = Grid(tmp_path, JOBS, small_stores)
+    for job, dice in zip(JOBS[:3], (0.7, 0.8, 0.9), strict=True):
+        made.folder(job).mkdir(parents=True)
+        (made.folder(job) / "result.json").write_text(made_result(job, dice).model_dump_json())
+    return made
+
+
+def test_tables_figures_and_the_page_are_made_of_what_is_done(grid: Grid) -> None:
+    page = write_page(grid).read_text()
+    assert "3 of 4 jobs are done" in page
+    assert "to do: sam-mix-100-seed0" in page
+    assert not re.findall(r'(?:src|href)="(?!data:|#)[^"]*"', page)
+    for name in ("table1.md", "table1.csv", "table1.tex", "table2.md", "figure2.svg", "labels.svg"):
+        assert (grid.out / name).is_file()
+    assert "0.900" in (grid.out / "table1.md").read_text()
+
+
+def test_all_are_tested_against_ours_with_50_labels(grid: Grid) -> None:
+    write_page(grid)
+    here, there = json.loads((grid.out / "statistics.json").read_text())
+    assert (here["title"], here["reference"], there["reference"]) == ("Table 1: in-domain", "SAM-Mix-50", "SAM-Mix-50")
+
+
+def test_without_a_result_there_is_no_page(tmp_path: Path, small_stores: Stores) -> None:
+    with pytest.raises(SammixError, match="none of 4 jobs is done"):
+        write_page(Grid(tmp_path / "empty", JOBS, small_stores))
