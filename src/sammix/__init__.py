@@ -32,10 +32,10 @@ if TYPE_CHECKING:
     from sammix.api.prediction import predict as predict
     from sammix.api.run import Run as Run
     from sammix.api.run import fit as fit
+    from sammix.api.scan import open_dataset as open_dataset
     from sammix.api.scan import read_scan as read_scan
     from sammix.errors import SammixError as SammixError
     from sammix.io.dataset import Dataset as Dataset
-    from sammix.io.detect import open_dataset as open_dataset
     from sammix.io.volume import Volume as Volume
 
 __version__ = "0.1.0"
@@ -46,7 +46,7 @@ _MODULES = {
     "fit": "sammix.api.run",
     "evaluate": "sammix.api.measurement",
     "read_scan": "sammix.api.scan",
-    "open_dataset": "sammix.io.detect",
+    "open_dataset": "sammix.api.scan",
     "make_phantoms": "sammix.api.practice",
     "Model": "sammix.api.model",
     "Prediction": "sammix.api.prediction",
@@ -82,7 +82,10 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in _MODULES:
         raise AttributeError(f"module 'sammix' has no attribute '{name}'")
-    value = globals()[name] = getattr(import_module(_MODULES[name]), name)
+    from sammix.api.callers_state import callers_state
+
+    with callers_state():  # libraries draw random numbers and set warning filters when they are imported
+        value = globals()[name] = getattr(import_module(_MODULES[name]), name)
     return value
 
 

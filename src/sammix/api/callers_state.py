@@ -5,19 +5,18 @@ from __future__ import annotations
 import logging
 import os
 import random
+import sys
 import warnings
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-
-import numpy as np
-import torch
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from typing import Any
 
 from sammix.log import on_terminal
 
 
 @contextmanager
 def callers_state(progress: bool = False) -> Iterator[None]:
-    """Run a call of the API in torch's own defaults, and give the caller everything back as it was.
+    """Run a call of the API, or its imports, in torch's own defaults, and give the caller all back as it was.
 
     Kept are the random states of Python, numpy and torch, torch's default dtype and grad mode, the settings of logging,
     the warning filters and the environment. Inside, the default dtype is float32 and gradients are on, whatever the
@@ -26,8 +25,16 @@ def callers_state(progress: bool = False) -> Iterator[None]:
     Args:
         progress: show messages and progress on standard error meanwhile.
     """
+    keepers: list[Callable[[], AbstractContextManager[Any]]] = [
+        _python_chance,
+        _logging,
+        _environment,
+        warnings.catch_warnings,
+    ]
+    keepers += [_numpy_chance] * ("numpy" in sys.modules)  # what is not there yet has no state
+    keepers += [_torch_chance, _torch_settings] * ("torch" in sys.modules)
     with ExitStack() as kept:
-        for keep in (_chance, _torch, _logging, _environment, warnings.catch_warnings):
+        for keep in keepers:
             kept.enter_context(keep())
         if progress:
             kept.enter_context(on_terminal())
@@ -35,23 +42,44 @@ def callers_state(progress: bool = False) -> Iterator[None]:
 
 
 @contextmanager
-def _chance() -> Iterator[None]:
-    """Keep the random states. CUDA's are seeded anew where it was not yet in use: then there is none to keep."""
-    python, of_numpy = random.getstate(), np.random.get_state()  # noqa: NPY002
+def _python_chance() -> Iterator[None]:
+    state = random.getstate()
+    try:
+        yield
+    finally:
+        random.setstate(state)
+
+
+@contextmanager
+def _numpy_chance() -> Iterator[None]:
+    import numpy as np
+
+    state = np.random.get_state()  # noqa: NPY002
+    try:
+        yield
+    finally:
+        np.random.set_state(state)  # noqa: NPY002
+
+
+@contextmanager
+def _torch_chance() -> Iterator[None]:
+    """Keep torch's random states. CUDA's are seeded anew where it was not yet in use: then there is none to keep."""
+    import torch
+
     gpus = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()  # type: ignore[no-untyped-call]
     try:
         with torch.random.fork_rng(devices=gpus):
             yield
     finally:
-        random.setstate(python)
-        np.random.set_state(of_numpy)  # noqa: NPY002
         if torch.cuda.is_available() and not gpus:
             torch.cuda.manual_seed_all(torch.initial_seed())
 
 
 @contextmanager
-def _torch() -> Iterator[None]:
+def _torch_settings() -> Iterator[None]:
     """Keep torch's default dtype and grad mode, and work in float32 with gradients."""
+    import torch
+
     dtype = torch.get_default_dtype()
     try:
         torch.set_default_dtype(torch.float32)

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from sammix.api.callers_state import callers_state
 from sammix.errors import ConfigError, InputError
 from sammix.inference.inputs import find_scans
-from sammix.io.dataset import listing
+from sammix.io import detect
+from sammix.io.dataset import Dataset, listing
 from sammix.io.volume import Volume
 from sammix.log import warn
 
@@ -45,7 +47,8 @@ def read_scan(path: PathLike, series: str | None = None) -> Volume:
     >>> scan.array.shape, scan.array.dtype, [round(mm, 1) for mm in scan.spacing]
     ((72, 72, 12), dtype('int16'), [5.7, 5.7, 21.7])
     """
-    volume = _read(path, series)
+    with callers_state():
+        volume = _read(path, series)
     for warning in volume.warnings:
         warn(f"{volume.path}: {warning}")
     return volume
@@ -62,6 +65,28 @@ def _read(path: PathLike, series: str | None) -> Volume:
         )
     (case,) = scans.values()
     return case.read()
+
+
+def open_dataset(path: PathLike, organ: str | None = None) -> Dataset:
+    """See which scans and masks a folder holds, whichever supported layout it has. No scan is read yet.
+
+    Args:
+        path: the folder.
+        organ: whose masks; None takes what the data names, else the liver.
+
+    Returns:
+        The cases, each with its files, patient, split and label, and ``problems``, what does not fit together.
+        ``case.read()`` reads a case's scan, ``case.read_mask(scan)`` its mask.
+
+    Raises:
+        SammixError: no such folder, no layout that fits, or a table that is wrong.
+
+    >>> data = sammix.open_dataset(sammix.make_phantoms("two", patients=2, shape=(48, 48, 6)))
+    >>> data.layout, data.organ, [case.patient for case in data.cases]
+    ('LiTS', 'liver', ['volume-0', 'volume-1'])
+    """
+    with callers_state():
+        return detect.open_dataset(as_path(path, "path"), organ)
 
 
 def as_volume(scan: ScanLike, affine: ArrayLike | None = None, series: str | None = None) -> Volume:
