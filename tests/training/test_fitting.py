@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -14,12 +15,16 @@ import numpy as np
 import pytest
 import torch
 from filelock import FileLock
+from PIL import Image
 from safetensors.torch import load_file
 
 from sammix.config import load_preset
 from sammix.data.loading import prepare
-from sammix.errors import InputError, OutputError, SammixError
+from sammix.errors import ConfigError, InputError, OutputError, SammixError
 from sammix.files import LOCK
+from sammix.models.card import read_card
+from sammix.models.devices import bfloat16_pays
+from sammix.networks.sam_mix import SAMMix
 from sammix.training.fitting import FitRequest, Hardware, fit
 from sammix.training.run_folder import CHECKPOINT, PREVIOUS, RunFolder
 
@@ -276,7 +281,9 @@ def test_a_store_that_changed_since_is_refused_and_the_run_is_left_as_it_was(
     prepare(hospital_a, store, config.data)
     fit(store, RunFolder(run), FitRequest(config, labels=4), Hardware("cpu"))
     before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    told = r"a\.h5: is not the data that this run was begun with"
     if change == "prepared otherwise":
+        told = r"a\.h5: holds the middle 0\.9 of each scan's slices, not 1"
         prepare(hospital_a, store, load_preset("tiny", ["data.middle_fraction=0.9"]).data, overwrite=True)
     else:
         with h5py.File(shutil.copy(store, tmp_path / "b.h5"), "a") as file:
@@ -286,7 +293,7 @@ def test_a_store_that_changed_since_is_refused_and_the_run_is_left_as_it_was(
             else:
                 file["label"][row] ^= 1
         os.replace(tmp_path / "b.h5", store)
-    with pytest.raises(InputError, match=r"a\.h5: is not the data that this run was begun with"):
+    with pytest.raises(InputError, match=told):
         fit(store, RunFolder(run), FitRequest(config), Hardware("cpu"), resume=True)
     assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
 
@@ -329,3 +336,160 @@ def test_a_shared_cache_is_not_used_for_slices_prepared_otherwise(hospital_a: Pa
             Hardware("cpu"),
         )
     assert len(list((tmp_path / "cache").glob("*/features.f16"))) == 2
+
+
+def test_annotated_slices_of_a_seed_are_nested(hospital_a: Path, tmp_path: Path) -> None:
+    config, chosen = load_preset("tiny", ["fit.epochs=1"]), {}
+    for count in (2, 6):
+        run = RunFolder(tmp_path / str(count))
+        fit(hospital_a, run, FitRequest(config, labels=count, seed=4), Hardware("cpu"))
+        record = json.loads((run.path / "config.json").read_text())["data"]["annotated"]
+        chosen[count] = {(one["case"], one["slice"]) for one in record}
+    assert chosen[2] < chosen[6]
+
+
+@pytest.fixture
+def labels_only(tmp_path: Path) -> Path:
+    """A slice table of eight patients: yes/no labels, and not one mask."""
+    folder, lines = tmp_path / "labels-only", ["image,patient,liver,split"]
+    (folder / "i").mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    for patient in range(8):
+        for label in (0, 1):
+            plane = rng.integers(0, 60, (64, 64), dtype=np.uint8)
+            plane[20:40, 10:30] += np.uint8(120 * label)
+            Image.fromarray(plane).save(folder / f"i/{patient}-{label}.png")
+            split = "val" if patient == 0 else "train"
+            lines.append(f"i/{patient}-{label}.png,p{patient},{label},{split}")
+    (folder / "slices.csv").write_text("\n".join(lines) + "\n")
+    return folder
+
+
+def test_labels_alone_are_enough_to_begin_with(labels_only: Path, tmp_path: Path) -> None:
+    config = load_preset("sam-pp", ["data.size=64", "model.encoder=tiny", "fit.epochs=2", "fit.classifier_epochs=1"])
+    model = fit(labels_only, RunFolder(tmp_path / "run"), FitRequest(config, labels=0), Hardware("cpu"))
+    assert read_card(model).data["annotated"] == []
+    with pytest.raises(SammixError, match="annotated slices were asked for, but"):
+        fit(labels_only, RunFolder(tmp_path / "five"), FitRequest(config, labels=5), Hardware("cpu"))
+
+
+def test_sam_pp_with_nothing_to_learn_from_is_refused(labels_only: Path, tmp_path: Path) -> None:
+    config = load_preset("sam-pp", ["data.size=64", "model.encoder=tiny", "fit.classifier_epochs=0"])
+    with pytest.raises(ConfigError, match=r"fit\.classifier_epochs is 0; set it above 0"):
+        fit(labels_only, RunFolder(tmp_path / "run"), FitRequest(config, labels=0), Hardware("cpu"))
+    assert not (tmp_path / "run").exists()
+
+
+def test_resuming_keeps_to_what_the_run_was_begun_with(hospital_a: Path, tiny_run: Path, tmp_path: Path) -> None:
+    run = RunFolder(shutil.copytree(tiny_run, tmp_path / "copy"))
+    for asked, told in (
+        (FitRequest(labels=7), "was begun with --labels 4, not 7"),
+        (FitRequest(labels="all"), "was begun with --labels 4, not all"),
+        (FitRequest(seed=3), "was begun with --seed 0, not 3"),
+        (FitRequest(load_preset("unet")), "was begun with --preset tiny, not unet"),
+        (FitRequest(start=Path("liver-ct-lite")), "was begun with --from None, not"),
+    ):
+        with pytest.raises(ConfigError, match=told):
+            fit(hospital_a, run, asked, Hardware("cpu"), resume=True)
+    fit(hospital_a, run, FitRequest(labels=4, seed=0), Hardware("cpu"), resume=True)
+
+
+def test_a_cut_fit_from_a_model_that_has_moved_resumes(
+    hospital_b: Path, tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its weights, and whom it knew, are in the run's own folder; it is resumed from another working directory."""
+    start = shutil.copytree(tiny_run, tmp_path / "start")
+    asked = FitRequest(load_preset("tiny"), labels=2, start=start)
+    whole = fit(hospital_b, RunFolder(tmp_path / "whole"), asked, Hardware("cpu")).parent
+    with monkeypatch.context() as patch:
+        patch.setattr(RunFolder, "log", lambda self, **values: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            fit(hospital_b, RunFolder(tmp_path / "cut"), asked, Hardware("cpu"))
+    start.rename(tmp_path / "elsewhere")
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    fit(hospital_b, RunFolder(tmp_path / "cut"), FitRequest(), Hardware("cpu"), resume=True)
+    assert log(tmp_path / "cut") == log(whole)
+    assert same_weights(tmp_path / "cut", whole)
+    known = read_card(tmp_path / "cut").lineage
+    assert known == read_card(whole).lineage
+    assert {patient.name for patient in read_card(tiny_run).lineage.patients} < {one.name for one in known.patients}
+
+
+def test_a_finished_run_says_how_to_go_on(
+    hospital_a: Path, tiny_run: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    run = RunFolder(shutil.copytree(tiny_run, tmp_path / "copy"))
+    fit(hospital_a, run, FitRequest(), Hardware("cpu"), resume=True)
+    assert f"begin another run with --from {run.path}" in caplog.text
+
+
+def test_with_nothing_to_validate_on_the_last_epoch_is_kept_and_it_says_so(
+    hospital_a: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    config = load_preset("tiny", ["data.val_fraction=0"])
+    model = fit(hospital_a, RunFolder(tmp_path / "run"), FitRequest(config, labels=4), Hardware("cpu"))
+    assert "best so far" not in caplog.text
+    assert caplog.text.count("(kept; nothing to validate on)") == 2
+    assert read_card(model).metrics["chosen_by"] == "last epoch"
+
+
+def test_float32_means_the_frozen_stages_too(hospital_a: Path, tmp_path: Path) -> None:
+    """``auto`` may hold them in bfloat16; what was computed so is not taken for the other."""
+    dtypes = {}
+    for precision in ("32-true", "bf16-mixed"):
+        config = load_preset("tiny", ["fit.epochs=1", f"fit.precision={precision}"])
+        fit(hospital_a, RunFolder(tmp_path / precision, tmp_path / "cache"), FitRequest(config, 4), Hardware("cpu"))
+        keys = [json.loads(path.read_text())["key"]["dtype"] for path in tmp_path.glob("cache/*/views.json")]
+        dtypes[precision] = set(keys)
+    assert dtypes["32-true"] == {"torch.float32"}
+    if bfloat16_pays(torch.device("cpu")):
+        assert dtypes["bf16-mixed"] == {"torch.float32", "torch.bfloat16"}
+
+
+@pytest.mark.parametrize(
+    ("settings", "asked", "told"),
+    [
+        ([], FitRequest(seed=-1), "the seed is -1"),
+        ([], FitRequest(labels=-3), "-3 annotated slices were asked for"),
+        (["model.lora_blocks=20"], FitRequest(), "has 4 blocks, but model.lora_blocks asks for LoRA in 20"),
+        (["model.kind=vnet"], FitRequest(), "no kind of network is called 'vnet' .*there are: sam-mix, sam-pp, unet"),
+        (["data.val_fraction=0.95"], FitRequest(), "val_fraction"),
+    ],
+)
+def test_what_cannot_be_is_one_clear_line(
+    hospital_a: Path, tmp_path: Path, settings: list[str], asked: FitRequest, told: str
+) -> None:
+    asked = replace(asked, config=load_preset("tiny", settings), labels=asked.labels or 4)
+    with pytest.raises(SammixError, match=told):
+        fit(hospital_a, RunFolder(tmp_path / "run"), asked, Hardware("cpu"))
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_fit_leaves_ctrl_c_no_features_to_lose(
+    hospital_a: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the frozen stages had computed until then is there for the next run."""
+    config, seen = load_preset("tiny", ["fit.epochs=1"]), []
+    features = SAMMix.features
+
+    def interrupted(self: SAMMix, images: torch.Tensor) -> torch.Tensor:
+        seen.append(len(images))
+        if len(seen) == 5:
+            raise KeyboardInterrupt
+        return features(self, images)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SAMMix, "features", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            fit(hospital_a, RunFolder(tmp_path / "run", tmp_path / "cache"), FitRequest(config, 4), Hardware("cpu"))
+    (marker,) = (tmp_path / "cache").glob("*/views.json")
+    assert len(json.loads(marker.read_text())["views"]) == sum(seen[1:4])  # the first call only asks for the shape
+
+
+def test_more_processes_that_make_batches_change_nothing(hospital_a: Path, tiny_run: Path, tmp_path: Path) -> None:
+    config = load_preset("tiny", ["fit.workers=2"])
+    fit(hospital_a, RunFolder(tmp_path / "run"), FitRequest(config, labels=4), Hardware("cpu"))
+    assert log(tmp_path / "run") == log(tiny_run)
+    assert same_weights(tmp_path / "run", tiny_run)

@@ -135,8 +135,7 @@ class Trainer:
         return sum(term.weight * float(term.mean) for term in whole.values()), whole
 
     def _validate(self, batches: Loader) -> dict[str, float | None]:
-        with self.fabric.autocast():
-            return validate(self.network, map(self._at_hand, batches))
+        return validate(self.network, map(self._at_hand, batches), self.fabric.autocast)
 
     def _at_hand(self, batch: Batch | SammixError) -> Batch:
         """A batch on the device, with its features. Raises what went wrong while it was made."""

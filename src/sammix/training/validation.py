@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
 
 import numpy as np
 import torch
@@ -15,10 +16,15 @@ NOTHING_TO_CHOOSE_BY = "last epoch"
 
 
 @torch.inference_mode()
-def validate(network: Network, batches: Iterable[Batch]) -> dict[str, float | None]:
+def validate(
+    network: Network, batches: Iterable[Batch], autocast: Callable[[], AbstractContextManager[None]] = nullcontext
+) -> dict[str, float | None]:
     """Mean per-slice Dice of ungated automatic masks on positives with a mask, and the classifier's AUC.
 
     Each is None where the validation slices cannot tell it.
+
+    Args:
+        autocast: the precision in which the network computes. Batches are made outside of it.
     """
     network.eval()
     dices: list[float] = []
@@ -26,8 +32,9 @@ def validate(network: Network, batches: Iterable[Batch]) -> dict[str, float | No
     labels: list[int] = []
     for batch in batches:
         rows = torch.nonzero(batch.has_mask & (batch.labels == 1))[:, 0]
-        present, probability = network.validate(batch, rows)
-        presence += present.tolist()
+        with autocast():
+            present, probability = network.validate(batch, rows)
+        presence += present.float().tolist()
         labels += batch.labels.tolist()
         masks, truths = (probability >= MASK_THRESHOLD).cpu().numpy(), batch.masks[rows].cpu().numpy()
         each = (dice(mask, truth) for mask, truth in zip(masks, truths, strict=True))
