@@ -1,63 +1,15 @@
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
-import torch
 
 from sammix.errors import InputError
-from sammix.reproduce.grid import VISIBLE, Grid, _take_share, choose_gpu, finished_jobs, progress_table
+from sammix.reproduce.grid import Grid, finished_jobs, progress_table
 from sammix.reproduce.plan import SMOKE, Job
 from sammix.reproduce.stores import Stores
 
 JOB = Job("unet", None, 0, SMOKE.settings[""])
-
-
-@pytest.mark.parametrize(
-    ("visible", "count", "chosen"),
-    [
-        (None, 3, ["0", "1", "2", "0"]),
-        ("2,3", 2, ["2", "3", "2", "3"]),
-        ("3, 1", 2, ["3", "1", "3", "1"]),
-        ("GPU-8f2a,MIG-77", 2, ["GPU-8f2a", "MIG-77", "GPU-8f2a", "MIG-77"]),
-        ("0,99,1", 1, ["0", "0", "0", "0"]),  # CUDA sees none from the first wrong one on
-        ("", 0, [None] * 4),
-        ("-1", 0, [None] * 4),
-        (None, 0, [None] * 4),
-    ],
-)
-def test_a_worker_takes_one_of_the_gpus_that_the_user_made_visible(
-    visible: str | None, count: int, chosen: list[str | None]
-) -> None:
-    assert [choose_gpu(visible, count, slot) for slot in range(4)] == chosen
-
-
-@pytest.mark.parametrize(
-    ("device", "before", "after"),
-    [("auto", "2,3", "3"), ("cuda", "2,3", "3"), ("cpu", "2,3", "2,3"), ("cuda:1", "2,3", "2,3"), ("auto", None, "1")],
-)
-def test_a_workers_share_is_within_the_users_choice(
-    monkeypatch: pytest.MonkeyPatch, device: str, before: str | None, after: str
-) -> None:
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    threads: list[int] = []
-    monkeypatch.setattr(torch, "get_num_threads", lambda: 5)
-    monkeypatch.setattr(torch, "set_num_threads", threads.append)
-    monkeypatch.setenv(VISIBLE, before or "")
-    if before is None:
-        monkeypatch.delenv(VISIBLE)
-    _take_share(device, slot=1, workers=2)
-    assert os.environ[VISIBLE] == after
-    assert threads == [2]
-
-
-def test_where_there_is_no_gpu_nothing_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
-    monkeypatch.setattr(torch, "set_num_threads", lambda _: None)
-    monkeypatch.setenv(VISIBLE, "")
-    _take_share("auto", slot=1, workers=2)
-    assert os.environ[VISIBLE] == ""
 
 
 def keep(grid: Grid, job: Job, text: str, name: str = "result.json") -> None:

@@ -22,11 +22,11 @@ from sammix.log import say, show_on_terminal, warn
 from sammix.reproduce.methods import METHODS
 from sammix.reproduce.plan import Job, Size, plan_job
 from sammix.reproduce.result import Result, read_result
+from sammix.reproduce.share import take_share
 from sammix.reproduce.stores import Stores
 
 BUSY = 75  # exit code of a job that another grid on the same folder is at
 PAUSE = 1.0  # seconds between looks at jobs that others are at
-VISIBLE = "CUDA_VISIBLE_DEVICES"
 TORCHRUN = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT", "TORCHELASTIC_RUN_ID")
 
 
@@ -162,7 +162,7 @@ def _work(job: Job, stores: Stores, folder: Path, device: str, slot: int, worker
     folder.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(folder / ".lock", timeout=0):
-            _take_share(device, slot, workers)
+            take_share(device, slot, workers)
             show_on_terminal(quiet=True)
             (folder / "error.txt").unlink(missing_ok=True)
             if not (folder / "result.json").is_file():
@@ -186,32 +186,3 @@ def _attempt(job: Job, stores: Stores, folder: Path, device: str) -> None:
         reason = str(error) if isinstance(error, SammixError) else traceback.format_exception_only(error)[-1].strip()
         write_text(folder / "error.txt", f"{reason}\n\n{traceback.format_exc()}")
         os._exit(1)
-
-
-def _take_share(device: str, slot: int, workers: int) -> None:
-    """Take one of the GPUs that this process may see, and a fair share of the cores."""
-    import torch
-
-    if device in ("auto", "cuda"):
-        own = choose_gpu(os.environ.get(VISIBLE), torch.cuda.device_count(), slot)
-        if own is not None:
-            os.environ[VISIBLE] = own
-    torch.set_num_threads(max(1, torch.get_num_threads() // workers))
-
-
-def choose_gpu(visible: str | None, count: int, slot: int) -> str | None:
-    """Choose the GPU of a worker among those that the user made visible.
-
-    Args:
-        visible: ``CUDA_VISIBLE_DEVICES`` as it is: numbers or UUIDs, separated by commas; None where it is not set.
-        count: of the GPUs that CUDA finds under it.
-        slot: the worker's number; with more workers than GPUs, they share them in turn.
-
-    Returns:
-        What ``CUDA_VISIBLE_DEVICES`` is to be; None where there is no GPU.
-
-    >>> choose_gpu("2,3", 2, slot=1), choose_gpu(None, 4, slot=1), choose_gpu("", 0, slot=1)
-    ('3', '1', None)
-    """
-    names = [str(number) for number in range(count)] if visible is None else visible.split(",")[:count]
-    return names[slot % len(names)].strip() if names and count else None
