@@ -1,7 +1,7 @@
 """From a scan to its mask: slices, neighbours, parts, files.
 
 In the order that the data takes: ``slices`` (segment_slices: a few at a time, neighbours prompt each other),
-``assemble`` (the gate, the parts, the scan's own pixels), ``scan`` (predict_volume: one scan), ``scans`` (predict: many,
-to files with a ``manifest`` and ``statistics``). ``suggestions`` (suggest) names slices worth annotating, and pictures
-are drawn of ``evidence``.
+``assemble`` (the gate, the parts, the scan's own pixels), ``scan`` (predict_volume: one scan), ``scans`` (predict:
+many, to files with a ``manifest`` and ``statistics``). ``suggestions`` (suggest) names slices worth annotating, and
+pictures are drawn of ``evidence``.
 """
