@@ -4,7 +4,7 @@ import monai.losses
 import pytest
 import torch
 
-from sammix.networks.losses import dice_loss, focal_loss, map_loss, mask_loss
+from sammix.networks.losses import dice_loss, focal_loss, map_entropy, mask_loss, soft_dice_loss
 
 
 def test_focal_loss_by_hand() -> None:
@@ -55,16 +55,34 @@ def test_last_is_dice_on_the_last_mask_only() -> None:
     assert not logits.grad[:, :2].any()
 
 
-def test_map_loss_by_hand() -> None:
-    """A drawn slice and one without the organ: cross-entropy on both, Dice on the first."""
+def test_soft_dice_by_hand() -> None:
+    target = torch.zeros(2, 4, 4)
+    target[0, :2] = 1
+    loss = soft_dice_loss(torch.full((2, 4, 4), 0.25), target)
+    torch.testing.assert_close(loss, torch.tensor([1 - (2 * 2 + 1) / (4 + 8 + 1), 1 - 1 / (4 + 1)]))
+
+
+@pytest.mark.parametrize("with_logits", [True, False])
+def test_map_entropy_by_hand(with_logits: bool) -> None:
+    """An annotated slice and one without the organ."""
     cam, target = torch.full((2, 4, 4), 0.25), torch.zeros(2, 4, 4)
     target[0, :2] = 1
-    entropy = -(8 * torch.tensor(0.25).log() + 24 * torch.tensor(0.75).log()) / 32
-    torch.testing.assert_close(map_loss(cam, target), entropy + 1 - (2 * 2 + 1) / (4 + 8 + 1))
+    expected = -(8 * torch.tensor(0.25).log() + 24 * torch.tensor(0.75).log()) / 32
+    torch.testing.assert_close(map_entropy(cam, cam.logit() if with_logits else None, target), expected)
 
 
-def test_map_loss_of_saturated_and_of_no_maps_is_finite() -> None:
-    wrong = map_loss(torch.ones(1, 4, 4), torch.zeros(1, 4, 4))
+@pytest.mark.parametrize("logit", [-12.0, 12.0])
+def test_a_position_that_is_surely_wrong_is_corrected_as_strongly_as_any(logit: float) -> None:
+    """d/dz of the cross-entropy is p - y, over 64 pixels; a clamped probability would have no gradient."""
+    logits = torch.full((1, 8, 8), logit, requires_grad=True)
+    map_entropy(logits.sigmoid(), logits, torch.full((1, 8, 8), float(logit < 0))).backward()
+    assert logits.grad is not None
+    torch.testing.assert_close(logits.grad, torch.full((1, 8, 8), -1 / 64 if logit < 0 else 1 / 64), atol=1e-6, rtol=0)
+
+
+def test_map_entropy_of_saturated_and_of_no_maps_is_finite() -> None:
+    wrong = map_entropy(torch.ones(1, 4, 4), None, torch.zeros(1, 4, 4))
     assert wrong.isfinite()
     assert wrong > 5
-    assert map_loss(torch.ones(0, 4, 4), torch.zeros(0, 4, 4)) == 0
+    for logits in (None, torch.ones(0, 4, 4)):
+        assert map_entropy(torch.ones(0, 4, 4), logits, torch.zeros(0, 4, 4)) == 0

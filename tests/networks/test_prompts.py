@@ -12,10 +12,10 @@ from sammix.networks.prompts import (
     activation_map,
     boxes_from_map,
     boxes_from_masks,
+    enlarge,
     jitter,
     mask_prompt,
     mislead,
-    probability_map,
 )
 
 
@@ -34,10 +34,12 @@ def test_the_map_is_eq_4_scaled_to_its_peak() -> None:
     torch.testing.assert_close(cam, expected / expected.amax((1, 2), keepdim=True))
 
 
-def test_map_logits_become_probabilities_of_their_own() -> None:
-    """Not scaled to the peak: a map that sees nothing stays below ω."""
-    cam = probability_map(torch.full((1, 4, 4), -2.0), size=16)
-    torch.testing.assert_close(cam, torch.full((1, 16, 16), -2.0).sigmoid())
+def test_an_enlarged_map_keeps_its_values_and_its_place() -> None:
+    """It is not scaled to its peak: a map that sees nothing stays below ω."""
+    torch.testing.assert_close(enlarge(torch.full((1, 4, 4), -2.0), size=16), torch.full((1, 16, 16), -2.0))
+    ramp = torch.arange(4.0).expand(1, 4, 4)
+    expected = ((torch.arange(16) + 0.5) / 4 - 0.5).clamp(0, 3)  # a value lies in the middle of its pixel
+    torch.testing.assert_close(enlarge(ramp, size=16), expected.expand(1, 16, 16))
 
 
 def test_a_negative_map_is_flat_and_boxes_the_whole_frame() -> None:
