@@ -7,10 +7,10 @@ import torch
 
 from sammix.config import load_preset
 from sammix.data.preprocess import Preprocess
-from sammix.errors import ConfigError
-from sammix.models.build import build_model
+from sammix.models.registry import build_model
 from sammix.networks.classifiers import halve
-from sammix.networks.sam_mix import SAMMix
+from sammix.networks.sam_mix import PromptedSlices, SAMMix
+from sammix.training.batches import Batch
 
 
 def tiny(*settings: str) -> SAMMix:
@@ -36,7 +36,7 @@ def test_a_refinement_takes_the_mask_as_its_map() -> None:
     once, twice = tiny("model.refinements=0"), tiny("model.refinements=1")
     encoding = once.encode(images)
     first = once.segment(encoding)
-    as_map = replace(encoding, cam=first.probability)
+    as_map = replace(encoding, classes=replace(encoding.classes, cam=first.probability))
     second = twice.segment(encoding)
     torch.testing.assert_close(second.probability, once.segment(as_map).probability)
     assert not torch.equal(second.probability, first.probability)
@@ -52,22 +52,15 @@ def test_redrawn_from_its_own_mask_it_is_refined() -> None:
     torch.testing.assert_close(redrawn, twice.segment(encoding).probability)
 
 
-def test_slices_of_a_batch_do_not_see_each_other() -> None:
-    model, images = tiny(), torch.rand(3, 1, 64, 64)
-    together = model.segment(model.encode(images))
-    alone = model.segment(model.encode(images[1:2]))
-    torch.testing.assert_close(together.probability[1:2], alone.probability, atol=1e-4, rtol=1e-3)
-    torch.testing.assert_close(together.presence[1:2], alone.presence, atol=1e-5, rtol=1e-4)
-
-
 def test_the_soft_mask_prompt_carries_the_segmentation_loss_to_the_classifier() -> None:
     """End to end in the literal sense: hard prompts carry no gradient, soft ones do."""
     images, chosen, boxes = torch.rand(2, 1, 64, 64), torch.tensor([0, 1]), torch.full((2, 4), torch.nan)
     for mode, reached in (("soft", True), ("hard", False)):
         model = tiny(f"model.mask_prompt={mode}")
-        features = model.features(images)
-        _, _, mask_logits, _ = model(images, halve(features), features, chosen, boxes, misled_share=0.0, seed=0)
-        mask_logits.square().mean().backward()
+        nothing = torch.zeros(2, 64, 64, dtype=torch.uint8), torch.zeros(2, dtype=torch.bool)
+        batch = Batch(images, torch.ones(2, dtype=torch.int64), *nothing, model.features(images))
+        output = model(batch, PromptedSlices(chosen, boxes, misled_share=0.0, seed=0))
+        output.mask_logits.square().mean().backward()
         gradients = [p.grad for p in model.classifier.parameters()]
         assert any(g is not None and bool(g.any()) for g in gradients) == reached
 
@@ -80,15 +73,50 @@ def test_only_lora_decoders_and_classifier_are_trained() -> None:
     assert {name.split(".")[0] for name in names} == {"sam", "classifier"}
 
 
-@pytest.mark.parametrize("classifier", ["shared", "pooled"])
-def test_settings_that_do_not_go_together(classifier: str) -> None:
-    with pytest.raises(ConfigError, match=f"the {classifier} classifier .* use resnet38"):
-        build_model_of("paper", f"model.classifier={classifier}")
+def test_the_shared_classifiers_map_is_a_probability_and_the_others_is_scaled_to_its_peak() -> None:
+    images = torch.rand(3, 1, 64, 64)
+    for classifier in ("shared", "resnet38", "pooled"):
+        model = tiny(f"model.classifier={classifier}", "model.classifier_width=0.1")
+        found = model.classify(images, halve(model.features(images)))
+        assert found.cam.shape == (3, 64, 64)
+        torch.testing.assert_close(found.presence, found.class_logits.softmax(dim=1)[:, 1])
+        if classifier == "shared":
+            assert found.map_logits is not None
+            torch.testing.assert_close(found.cam, found.map_logits.sigmoid())
+        else:
+            assert found.map_logits is None
+            peaks = found.cam.amax(dim=(1, 2))
+            torch.testing.assert_close(peaks, (peaks > 0).float())
 
 
-def build_model_of(preset: str, *settings: str) -> None:
-    import sammix.models.build as build
+def test_the_classifier_can_be_left_alone_while_sam_learns() -> None:
+    model, images = tiny(), torch.rand(2, 1, 64, 64)
+    nothing = torch.zeros(2, 64, 64, dtype=torch.uint8), torch.zeros(2, dtype=torch.bool)
+    batch = Batch(images, torch.ones(2, dtype=torch.int64), *nothing, model.features(images))
+    own_boxes = torch.full((2, 4), torch.nan)
+    output = model(batch, PromptedSlices(torch.tensor([0, 1]), own_boxes, 0.0, seed=0), learn_class=False)
+    assert not output.classes.class_logits.requires_grad
+    output.mask_logits.square().mean().backward()
+    assert all(p.grad is None for p in model.classifier.parameters())
 
-    config = load_preset(preset, settings)
-    sam = build.build_sam_vit_b(None, image_size=64, lora_rank=1)
-    build._classifier(config.model, sam)
+
+def test_without_a_prompted_slice_sam_is_not_asked() -> None:
+    model, images = tiny(), torch.rand(2, 1, 64, 64)
+    nothing = torch.zeros(2, 64, 64, dtype=torch.uint8), torch.zeros(2, dtype=torch.bool)
+    batch = Batch(images, torch.ones(2, dtype=torch.int64), *nothing, model.features(images))
+    output = model(batch, PromptedSlices(torch.zeros(0, dtype=torch.int64), torch.zeros(0, 4), 0.0, seed=0))
+    assert output.mask_logits is output.scores is None
+    assert output.classes.class_logits.shape == (2, 2)
+
+
+def test_frozen_parts_may_be_held_in_half_precision() -> None:
+    images = torch.rand(2, 1, 64, 64)
+    exact, model = tiny(), tiny()
+    model.cast_frozen(torch.bfloat16)
+    assert model.features(images).dtype == torch.bfloat16
+    expected = exact.segment(exact.encode(images))
+    for _ in range(2):
+        found = model.segment(model.encode(images))
+        assert found.probability.dtype == torch.float32
+        torch.testing.assert_close(found.probability, expected.probability, atol=0.05, rtol=0)
+        model.cast_encoder(torch.bfloat16)

@@ -13,7 +13,7 @@ from sammix.config import Config, load_preset
 from sammix.models.saved import load_model
 from sammix.networks.classifiers import halve
 from sammix.networks.sam_mix import SAMMix
-from sammix.training.fitting import fit
+from sammix.training.fitting import FitRequest, Hardware, fit
 from sammix.training.run_folder import RunFolder
 
 SETTINGS = ("data.size=64", "model.encoder=tiny", "fit.batch_size=6", "fit.mask_batch_size=2", "fit.precision=32-true")
@@ -43,7 +43,7 @@ def two_stages(hospital_a: Path, tmp_path_factory: pytest.TempPathFactory) -> tu
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(RunFolder, "save_checkpoint", keep)
         config = settings("fit.epochs=2", "fit.classifier_epochs=1", "fit.restart_epochs=1")
-        fit(hospital_a, config, run, labels=4, device="cpu")
+        fit(hospital_a, RunFolder(run), FitRequest(config, labels=4), Hardware("cpu"))
     return run, between
 
 
@@ -69,7 +69,7 @@ def test_without_a_drawn_slice_sam_stays_as_it_came(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     config = settings("fit.epochs=2", "fit.classifier_epochs=1", "fit.restart_epochs=1")
-    model = fit(hospital_a, config, tmp_path / "zero", labels=0, device="cpu")
+    model = fit(hospital_a, RunFolder(tmp_path / "zero"), FitRequest(config, labels=0), Hardware("cpu"))
     assert caplog.text == ""
     assert json.loads((model / "model.json").read_text())["metrics"]["epoch"] == 1
     found = weights(model)
@@ -82,6 +82,6 @@ def test_no_gradient_reaches_the_classifier_through_the_map(two_stages: tuple[Pa
     model = load_model(two_stages[0], torch.device("cpu"))
     assert isinstance(model, SAMMix)
     images = torch.rand(2, 1, 64, 64)
-    logits, cam = model.classify(images, halve(model.features(images)))
-    assert logits.requires_grad
-    assert not cam.requires_grad
+    found = model.classify(images, halve(model.features(images)))
+    assert found.class_logits.requires_grad
+    assert not found.cam.requires_grad
