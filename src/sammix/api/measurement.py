@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from sammix.api.callers_state import callers_state
+from sammix.api.given import PathLike, as_path, whole_number
 from sammix.api.model import ModelLike, as_model
 from sammix.api.picture import Picture
-from sammix.api.scan import PathLike, as_path
 from sammix.data.loading import open_data
 from sammix.errors import ConfigError
 from sammix.evaluation.core import Evaluation
@@ -136,9 +137,8 @@ def evaluate(
     (('threshold', 0.5), 12, None)
     """
     source, folder = as_path(data, "data"), None if out is None else as_path(out, "out")
-    if not isinstance(batch_size, int) or batch_size < 1:
-        raise ConfigError(f"batch_size must be a whole number above 0, not {batch_size!r}")
-    if middle_fraction is not None and not 0 < middle_fraction <= 1:
+    batch_size = whole_number(batch_size, "batch_size", least=1)
+    if middle_fraction is not None and not _is_share(middle_fraction):
         raise ConfigError(f"middle_fraction must be a number above 0 and at most 1, not {middle_fraction!r}")
     if folder is not None:
         check_output(folder, overwrite)
@@ -158,3 +158,7 @@ def evaluate(
 
             write_evaluation(folder, found, overwrite)
     return EvaluationResult(found, folder)
+
+
+def _is_share(value: object) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool) and 0 < float(value) <= 1

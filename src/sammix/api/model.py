@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from sammix.api.callers_state import callers_state
+from sammix.api.given import PathLike, as_path
 from sammix.api.run import Run
-from sammix.api.scan import PathLike, as_path
 from sammix.errors import ConfigError
 from sammix.models.card import ModelCard, read_card
 from sammix.models.devices import pick_device

@@ -11,7 +11,7 @@ from typing import Self
 
 from PIL import Image
 
-from sammix.api.scan import PathLike, as_path
+from sammix.api.given import PathLike, as_path
 from sammix.errors import OutputError
 from sammix.files import atomic_path
 

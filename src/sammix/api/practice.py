@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sammix.api.scan import PathLike, as_path
+from sammix.api.given import PathLike, as_path
 from sammix.demo.phantoms import PORTAL, write_lits
 from sammix.errors import ConfigError
 

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sammix.api.callers_state import callers_state
+from sammix.api.given import PathLike, whole_number
 from sammix.api.model import ModelLike, as_model
 from sammix.api.picture import Picture, new_file
-from sammix.api.scan import PathLike, ScanLike, as_volume
-from sammix.errors import ConfigError
+from sammix.api.scan import ScanLike, as_volume
 from sammix.inference.assemble import SMALLEST_PART
 from sammix.inference.evidence import SliceEvidence
 from sammix.inference.scan import predict_volume
@@ -158,8 +158,7 @@ def predict(
     >>> result.mask.shape, result.mask.dtype, len(result.presence)
     ((72, 72, 12), dtype('uint8'), 12)
     """
-    if not isinstance(batch_size, int) or batch_size < 1:
-        raise ConfigError(f"batch_size must be a whole number above 0, not {batch_size!r}")
+    batch_size = whole_number(batch_size, "batch_size", least=1)
     with callers_state(progress):
         trained, volume = as_model(model), as_volume(scan, affine, series)
         name = stem(volume.path) if volume.path else "scan"

@@ -6,13 +6,12 @@ import json
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from itertools import count
-from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from sammix.api.callers_state import callers_state
+from sammix.api.given import PathLike, as_path, whole_number
 from sammix.api.picture import Picture
-from sammix.api.scan import PathLike, as_path
 from sammix.config import Config, load_preset
 from sammix.errors import ConfigError
 from sammix.models.card import read_card
@@ -103,7 +102,7 @@ def fit(
     seed: int | None = None,
     out: PathLike | None = None,
     settings: Mapping[str, Any] | None = None,
-    start: PathLike | None = None,
+    start: PathLike | Run | None = None,
     resume: bool = False,
     cache: PathLike | None = None,
     device: str = "auto",
@@ -141,7 +140,7 @@ def fit(
     asked = fitting.FitRequest(
         _config(preset, settings, resume),
         _labels(labels),
-        _whole_number("seed", seed),
+        None if seed is None else whole_number(seed, "seed", 0),
         None if start is None else as_path(start.path if isinstance(start, Run) else start, "start"),
     )
     if resume and out is None:
@@ -165,16 +164,7 @@ def _config(preset: str | None, settings: Mapping[str, Any] | None, resume: bool
 def _labels(labels: object) -> fitting.Labels | None:
     if labels == "all":
         return "all"
-    return _whole_number("labels", labels, ", or 'all'")
-
-
-def _whole_number(name: str, value: object, otherwise: str = "") -> int | None:
-    """A number of Python's or numpy's; None where nothing was said."""
-    if value is None:
-        return None
-    if isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= 0:
-        return int(value)
-    raise ConfigError(f"{name} must be a whole number, at least 0{otherwise}, not {value!r}")
+    return None if labels is None else whole_number(labels, "labels", 0, ", or 'all'")
 
 
 def _new_folder(asked: fitting.FitRequest) -> Path:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sammix.api.callers_state import callers_state
+from sammix.api.given import PathLike, as_path
 from sammix.errors import ConfigError, InputError
 from sammix.inference.inputs import find_scans
 from sammix.io import detect
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     import SimpleITK as sitk
     from nibabel.spatialimages import SpatialImage
 
-PathLike: TypeAlias = "str | os.PathLike[str]"
 ScanLike: TypeAlias = "PathLike | Volume | NDArray[np.generic] | SpatialImage | sitk.Image"
 """A path, a :class:`Volume`, a numpy array (with its affine), a nibabel or a SimpleITK image."""
 
@@ -119,14 +118,3 @@ def as_volume(scan: ScanLike, affine: ArrayLike | None = None, series: str | Non
         f"a scan cannot be a {type(scan).__name__}; give a path, a numpy array with affine=, a nibabel or SimpleITK "
         "image, or a sammix.Volume"
     )
-
-
-def as_path(value: object, what: str) -> Path:
-    """A path that was given as a string or a path.
-
-    Raises:
-        ConfigError: as something else.
-    """
-    if not isinstance(value, str | os.PathLike):
-        raise ConfigError(f"{what} must be a path (a string or pathlib.Path), not {type(value).__name__}")
-    return Path(os.fsdecode(value)).expanduser()
