@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from sammix.api.run import fit as fit
     from sammix.api.scan import open_dataset as open_dataset
     from sammix.api.scan import read_scan as read_scan
+    from sammix.api.suggestion import Suggestions as Suggestions
+    from sammix.api.suggestion import suggest as suggest
     from sammix.errors import SammixError as SammixError
     from sammix.io.dataset import Dataset as Dataset
     from sammix.io.volume import Volume as Volume
@@ -45,6 +47,7 @@ _MODULES = {
     "predict": "sammix.api.prediction",
     "fit": "sammix.api.run",
     "evaluate": "sammix.api.measurement",
+    "suggest": "sammix.api.suggestion",
     "read_scan": "sammix.api.scan",
     "open_dataset": "sammix.api.scan",
     "make_phantoms": "sammix.api.practice",
@@ -52,6 +55,7 @@ _MODULES = {
     "Prediction": "sammix.api.prediction",
     "Run": "sammix.api.run",
     "EvaluationResult": "sammix.api.measurement",
+    "Suggestions": "sammix.api.suggestion",
     "Picture": "sammix.api.picture",
     "Volume": "sammix.io.volume",
     "Dataset": "sammix.io.dataset",
@@ -67,6 +71,7 @@ __all__ = [
     "Prediction",
     "Run",
     "SammixError",
+    "Suggestions",
     "Volume",
     "__version__",
     "evaluate",
@@ -76,6 +81,7 @@ __all__ = [
     "open_dataset",
     "predict",
     "read_scan",
+    "suggest",
 ]
 
 
