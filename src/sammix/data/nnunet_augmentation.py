@@ -31,6 +31,9 @@ class _Transforms(NamedTuple):
 def nnunet_augment(images: Tensor, masks: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """One random view of each slice.
 
+    The library draws from the global random numbers of numpy and torch. They are replaced meanwhile, so that no other
+    thread may draw from them, and are as they were afterwards.
+
     Args:
         images: (B, 1, S, S) float32 in [0, 1].
         masks: (B, S, S) uint8 0/1.
