@@ -203,6 +203,12 @@ def test_a_file_put_there_by_hand_has_no_checksum_to_be_held_to(unpublished: Pat
     assert pretrained.load_state("toy").keys() == {"layer.weight"}
 
 
+def test_an_empty_checksum_file_is_no_checksum(unpublished: Path, home: Path) -> None:
+    path = pretrained.fetch("toy", progress=False)
+    path.with_name(f"{path.name}.sha256").write_text("\n")
+    assert state_of("toy") == "no checksum on record"
+
+
 class Malicious:
     def __reduce__(self) -> tuple[object, tuple[str]]:
         return (exec, ("raise SystemExit('code in a checkpoint was run')",))

@@ -14,9 +14,11 @@ from sammix.errors import WeightsError
 from sammix.evaluation.metrics import dice
 from sammix.io import open_dataset
 from sammix.models import pretrained
-from sammix.models.saved import DEFAULT_MODEL, SHIPPED_FOLDER, load_model, read_card, shipped_models
+from sammix.models.card import DEFAULT_MODEL, SHIPPED_FOLDER, read_card, shipped_models
+from sammix.models.saved import load_model
 from sammix.networks.interface import MASK_THRESHOLD
-from sammix.training.fitting import fit
+from sammix.training.fitting import FitRequest, Hardware, fit
+from sammix.training.run_folder import RunFolder
 
 MEGABYTES = 1_000_000
 
@@ -58,7 +60,12 @@ def test_it_finds_the_liver_in_another_hospitals_scan(real_data: Path) -> None:
 def test_a_fit_goes_on_from_it(hospital_a: Path, tmp_path: Path) -> None:
     settings = ["data.middle_fraction=0.6", "fit.epochs=1", "fit.views=0", "fit.batch_size=12", "fit.decoded=2"]
     run = tmp_path / "run"
-    fit(hospital_a, load_preset("lite", settings), run, labels=4, start=Path(DEFAULT_MODEL), device="cpu")
+    fit(
+        hospital_a,
+        RunFolder(run),
+        FitRequest(load_preset("lite", settings), labels=4, start=Path(DEFAULT_MODEL)),
+        Hardware("cpu"),
+    )
     card = read_card(run)
     assert card.config.model == read_card(Path(DEFAULT_MODEL)).config.model
     assert card.metrics["val_dice"] > 0.5  # phantoms, after a handful of steps

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-import sys
 import tempfile
 import zipfile
 from collections.abc import Callable, Iterator
@@ -268,12 +267,18 @@ def _state(entry: Weights, path: Path | None) -> State:
         return "missing"
     official = entry.sha256 if path.name == entry.file else None
     record = _record(path)
-    expected = official or (record.read_text().split()[0] if record.is_file() else None)
+    expected = official or _recorded(record)
     if expected is None:
         return "no checksum on record"
     if sha256(path) != expected:
         return "damaged"
     return "ok" if official else "ok (checksum recorded here)"
+
+
+def _recorded(record: Path) -> str | None:
+    """The checksum in a ``.sha256`` file; None where there is no file, or nothing in it."""
+    words = record.read_text(encoding="utf-8", errors="replace").split() if record.is_file() else []
+    return words[0] if words else None
 
 
 def _keep(entry: Weights, write: Callable[[Path], object], file: str, source: object) -> Path:
@@ -377,7 +382,7 @@ def _locked(entry: Weights) -> Iterator[None]:
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        print(f"another sammix is bringing {entry.name}; waiting for it", file=sys.stderr)
+        say(f"another sammix is bringing {entry.name}; waiting for it")
         lock.acquire()
     try:
         yield

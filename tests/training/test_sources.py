@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from sammix.config import load_preset
+from sammix.data.loading import load_table
+from sammix.data.sampling import SliceDraw
+from sammix.models.card import ModelCard, read_card
+from sammix.models.registry import build_model
+from sammix.training.batches import CachedSlices, LiveSlices, Sample
+from sammix.training.run_folder import RunFolder
+from sammix.training.sources import FitData, open_slices, views_of
+
+
+@pytest.fixture
+def data(hospital_a: Path) -> FitData:
+    """Forty rows to learn from, two of them annotated, and eight to validate on."""
+    table = load_table(hospital_a, load_preset("tiny").data)
+    train, val = np.arange(40), np.arange(60, 68)
+    return FitData(table, np.flatnonzero(table.annotated)[:2], train, val)
+
+
+def card(tiny_run: Path, *settings: str) -> ModelCard:
+    return read_card(tiny_run).model_copy(update={"config": load_preset("tiny", settings)})
+
+
+def test_only_masks_that_may_be_looked_at_are(data: FitData) -> None:
+    usable = set(data.usable_masks.tolist())
+    assert usable & set(data.train.tolist()) == set(data.annotated.tolist())
+    assert usable - set(data.annotated.tolist()) == {row for row in data.val.tolist() if data.table.annotated[row]}
+
+
+def test_annotated_slices_share_the_views_and_the_fewer_they_are_the_more_each_has(
+    data: FitData, tiny_run: Path
+) -> None:
+    assert set(map(tuple, views_of(data, card(tiny_run)).values())) == {(0,)}
+    augmented = card(tiny_run, "fit.augment=true", "fit.views=10")
+    views = views_of(data, augmented)
+    assert set(views) == {*data.train.tolist(), *data.val.tolist()}
+    assert [len(views[row]) for row in data.annotated.tolist()] == [6, 6]
+    one = replace(data, annotated=data.annotated[:1])
+    assert len(views_of(one, augmented)[int(data.annotated[0])]) == 11
+    assert all(views[row] == [0] for row in data.val.tolist()), "validation slices are seen as they are"
+
+
+@pytest.mark.parametrize("cached", [True, False])
+def test_slices_come_from_the_cache_or_from_the_scans(
+    data: FitData, tiny_run: Path, tmp_path: Path, cached: bool
+) -> None:
+    torch.manual_seed(0)
+    network = build_model(load_preset("tiny"), data.table.preprocess)[0]
+    settings = card(tiny_run, f"fit.cache={str(cached).lower()}", "fit.augment=true", "fit.views=2")
+    slices = open_slices(network, data, settings, RunFolder(tmp_path))
+    assert isinstance(slices, CachedSlices if cached else LiveSlices)
+    sample = slices[SliceDraw(int(data.val[0]), None)]
+    assert isinstance(sample, Sample)
+    assert (sample.features is not None) == cached
+    still, seen = (slices[SliceDraw(int(data.train[3]), seed)] for seed in (None, 5))
+    assert isinstance(still, Sample)
+    assert isinstance(seen, Sample)
+    if not cached:
+        assert not torch.equal(still.image, seen.image)
