@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from sammix.data.slices import in_plane
+from sammix.data.scan_slices import in_plane
 from sammix.demo.phantoms import PORTAL, make_phantom
 from sammix.io.volume import Volume
 from sammix.models.saved import load_model

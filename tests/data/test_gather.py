@@ -9,7 +9,7 @@ import pytest
 import sammix.data.gather
 from sammix.data.gather import in_memory
 from sammix.data.preprocess import Preprocess
-from sammix.data.slices import SliceStack, extract
+from sammix.data.scan_slices import SliceStack, extract
 from sammix.errors import SammixError
 from sammix.io import Dataset, open_dataset
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from sammix.data.preprocess import Preprocess
-from sammix.data.slices import SliceStack, middle
+from sammix.data.scan_slices import SliceStack, middle
 from sammix.data.table import COLUMNS, SliceTable, columns
 from sammix.io.dataset import Case
 

@@ -15,7 +15,7 @@ from PIL import Image
 
 from sammix.data.gather import in_memory
 from sammix.data.preprocess import Preprocess
-from sammix.data.slices import extract
+from sammix.data.scan_slices import extract
 from sammix.data.store import open_store, write_store
 from sammix.data.table import SliceTable
 from sammix.errors import SammixError

@@ -12,7 +12,7 @@ import pytest
 from sammix.data.gather import in_memory
 from sammix.data.lineage import KnownPatient, Lineage
 from sammix.data.preprocess import Preprocess
-from sammix.data.slices import extract, read_slices
+from sammix.data.scan_slices import extract, read_slices
 from sammix.data.table import SliceTable
 from sammix.errors import SammixError
 from sammix.evaluation.core import Evaluation

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from sammix.config import load_preset
-from sammix.data.slices import extract
+from sammix.data.scan_slices import extract
 from sammix.errors import WeightsError
 from sammix.evaluation.metrics import dice
 from sammix.io import open_dataset

@@ -9,7 +9,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 
-from sammix.data.slices import UNKNOWN
+from sammix.data.scan_slices import UNKNOWN
 from sammix.data.store import is_store, open_store
 from sammix.errors import InputError
 from sammix.io import Case, Dataset, open_dataset

@@ -10,7 +10,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from sammix.data.memory import available_memory
 from sammix.data.preprocess import Preprocess
-from sammix.data.slices import SliceStack
+from sammix.data.scan_slices import SliceStack
 from sammix.data.table import SliceTable, columns, without_pixels
 from sammix.errors import SammixError
 from sammix.io.dataset import Dataset

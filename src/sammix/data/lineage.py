@@ -20,7 +20,7 @@ class KnownPatient(BaseModel):
         name: the patient's name in the data set.
         dataset: the data set's name.
         split: ``train``: the model has learned from this patient; ``val``: its best epoch was chosen on this patient.
-        digests: of the content of each of the patient's cases, see :attr:`sammix.data.slices.ScanSlices.digest`.
+        digests: of the content of each of the patient's cases, see :attr:`sammix.data.scan_slices.ScanSlices.digest`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

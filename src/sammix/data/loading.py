@@ -8,7 +8,7 @@ from pathlib import Path
 from sammix.config import DataConfig
 from sammix.data.gather import in_memory
 from sammix.data.preprocess import Preprocess
-from sammix.data.slices import SliceStack, extract
+from sammix.data.scan_slices import SliceStack, extract
 from sammix.data.store import is_store, is_store_name, open_store, write_store
 from sammix.data.table import SliceTable
 from sammix.errors import InputError, OutputError, SammixError

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sammix.data.preprocess import Preprocess
-from sammix.data.slices import SliceStack
+from sammix.data.scan_slices import SliceStack
 from sammix.data.table import COLUMNS, SliceTable, columns, without_pixels
 from sammix.errors import InputError, SammixError
 from sammix.files import atomic_path

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sammix.data.preprocess import Preprocess
-from sammix.data.slices import UNKNOWN, SliceStack, middle
+from sammix.data.scan_slices import UNKNOWN, SliceStack, middle
 
 HASHED_AT_A_TIME = 64  # slices
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from sammix.data.lineage import Lineage
 from sammix.data.preprocess import Preprocess
-from sammix.data.slices import ScanSlices, read_slices
+from sammix.data.scan_slices import ScanSlices, read_slices
 from sammix.data.table import SliceTable
 from sammix.errors import SammixError
 from sammix.evaluation.core import Notes

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sammix.data.preprocess import Preprocess
-from sammix.data.slices import ScanSlices, known_on_grid, middle, read_slices
+from sammix.data.scan_slices import ScanSlices, known_on_grid, middle, read_slices
 from sammix.data.table import SliceTable
 from sammix.evaluation.schema import PROTOCOL_PX
 from sammix.inference.assemble import ScanGrid

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sammix.data.preprocess import Preprocess
-from sammix.data.slices import in_plane
+from sammix.data.scan_slices import in_plane
 from sammix.inference.assemble import SMALLEST_PART, ScanGrid, SlicePlanes, assemble
 from sammix.inference.evidence import SliceEvidence
 from sammix.inference.slices import Slice, SliceFinding, reach_mm, segment_slices

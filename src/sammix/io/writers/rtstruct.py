@@ -24,8 +24,8 @@ from sammix.files import atomic_path
 from sammix.io.readers.dicom_files import guarded
 from sammix.io.volume import Affine
 from sammix.io.writers.organ_codes import organ_code
+from sammix.io.writers.referenced_images import MAY_BE_EMPTY, Sources, completed
 from sammix.io.writers.segmentation import SERIES_NUMBER, UNFIT
-from sammix.io.writers.sources import MAY_BE_EMPTY, Sources, completed
 
 STUDY_COMPONENT = "1.2.840.10008.3.1.2.3.1"
 COLOUR = [255, 59, 48]

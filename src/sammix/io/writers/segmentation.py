@@ -19,7 +19,7 @@ from sammix.errors import OutputError
 from sammix.files import atomic_path
 from sammix.io.readers.dicom_files import guarded
 from sammix.io.writers.organ_codes import CATEGORY, organ_code
-from sammix.io.writers.sources import Sources, completed
+from sammix.io.writers.referenced_images import Sources, completed
 
 PAPER = "https://arxiv.org/abs/2412.08575"
 

@@ -5,7 +5,7 @@ from pydicom.uid import UID
 
 from sammix.errors import InputError
 from sammix.io.readers.dicom import source_images
-from sammix.io.writers.sources import MAY_BE_EMPTY, SHARED_UIDS, completed
+from sammix.io.writers.referenced_images import MAY_BE_EMPTY, SHARED_UIDS, completed
 
 
 def test_images_that_lack_nothing_are_left_as_they_are(tmp_path, write_series):

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from nibabel.orientations import inv_ornt_aff
 
 from sammix.data.preprocess import Preprocess
-from sammix.data.slices import UNKNOWN, ScanSlices, extract, known_on_grid, middle, read_slices
+from sammix.data.scan_slices import UNKNOWN, ScanSlices, extract, known_on_grid, middle, read_slices
 from sammix.errors import InputError
 from sammix.io import open_dataset, read_volume
 from sammix.io.dataset import Case
