@@ -14,15 +14,17 @@ from lightning_fabric.utilities.rank_zero import rank_zero_only
 from sammix.config import Config, load_preset
 from sammix.data.lineage import Lineage, known_rows, lineage_of
 from sammix.data.loading import load_table
+from sammix.data.preprocess import Preprocess
 from sammix.data.splits import VAL, check_both_classes, choose_annotated, with_splits
 from sammix.data.table import SliceTable
 from sammix.errors import ConfigError, InputError, SammixError
 from sammix.files import remove_left_overs, sole_writer
-from sammix.log import be_quiet, warn
+from sammix.log import mute, warn
 from sammix.models.card import ModelCard, find_model, read_card
 from sammix.models.devices import frozen_dtype, pick_device, training_precision
 from sammix.models.registry import build_model, kind_of
 from sammix.models.saved import load_weights
+from sammix.networks.interface import Network
 from sammix.training.run_folder import RunFolder, RunSettings
 from sammix.training.sources import FitData
 from sammix.training.trainer import Trainer
@@ -142,15 +144,13 @@ def _trainer(data: Path, run: RunFolder, asked: RunSettings, hardware: Hardware)
     Raises:
         SammixError: they cannot be used, or are not those that the run was begun with.
     """
-    table, content = _table(data, asked)
     epochs = kind_of(asked.config.model).epochs(asked.config, asked.labels)
     config = asked.config.model_copy(update={"fit": asked.config.fit.model_copy(update={"epochs": epochs})})
-    fit_data = _fit_data(table, config, asked)
     fabric = _fabric(config, hardware)
-    torch.manual_seed(asked.seed)
-    network, base = build_model(config, table.preprocess)
-    if asked.data and asked.base_sha256 != base:
-        raise SammixError(f"{config.model.encoder}: its weights are not those that this run was begun with")
+    network, base = _network(config, asked)  # before the data, which may take long to read
+    table, content = _table(data, asked)
+    network.preprocess = table.preprocess
+    fit_data = _fit_data(table, config, asked)
     first_time = asked.data is None
     if first_time and asked.start is not None:
         load_weights(network, base, asked.start)
@@ -164,6 +164,15 @@ def _trainer(data: Path, run: RunFolder, asked: RunSettings, hardware: Hardware)
         run.write(begun.model_copy(update={"data": card.data}))
     fabric.barrier()
     return trainer
+
+
+def _network(config: Config, asked: RunSettings) -> tuple[Network, str | None]:
+    """A fresh network of the run's seed, and the SHA-256 of its base. Its window is not known before the data is."""
+    torch.manual_seed(asked.seed)
+    network, base = build_model(config, Preprocess(size=config.data.size))
+    if asked.data and asked.base_sha256 != base:
+        raise SammixError(f"{config.model.encoder}: its weights are not those that this run was begun with")
+    return network, base
 
 
 def _table(data: Path, asked: RunSettings) -> tuple[SliceTable, str]:
@@ -187,6 +196,10 @@ def _fabric(config: Config, hardware: Hardware) -> Fabric:
     """Launched, in each process of the fit."""
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     device = pick_device(hardware.device)
+    if device.index is not None and hardware.processes > 1:
+        raise ConfigError(
+            f"--device {device} is one device, but --devices asks for {hardware.processes}; name cuda alone"
+        )
     fabric = Fabric(
         accelerator=device.type,
         devices=hardware.processes if device.index is None else [device.index],
@@ -195,7 +208,7 @@ def _fabric(config: Config, hardware: Hardware) -> Fabric:
     )
     fabric.launch()
     if not fabric.is_global_zero:
-        be_quiet()
+        mute()
     return fabric
 
 
