@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 
-.PHONY: demo test check weights clean
+.PHONY: demo test check docs weights clean
 
 demo: weights  ## phantoms → fit → predict → evaluate → report, about eight minutes on two CPU cores
 	$(BIN)/sammix demo --out demo
@@ -17,6 +17,9 @@ check: $(STAMP)
 	$(BIN)/ruff format --check src tests benchmarks
 	$(BIN)/mypy
 	$(BIN)/python -m pytest --cov=sammix --cov-report=term:skip-covered --durations=10
+
+docs: $(STAMP)  ## the reference of the Python API, as build/api/index.html
+	$(BIN)/python -m pdoc --docformat google --no-show-source --output-directory build/api sammix '!sammix\.'
 
 weights: $(STAMP)
 	$(BIN)/sammix weights fetch lite-medsam

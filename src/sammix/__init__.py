@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from sammix.api.suggestion import Suggestions as Suggestions
     from sammix.api.suggestion import suggest as suggest
     from sammix.errors import SammixError as SammixError
+    from sammix.io.dataset import Case as Case
     from sammix.io.dataset import Dataset as Dataset
     from sammix.io.volume import Volume as Volume
 
@@ -59,29 +60,31 @@ _MODULES = {
     "Picture": "sammix.api.picture",
     "Volume": "sammix.io.volume",
     "Dataset": "sammix.io.dataset",
+    "Case": "sammix.io.dataset",
     "SammixError": "sammix.errors",
 }
 """Where each public name is; nothing is imported before it is used."""
 
-__all__ = [
-    "Dataset",
-    "EvaluationResult",
+__all__ = [  # noqa: RUF022  (in the order in which the reference is to be read)
+    "load",
+    "predict",
+    "fit",
+    "evaluate",
+    "suggest",
+    "read_scan",
+    "open_dataset",
+    "make_phantoms",
     "Model",
-    "Picture",
     "Prediction",
     "Run",
-    "SammixError",
+    "EvaluationResult",
     "Suggestions",
+    "Picture",
     "Volume",
+    "Dataset",
+    "Case",
+    "SammixError",
     "__version__",
-    "evaluate",
-    "fit",
-    "load",
-    "make_phantoms",
-    "open_dataset",
-    "predict",
-    "read_scan",
-    "suggest",
 ]
 
 

@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 from sammix.errors import ConfigError
 
-PathLike: TypeAlias = "str | os.PathLike[str]"
+PathLike: TypeAlias = str | os.PathLike[str]
 
 
 def as_path(value: object, what: str) -> Path:

@@ -93,7 +93,7 @@ class EvaluationResult:
         missed = f", {dice['missed']} missed" if dice["missed"] else ""
         return (
             f"EvaluationResult({protocol['model']} on {protocol['dataset']}, split {protocol['split']}: "
-            f"{figure} of {counts['patients']} patients{missed})"
+            f"{figure}{missed}; patients: {counts['patients']})"
         )
 
 
@@ -115,7 +115,7 @@ def evaluate(
     so.
 
     Args:
-        model: from :func:`load` or :func:`fit`; or a run's folder, a model's folder or a shipped model's name.
+        model: from `load` or `fit`; or a run's folder, a model's folder or a shipped model's name.
         data: a folder in any supported layout, or a prepared store (``.h5``).
         out: a new or empty folder for ``metrics.json``, tables, pictures and ``report.html``; None: write nothing.
         split: ``train``, ``val``, ``test``, ``unseen`` (all patients that the model never met) or ``all``. None: test
@@ -133,8 +133,8 @@ def evaluate(
         SammixError: the model or the data cannot be used, nobody is left to measure, or ``out`` holds something.
 
     >>> found = sammix.evaluate(run, folder)
-    >>> sorted(found.metrics["protocol"].items())[-1], len(found.slices), found.report
-    (('threshold', 0.5), 12, None)
+    >>> found.metrics["protocol"]["split"], found.metrics["counts"]["patients"], len(found.slices), found.report
+    ('unseen', 1, 12, None)
     """
     source, folder = as_path(data, "data"), None if out is None else as_path(out, "out")
     batch_size = whole_number(batch_size, "batch_size", least=1)

@@ -15,13 +15,10 @@ from sammix.models.devices import pick_device
 from sammix.models.saved import load_model
 from sammix.networks.interface import Segmenter
 
-ModelLike: TypeAlias = "Model | Run | PathLike"
-"""A loaded model; or a run, a folder or a shipped model's name, which is then loaded."""
-
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Model:
-    """A trained model, from :func:`load`.
+    """A trained model, from `load`.
 
     Attributes:
         card: how it was made, how it is to be fed, and which patients it knows: what ``model.json`` holds.
@@ -45,6 +42,10 @@ class Model:
 
     def __repr__(self) -> str:
         return f"Model({self.name!r}, organ={self.organ!r}, device={self.device!r})"
+
+
+ModelLike: TypeAlias = Model | Run | PathLike
+"""A loaded model; or a run, a folder or a shipped model's name, which is then loaded."""
 
 
 def load(name_or_path: PathLike, device: str = "auto") -> Model:
@@ -74,7 +75,7 @@ def as_model(model: ModelLike) -> Model:
     """A model, loaded if it is not yet.
 
     Raises:
-        SammixError: as :func:`load`, or it is something else.
+        SammixError: as `load`, or it is something else.
     """
     if isinstance(model, Model):
         return model

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from sammix.api.callers_state import callers_state
 from sammix.api.given import PathLike, whole_number
 from sammix.api.model import ModelLike, as_model
 from sammix.api.picture import Picture, new_file
-from sammix.api.scan import ScanLike, as_volume
+from sammix.api.scan import AffineLike, ScanLike, as_volume
 from sammix.inference.assemble import SMALLEST_PART
 from sammix.inference.evidence import SliceEvidence
 from sammix.inference.scan import predict_volume
@@ -35,8 +35,8 @@ class Prediction:
 
     Attributes:
         mask: uint8 0/1, on the scan's own grid and in its own axis order: that of the array or the nibabel image given,
-            that of the file as :func:`read_scan` reads it; of a SimpleITK image in ITK's index order (column, row,
-            slice), which is its array transposed (see :meth:`as_sitk`).
+            that of the file as `read_scan` reads it; of a SimpleITK image in ITK's index order (column, row,
+            slice), which is its array transposed (see `as_sitk`).
         affine: (4, 4) float64, voxel index → mm in RAS+.
         presence: (n,) float32, for each axial slice, from inferior to superior, the probability that it shows the
             organ. Slice i is ``axial_mask[i]``.
@@ -121,7 +121,7 @@ class Prediction:
         if not self.organ_found:
             return f"Prediction({self.scan!r}: no {self.organ} found, {shape} voxels, by {self.model})"
         size = "" if self.volume_ml is None else f" of {self.volume_ml:.0f} ml"
-        doubt = f", {len(self.doubt)} slices doubtful" if self.doubt else ""
+        doubt = f", doubtful slices {self.doubt}" if self.doubt else ""
         return f"Prediction({self.scan!r}: {self.organ}{size}, {shape} voxels{doubt}, by {self.model})"
 
 
@@ -129,7 +129,7 @@ def predict(
     model: ModelLike,
     scan: ScanLike,
     *,
-    affine: ArrayLike | None = None,
+    affine: AffineLike | None = None,
     series: str | None = None,
     all_parts: bool = False,
     batch_size: int = 4,
@@ -138,10 +138,10 @@ def predict(
     """Segment one scan.
 
     Args:
-        model: from :func:`load` or :func:`fit`; or a run's folder, a model's folder or a shipped model's name, which
+        model: from `load` or `fit`; or a run's folder, a model's folder or a shipped model's name, which
             is then loaded.
-        scan: a path, as :func:`read_scan` takes it; a numpy array (I, J, K) in HU, with ``affine``; a nibabel or a
-            SimpleITK image in HU; or a :class:`Volume`.
+        scan: a path, as `read_scan` takes it; a numpy array (I, J, K) in HU, with ``affine``; a nibabel or a
+            SimpleITK image in HU; or a `Volume`.
         affine: of an array: (4, 4), voxel index → mm in RAS+. It is never guessed.
         series: of the path of a DICOM folder with several scans: which, by its SeriesInstanceUID.
         all_parts: keep parts of the mask below a tenth of its largest, too.

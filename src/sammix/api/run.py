@@ -26,11 +26,11 @@ RUNS = Path("runs")
 
 
 class Run:
-    """A run's folder, from :func:`fit` or of an earlier day.
+    """A run's folder, from `fit` or of an earlier day.
 
     Args:
         path: the folder.
-        device: where its model is to be loaded, as :func:`load` takes it.
+        device: where its model is to be loaded, as `load` takes it.
 
     Raises:
         SammixError: it is no run's folder, or one of another version.

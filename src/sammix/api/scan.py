@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, TypeAlias
+from collections.abc import Sequence
+from typing import Any, TypeAlias
 
+import nibabel as nib
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+import SimpleITK as sitk
+from numpy.typing import NDArray
 
 from sammix.api.callers_state import callers_state
 from sammix.api.given import PathLike, as_path
@@ -14,15 +17,14 @@ from sammix.errors import ConfigError, InputError
 from sammix.inference.inputs import find_scans
 from sammix.io import detect
 from sammix.io.dataset import Dataset, listing
+from sammix.io.readers import in_memory
 from sammix.io.volume import Volume
 from sammix.log import warn
 
-if TYPE_CHECKING:
-    import SimpleITK as sitk
-    from nibabel.spatialimages import SpatialImage
-
-ScanLike: TypeAlias = "PathLike | Volume | NDArray[np.generic] | SpatialImage | sitk.Image"
-"""A path, a :class:`Volume`, a numpy array (with its affine), a nibabel or a SimpleITK image."""
+ScanLike: TypeAlias = PathLike | Volume | NDArray[Any] | nib.spatialimages.SpatialImage | sitk.Image
+"""A path, a `Volume`, a numpy array (with its affine), a nibabel or a SimpleITK image."""
+AffineLike: TypeAlias = NDArray[Any] | Sequence[Sequence[float]]
+"""(4, 4), voxel index → mm in RAS+."""
 
 
 def read_scan(path: PathLike, series: str | None = None) -> Volume:
@@ -88,18 +90,16 @@ def open_dataset(path: PathLike, organ: str | None = None) -> Dataset:
         return detect.open_dataset(as_path(path, "path"), organ)
 
 
-def as_volume(scan: ScanLike, affine: ArrayLike | None = None, series: str | None = None) -> Volume:
+def as_volume(scan: ScanLike, affine: AffineLike | None = None, series: str | None = None) -> Volume:
     """A scan as a Volume, however it is given.
 
     Args:
         affine: of an array, and of nothing else.
-        series: of a path, as :func:`read_scan` takes it.
+        series: of a path, as `read_scan` takes it.
 
     Raises:
         SammixError: it is none of the kinds that can be used, or it cannot be used.
     """
-    from sammix.io.readers import in_memory
-
     if affine is not None and not isinstance(scan, np.ndarray):
         raise ConfigError("affine= goes with a numpy array; files and images bring their own")
     if series is not None and not isinstance(scan, str | os.PathLike):
@@ -110,9 +110,9 @@ def as_volume(scan: ScanLike, affine: ArrayLike | None = None, series: str | Non
         return in_memory.from_volume(scan)
     if isinstance(scan, np.ndarray):
         return in_memory.from_array(scan, affine)
-    if in_memory.is_nibabel(scan):
+    if isinstance(scan, nib.spatialimages.SpatialImage):
         return in_memory.from_nibabel(scan)
-    if in_memory.is_sitk(scan):
+    if isinstance(scan, sitk.Image):
         return in_memory.from_sitk(scan)
     raise ConfigError(
         f"a scan cannot be a {type(scan).__name__}; give a path, a numpy array with affine=, a nibabel or SimpleITK "

@@ -69,7 +69,7 @@ def suggest(
     """Find the slices without a mask that a model doubts most: annotate those next.
 
     Args:
-        model: from :func:`load` or :func:`fit`; or a run's folder, a model's folder or a shipped model's name.
+        model: from `load` or `fit`; or a run's folder, a model's folder or a shipped model's name.
         data: a folder in any supported layout, or a prepared store (``.h5``).
         count: how many; fewer where there are not so many.
         batch_size: slices that go through the network together.
@@ -80,6 +80,11 @@ def suggest(
 
     Raises:
         SammixError: the model or the data cannot be used, the model has no activation map, or no slice is left.
+
+    >>> new = sammix.make_phantoms("new", patients=2, seed=7, shape=(72, 72, 12))
+    >>> (new / "segmentation-1.nii").unlink()  # nobody has drawn in this scan yet
+    >>> [one["case"] for one in sammix.suggest(run, new, count=3).slices]
+    ['volume-1', 'volume-1', 'volume-1']
     """
     source = as_path(data, "data")
     wanted, at_once = whole_number(count, "count", least=1), whole_number(batch_size, "batch_size", least=1)

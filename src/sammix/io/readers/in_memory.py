@@ -11,7 +11,6 @@ from typing import Any
 
 import nibabel as nib
 import numpy as np
-import SimpleITK as sitk
 from numpy.typing import ArrayLike, NDArray
 
 from sammix.errors import InputError
@@ -28,16 +27,6 @@ ARRAY, NIBABEL, SITK, VOLUME = (
     Path("the scan"),
 )
 """What messages call a scan that has no file."""
-
-
-def is_nibabel(scan: object) -> bool:
-    """Whether it is a nibabel image with an array and an affine."""
-    return isinstance(scan, nib.spatialimages.SpatialImage)
-
-
-def is_sitk(scan: object) -> bool:
-    """Whether it is a SimpleITK image."""
-    return isinstance(scan, sitk.Image)
 
 
 def from_array(array: NDArray[Any], affine: ArrayLike | None) -> Volume:

@@ -1,0 +1,101 @@
+"""The reference of the API: made from docstrings that say all there is to say, with examples that run."""
+
+from __future__ import annotations
+
+import doctest
+import inspect
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import sammix
+from sammix.errors import WeightsError
+from sammix.models import pretrained
+
+MAKEFILE = Path(__file__).parents[2] / "Makefile"
+NAMES = [name for name in sammix.__all__ if name != "__version__"]
+FUNCTIONS = [name for name in NAMES if inspect.isfunction(getattr(sammix, name))]
+CLASSES = [name for name in NAMES if inspect.isclass(getattr(sammix, name))]
+
+
+def methods(name: str) -> Iterator[tuple[str, Any]]:
+    """The public methods and properties of a class of ours."""
+    for key, value in vars(getattr(sammix, name)).items():
+        found = getattr(value, "fget", getattr(value, "func", getattr(value, "__func__", value)))
+        if not key.startswith("_") and inspect.isfunction(found):
+            yield f"{name}.{key}", found
+
+
+CALLABLES = [(name, getattr(sammix, name)) for name in FUNCTIONS] + [pair for name in CLASSES for pair in methods(name)]
+
+
+def test_what_is_looked_at() -> None:
+    assert {"load", "predict", "fit", "evaluate", "read_scan", "open_dataset"} <= set(FUNCTIONS)
+    assert {"Prediction.save", "Prediction.volume_ml", "Run.model", "Picture.drawn_by"} <= dict(CALLABLES).keys()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_everything_has_a_docstring(name: str) -> None:
+    assert inspect.getdoc(getattr(sammix, name))
+    assert [key for key, value in methods(name) if not value.__doc__] == [] if name in CLASSES else True
+
+
+@pytest.mark.parametrize(("name", "function"), CALLABLES, ids=dict(CALLABLES))
+def test_every_argument_is_explained(name: str, function: Any) -> None:
+    text = inspect.getdoc(function) or ""
+    arguments = [key for key in inspect.signature(function).parameters if key not in ("self", "cls")]
+    explained = re.findall(r"^    ([\w, ]+): ", text.partition("Args:\n")[2], flags=re.MULTILINE)
+    names = {key.strip() for line in explained for key in line.split(",")}
+    if name in FUNCTIONS or len(arguments) > 1:
+        assert set(arguments) <= names
+    if name in FUNCTIONS:
+        assert "\nReturns:\n" in text
+        assert "\nRaises:\n" in text
+
+
+@pytest.fixture(scope="module")
+def reference(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The page that ``make docs`` writes, by the Makefile's own command."""
+    (command,) = re.findall(r"^\t\$\(BIN\)/python (-m pdoc .*)$", MAKEFILE.read_text(), flags=re.MULTILINE)
+    folder = tmp_path_factory.mktemp("reference")
+    words = [word.strip("'") for word in command.replace("build/api", str(folder)).split()]
+    done = subprocess.run([sys.executable, *words], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "Warn" not in done.stderr, "a type or a link that pdoc cannot follow"
+    return (folder / "sammix.html").read_text(encoding="utf-8")
+
+
+def test_the_reference_has_every_public_name_and_no_other(reference: str) -> None:
+    sections = re.findall(r'<section id="(\w+)"', reference)
+    assert sections == sammix.__all__
+    assert all(f'id="{name}"' in reference for name, _ in CALLABLES)
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if ">>>" in (getattr(sammix, name).__doc__ or "")])
+def test_the_examples_run(
+    name: str, tiny_run: Path, hospital_a: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """``run`` and ``folder`` are what the example of ``fit`` makes."""
+    if name == "load":
+        try:
+            pretrained.ensure("lite-medsam")
+        except WeightsError as error:
+            pytest.skip(str(error))
+    monkeypatch.chdir(tmp_path)
+    value = getattr(sammix, name)
+    known = {"sammix": sammix, "run": sammix.Run(tiny_run, "cpu"), "folder": hospital_a}
+    known |= vars(sys.modules[value.__module__])
+    (example, *_) = [test for test in doctest.DocTestFinder().find(value, name, globs=known) if test.examples]
+    told: list[str] = []
+    doctest.DocTestRunner().run(example, out=told.append)
+    assert "".join(told) == ""
+
+
+def test_every_verb_has_an_example() -> None:
+    without = [name for name in FUNCTIONS if ">>>" not in (getattr(sammix, name).__doc__ or "")]
+    assert without == []
