@@ -74,7 +74,7 @@ def test_a_card_of_the_first_format_is_read_with_its_cases_for_patients(tiny_run
     del values["lineage"]
     values["data"]["drawn"] = values["data"].pop("annotated")
     card = parse_card(Path("model.json"), {**values, "format": FIRST_FORMAT})
-    assert len(card.data["annotated"]) == 4
+    assert len(card.data["drawn"]) == 4
     known = {patient.name: patient.split for patient in card.lineage.patients}
     splits = values["data"]["splits"]
     assert known == {case: split for case, split in splits.items() if split != "test"}

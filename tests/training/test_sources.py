@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import json
+import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,9 +15,13 @@ from sammix.data.loading import load_table
 from sammix.data.sampling import SliceDraw
 from sammix.models.card import ModelCard, read_card
 from sammix.models.registry import build_model
+from sammix.networks.sam_mix import SAMMix
 from sammix.training.batches import CachedSlices, LiveSlices, Sample
+from sammix.training.fitting import FitRequest, Hardware, fit
 from sammix.training.run_folder import RunFolder
 from sammix.training.sources import FitData, open_slices, views_of
+
+SameWeights = Callable[[Path, Path], bool]
 
 
 @pytest.fixture
@@ -65,3 +72,55 @@ def test_slices_come_from_the_cache_or_from_the_scans(
     assert isinstance(seen, Sample)
     if not cached:
         assert not torch.equal(still.image, seen.image)
+
+
+def test_a_shared_cache_changes_nothing_but_stays(hospital_a: Path, tmp_path: Path, same_weights: SameWeights) -> None:
+    config = load_preset("tiny", ["fit.epochs=1", "fit.augment=true", "fit.views=1"])
+    fit(hospital_a, RunFolder(tmp_path / "alone"), FitRequest(config, labels=4), Hardware("cpu"))
+    fit(hospital_a, RunFolder(tmp_path / "other", tmp_path / "cache"), FitRequest(config, labels=6), Hardware("cpu"))
+    fit(hospital_a, RunFolder(tmp_path / "shared", tmp_path / "cache"), FitRequest(config, labels=4), Hardware("cpu"))
+    assert len(list((tmp_path / "cache").glob("*/features.f16"))) == 1
+    assert same_weights(tmp_path / "alone", tmp_path / "shared")
+
+
+def test_slices_that_were_annotated_since_share_the_cache_too(hospital_a: Path, tmp_path: Path) -> None:
+    """Features are of images: what is drawn in them, or said of them, does not change them."""
+    config, before = load_preset("tiny", ["fit.epochs=1"]), tmp_path / "before"
+    shutil.copytree(hospital_a, before)
+    next(before.rglob("segmentation-*")).unlink()
+    fit(before, RunFolder(tmp_path / "first", tmp_path / "cache"), FitRequest(config, labels=4), Hardware("cpu"))
+    fit(hospital_a, RunFolder(tmp_path / "second", tmp_path / "cache"), FitRequest(config, labels=6), Hardware("cpu"))
+    assert len(list((tmp_path / "cache").glob("*/features.f16"))) == 1
+
+
+def test_a_shared_cache_is_not_used_for_slices_prepared_otherwise(hospital_a: Path, tmp_path: Path) -> None:
+    for width in (400, 300):
+        config = load_preset("tiny", ["fit.epochs=1", f"data.window_width={width}"])
+        fit(
+            hospital_a,
+            RunFolder(tmp_path / str(width), tmp_path / "cache"),
+            FitRequest(config, labels=4),
+            Hardware("cpu"),
+        )
+    assert len(list((tmp_path / "cache").glob("*/features.f16"))) == 2
+
+
+def test_a_fit_leaves_ctrl_c_no_features_to_lose(
+    hospital_a: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the frozen stages had computed until then is there for the next run."""
+    config, seen = load_preset("tiny", ["fit.epochs=1"]), []
+    features = SAMMix.features
+
+    def interrupted(self: SAMMix, images: torch.Tensor) -> torch.Tensor:
+        seen.append(len(images))
+        if len(seen) == 5:
+            raise KeyboardInterrupt
+        return features(self, images)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SAMMix, "features", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            fit(hospital_a, RunFolder(tmp_path / "run", tmp_path / "cache"), FitRequest(config, 4), Hardware("cpu"))
+    (marker,) = (tmp_path / "cache").glob("*/views.json")
+    assert len(json.loads(marker.read_text())["views"]) == sum(seen[1:4])  # the first call only asks for the shape

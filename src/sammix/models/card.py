@@ -28,7 +28,8 @@ class ModelCard(BaseModel):
 
     Attributes:
         base_sha256: of the frozen base (LiteMedSAM, SAM), which is named here and not copied; None where there is none.
-        data: what the fit was made of: name, fingerprints, seed, number of labels, annotated slices, splits.
+        data: what the fit was made of: name, fingerprints, seed, number of labels, splits, and the annotated slices
+            (``drawn``).
         lineage: the patients that this model, or a model that it began from, has learned from or was chosen on.
         metrics: of the chosen epoch, on the validation slices.
     """
@@ -128,16 +129,14 @@ def misfit(error: ValidationError, version: str) -> str:
 
 def _second(values: dict[str, Any]) -> dict[str, Any]:
     """A card of the first format as one of the second. Its cases stand for patients, which it does not name."""
-    data = dict(values.get("data") or {})
+    data = values.get("data") or {}
     splits, dataset = data.get("splits") or {}, str(data.get("name", ""))
     known = [
         KnownPatient(name=case, dataset=dataset, split=split, digests=())
         for case, split in sorted(splits.items())
         if split in ("train", "val")
     ]
-    if "drawn" in data:
-        data["annotated"] = data.pop("drawn")
-    return {**values, "format": FORMAT, "data": data, "lineage": Lineage(patients=tuple(known)).model_dump()}
+    return {**values, "format": FORMAT, "lineage": Lineage(patients=tuple(known)).model_dump()}
 
 
 def _model_folder(path: Path) -> Path | None:

@@ -242,7 +242,7 @@ def _card(settings: RunSettings, data: FitData, content: str) -> ModelCard:
             "content_sha256": content,
             "seed": settings.seed,
             "labels": settings.labels,
-            "annotated": [{"case": str(table.case[row]), "slice": int(table.index[row])} for row in data.annotated],
+            "drawn": [{"case": str(table.case[row]), "slice": int(table.index[row])} for row in data.annotated],
             "splits": splits,
         },
         metrics={},
