@@ -28,7 +28,7 @@ import numpy as np
 from seed_files import SEED_FILES, Target
 
 from sammix.errors import SammixError
-from sammix.log import be_quiet
+from sammix.log import show_on_terminal
 
 PATIENCE = 30  # seconds for one case, on a machine that has other work
 ADDRESS_SPACE = 8 * 2**30
@@ -157,7 +157,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
-    be_quiet(True)
+    show_on_terminal(quiet=True)
     logging.disable()  # nibabel and pydicom tell what they mend
     warnings.simplefilter("ignore")
     resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_SPACE, ADDRESS_SPACE))

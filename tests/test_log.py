@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from sammix.cli import main
-from sammix.log import be_quiet, mute, on_terminal, say, track, warn
+from sammix.log import mute, on_terminal, say, show_on_terminal, track, warn
 
 
 def talk() -> list[int]:
@@ -50,17 +50,17 @@ def test_without_any_logging_set_up_a_warning_is_seen_and_the_rest_is_not() -> N
 
 def test_the_command_line_prints_plain_lines(capsys: pytest.CaptureFixture[str]) -> None:
     with on_terminal():
-        be_quiet(False)
+        show_on_terminal(False)
         talk()
     assert capsys.readouterr() == ("", "100% read\nwarning: a doubt\n")
 
 
 def test_quiet_leaves_warnings(capsys: pytest.CaptureFixture[str]) -> None:
     with on_terminal():
-        be_quiet(True)
+        show_on_terminal(True)
         talk()
         assert capsys.readouterr().err == "warning: a doubt\n"
-        be_quiet(False)
+        show_on_terminal(False)
         talk()
     assert capsys.readouterr().err == "100% read\nwarning: a doubt\n"
 

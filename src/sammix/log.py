@@ -51,15 +51,11 @@ class _Lines(logging.Handler):
 
 
 @contextmanager
-def on_terminal(quiet: bool = False) -> Iterator[None]:
-    """Show messages and progress on standard error until the end of this context; then all is as it was before.
-
-    Args:
-        quiet: show warnings and errors only.
-    """
+def on_terminal() -> Iterator[None]:
+    """Show messages and progress on standard error until the end of this context; then all is as it was before."""
     handlers, level, progress = list(logger.handlers), logger.level, _progress.get()
     try:
-        show_on_terminal(quiet)
+        show_on_terminal()
         yield
     finally:
         logger.handlers[:] = handlers
@@ -70,17 +66,13 @@ def on_terminal(quiet: bool = False) -> Iterator[None]:
 def show_on_terminal(quiet: bool = False) -> None:
     """Show messages and progress on standard error from now on: for a process that is the command line's own.
 
-    A second call changes ``quiet`` and adds nothing.
+    Args:
+        quiet: show warnings and errors only (``--quiet``). A second call changes this and adds nothing.
     """
     if not any(isinstance(handler, _Lines) for handler in logger.handlers):
         logger.addHandler(_Lines())
     logger.setLevel(logging.WARNING if quiet else logging.INFO)
     _progress.set(not quiet)
-
-
-def be_quiet(quiet: bool = True) -> None:
-    """Set up a command's output on standard error (``--quiet``: warnings and errors only)."""
-    show_on_terminal(quiet)
 
 
 def mute() -> None:

@@ -89,7 +89,7 @@ def test_a_folder_that_holds_something_is_refused_before_any_work(
     run: sammix.Run, hospital_b: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "mine").touch()
-    with pytest.raises(OutputError, match="exists already and is not empty"):
+    with pytest.raises(OutputError, match=r"exists already and is not empty; .* say overwrite=True"):
         sammix.evaluate("no such model", "no such data", out=tmp_path)
     sammix.evaluate(run, hospital_b, split="all", out=tmp_path, overwrite=True)
     assert (tmp_path / "metrics.json").is_file()

@@ -48,7 +48,7 @@ def test_a_run_tells_how_it_went(run: sammix.Run) -> None:
 def test_all_annotated_slices_or_none(hospital_a: Path, tmp_path: Path, labels: Any, told: str) -> None:
     run = sammix.fit(hospital_a, preset="tiny", labels=labels, out=tmp_path / "run", settings=ONE_EPOCH, device="cpu")
     assert told in repr(run)
-    annotated = run.model.card.data["annotated"]
+    annotated = run.model.card.data["drawn"]
     assert bool(annotated) == (labels == "all")
 
 
@@ -62,7 +62,7 @@ def test_without_out_a_new_folder_is_made(hospital_a: Path, tmp_path: Path, monk
 
 
 def test_a_folder_that_holds_something_is_refused(hospital_a: Path, run: sammix.Run) -> None:
-    with pytest.raises(SammixError, match="exists already and is not empty"):
+    with pytest.raises(SammixError, match=r"exists already and is not empty; .* resume=True"):
         sammix.fit(hospital_a, preset="tiny", out=run.path, device="cpu")
 
 
@@ -80,6 +80,9 @@ def test_a_run_is_resumed_with_its_own_settings(
             sammix.fit(hospital_a, out=tmp_path / "cut", **arguments)
     begun = sammix.Run(tmp_path / "cut")
     assert begun.log == []
+    (begun.path / "log.jsonl").write_text('{"epoch": 1}\n{"epo')
+    assert begun.log == [{"epoch": 1}], "a line that was cut is no epoch"
+    (begun.path / "log.jsonl").unlink()
     assert begun._repr_png_() is None
     resumed = sammix.fit(hospital_a, out=tmp_path / "cut", resume=True, device="cpu")
     assert all(torch.equal(value, weights(resumed)[name]) for name, value in weights(whole).items())

@@ -141,7 +141,7 @@ def evaluate(
     if middle_fraction is not None and not _is_share(middle_fraction):
         raise ConfigError(f"middle_fraction must be a number above 0 and at most 1, not {middle_fraction!r}")
     if folder is not None:
-        check_output(folder, overwrite)
+        check_output(folder, overwrite, remedy="name another folder, or say overwrite=True")
     with callers_state(progress):
         trained = as_model(model)
         options = EvaluateOptions(

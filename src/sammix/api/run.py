@@ -13,7 +13,8 @@ from sammix.api.callers_state import callers_state
 from sammix.api.given import PathLike, as_path, whole_number
 from sammix.api.picture import Picture
 from sammix.config import Config, load_preset
-from sammix.errors import ConfigError
+from sammix.errors import ConfigError, InputError
+from sammix.files import check_output
 from sammix.models.card import read_card
 from sammix.training import fitting
 from sammix.training.run_folder import RunFolder, RunSettings
@@ -45,9 +46,9 @@ class Run:
 
     def __init__(self, path: PathLike, device: str = "auto") -> None:
         self.path, self._device = as_path(path, "path"), device
-        folder = RunFolder(self.path)
-        folder.check_begun()
-        self.settings = folder.settings()
+        if not (self.path / "config.json").is_file():
+            raise InputError(self.path, "is not a run's folder: it has no config.json", "name one that fit has written")
+        self.settings = RunFolder(self.path).settings()
 
     @cached_property
     def model(self) -> Model:
@@ -64,8 +65,10 @@ class Run:
     def log(self) -> list[dict[str, Any]]:
         """A dictionary for each epoch: its number, the parts of the loss, the validation's figures, the time."""
         file = self.path / "log.jsonl"
-        lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
-        return [json.loads(line) for line in lines]
+        text = file.read_text(encoding="utf-8") if file.exists() else ""
+        return [
+            json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")
+        ]  # the last may be cut
 
     @property
     def metrics(self) -> dict[str, Any]:
@@ -146,6 +149,8 @@ def fit(
     if resume and out is None:
         raise ConfigError("resume=True continues the run in a folder: name it with out=")
     folder = _new_folder(asked) if out is None else as_path(out, "out")
+    if not resume:
+        check_output(folder, overwrite=False, remedy="name another folder, or continue its run with resume=True")
     kept = None if cache is None else as_path(cache, "cache")
     with callers_state(progress):
         fitting.fit(source, RunFolder(folder, kept), asked, fitting.Hardware(device), resume=resume)
