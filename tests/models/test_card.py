@@ -72,7 +72,6 @@ def test_a_run_a_folder_and_a_shipped_name_are_models(tiny_run: Path) -> None:
 def test_a_card_of_the_first_format_is_read_with_its_cases_for_patients(tiny_run: Path) -> None:
     values = json.loads((tiny_run / "model" / "model.json").read_text())
     del values["lineage"]
-    values["data"]["drawn"] = values["data"].pop("annotated")
     card = parse_card(Path("model.json"), {**values, "format": FIRST_FORMAT})
     assert len(card.data["drawn"]) == 4
     known = {patient.name: patient.split for patient in card.lineage.patients}
