@@ -88,15 +88,19 @@ def refused(call: Callable[[], object]) -> None:
 CALLS: dict[str, Callable[[sammix.Run, Path], object]] = {
     "load": lambda run, data: sammix.load(run.path, "cpu"),
     "read_scan": lambda run, data: sammix.read_scan(data / "volume-0.nii"),
-    "predict": lambda run, data: sammix.predict(run, data / "volume-0.nii").show(),
-    "predict with progress": lambda run, data: sammix.predict(run, data / "volume-0.nii", progress=True),
+    "predict": lambda run, data: sammix.predict(run, data / "volume-0.nii", progress=True).show(),
     "fit": lambda run, data: sammix.fit(
-        data, preset="tiny", labels=2, out="run", settings={"fit.epochs": 1, "fit.augment": True}, device="cpu"
-    ).show(),
+        data,
+        preset="tiny",
+        labels=2,
+        out="run",
+        settings={"fit.epochs": 1, "fit.augment": True, "fit.views": 2},
+        device="cpu",
+    ),
     "fit from a model": lambda run, data: sammix.fit(
         data, preset="tiny", labels=2, out="on", start=run.path, settings={"fit.epochs": 1}, device="cpu", progress=True
     ),
-    "evaluate": lambda run, data: sammix.evaluate(run, data, out="report").show(),
+    "evaluate": lambda run, data: sammix.evaluate(run, data),
     "a call that fails": lambda run, data: refused(lambda: sammix.fit(data, preset="no such")),
     "a fit that fails": lambda run, data: refused(
         lambda: sammix.fit(data, preset="tiny", settings={"data.organ": "spleen"}, out="none", device="cpu")
@@ -120,7 +124,7 @@ def test_a_fit_does_not_depend_on_the_callers_state(run: sammix.Run, hospital_a:
         try:
             with torch.no_grad(), torch.random.fork_rng():
                 torch.manual_seed(len(found))
-                settings = {"fit.epochs": 1, "fit.augment": True}
+                settings = {"fit.epochs": 1, "fit.augment": True, "fit.views": 2}
                 sammix.fit(hospital_a, preset="tiny", labels=2, out=tmp_path / name, settings=settings, device="cpu")
         finally:
             torch.set_default_dtype(torch.float32)
@@ -164,8 +168,7 @@ def state():
 before = state()
 data, out = sys.argv[1:]
 run = sammix.fit(data, preset="tiny", labels=2, settings={"fit.epochs": 1}, out=out, device="cpu")
-sammix.predict(run, data + "/volume-0.nii").show()
-sammix.evaluate(run, data, split="all")
+sammix.predict(run, data + "/volume-0.nii")
 after = state()
 print({key: (before[key], after[key]) for key in before if after[key] != before[key]})
 """

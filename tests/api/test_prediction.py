@@ -177,11 +177,10 @@ def test_no_organ_is_an_empty_mask_and_a_warning(bright: sammix.Model, caplog: p
     assert found.warnings[-1] == "no liver found; the mask is empty"
     assert "scan: no liver found" in caplog.text
     assert "no liver found" in repr(found)
-    assert found.show().png.startswith(b"\x89PNG")
 
 
 def test_a_notebook_shows_a_picture_and_a_line(expected: sammix.Prediction) -> None:
-    assert expected._repr_png_() == expected.show().png
+    assert expected._repr_png_().startswith(b"\x89PNG")
     assert repr(expected).startswith("Prediction('volume-0': liver of ")
     assert "72 × 72 × 12 voxels" in repr(expected)
     assert f"doubtful slices {expected.doubt}" in repr(expected)

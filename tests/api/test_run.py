@@ -41,7 +41,7 @@ def test_a_run_tells_how_it_went(run: sammix.Run) -> None:
     assert run.model is run.model
     assert (run.model.name, run.model.device) == ("tiny-4", "cpu")
     assert repr(run) == f"Run({str(run.path)!r}: preset tiny, 4 annotated slices, seed 0, 2 of 2 epochs)"
-    assert run._repr_png_() == run.show().png
+    assert (run._repr_png_() or b"").startswith(b"\x89PNG")
 
 
 @pytest.mark.parametrize(("labels", "told"), [("all", "all annotated slices"), (0, "0 annotated slices")])

@@ -22,17 +22,17 @@ def partly_drawn(hospital_a: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 
 @pytest.fixture(scope="module")
 def found(run: sammix.Run, partly_drawn: Path) -> sammix.Suggestions:
-    return sammix.suggest(run, str(partly_drawn), 4)
+    return sammix.suggest(run, str(partly_drawn), 2)
 
 
 def test_slices_without_a_mask_are_suggested(found: sammix.Suggestions) -> None:
-    assert [list(row) for row in found.slices] == [["case", "slice", "patient", "doubt", "presence"]] * 4
+    assert [list(row) for row in found.slices] == [["case", "slice", "patient", "doubt", "presence"]] * 2
     assert {row["case"] for row in found.slices} == {"volume-2", "volume-4"}
-    assert repr(found).startswith(f"Suggestions(4 slices; first {found.slices[0]['case']}, slice ")
+    assert repr(found).startswith(f"Suggestions(2 slices; first {found.slices[0]['case']}, slice ")
 
 
 def test_they_show_and_save_themselves(found: sammix.Suggestions, tmp_path: Path) -> None:
-    assert found._repr_png_() == found.show().png
+    assert found._repr_png_().startswith(b"\x89PNG")
     folder = found.save(str(tmp_path / "new"))
     assert {path.name for path in folder.iterdir()} == {"suggestions.csv", "suggestions.png"}
     with open(folder / "suggestions.csv", newline="") as file:
