@@ -18,12 +18,12 @@ import re
 from pathlib import Path
 from typing import Any
 
-from hidden import dice_and_by_size, drawn_for, hidden_rows
+from hidden import dice_and_by_size, hidden_rows, seen_by
 from kept import Kept
 from real_ct import sammix
 
 from sammix.data.loading import load_table
-from sammix.models.saved import read_card
+from sammix.models.card import read_card
 
 LABELS = 50
 NOTHING_BUT_THE_FRAME = (
@@ -87,7 +87,7 @@ def validated(data: Path, out: Path, seed: int, change: str) -> list[float | Non
         sammix("evaluate", run, data, "--split", "val", "--out", run / "val", "--overwrite")
         card = read_card(run)
         table = load_table(data, card.data_config())
-        hidden.write_text(json.dumps(dice_and_by_size(run, table, hidden_rows(table, drawn_for(card)))))
+        hidden.write_text(json.dumps(dice_and_by_size(run, table, hidden_rows(table, seen_by(card)))))
     metrics: dict[str, Any] = json.loads((run / "val" / "metrics.json").read_text())
     dice = metrics["paper"]["dice"]
     oracle, iou = metrics["oracle_box"]["dice"]["mean"], metrics["prompts"]["box_iou"]["mean"]

@@ -16,7 +16,7 @@ import shutil
 from pathlib import Path
 
 import numpy as np
-from hidden import dice_and_by_size, drawable_rows, hidden_rows, slice_at
+from hidden import annotated_rows, dice_and_by_size, hidden_rows, slice_at
 from kept import Kept
 from real_ct import sammix
 
@@ -65,7 +65,7 @@ def compared(data: Path, table: SliceTable, out: Path, seed: int) -> dict[str, l
     }
     drawn = np.unique(np.concatenate([first, *more.values()]))
     seen = {slice_at(table, row) for row in drawn}
-    val, hidden = drawable_rows(table, VAL), hidden_rows(table, seen)
+    val, hidden = annotated_rows(table, VAL), hidden_rows(table, seen)
     return {
         name: [dice_and_by_size(run, table, val)[0], *dice_and_by_size(run, table, hidden)]
         for name, run in runs.items()
@@ -129,7 +129,7 @@ def suggested(table: SliceTable, folder: Path, run: Path) -> Rows:
 
 def left(table: SliceTable, first: Rows) -> Rows:
     """Training slices with a mask that are not drawn yet."""
-    return np.setdiff1d(drawable_rows(table, TRAIN), first)
+    return np.setdiff1d(annotated_rows(table, TRAIN), first)
 
 
 if __name__ == "__main__":

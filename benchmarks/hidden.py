@@ -23,8 +23,9 @@ from sammix.data.table import SliceTable
 from sammix.evaluation.metrics import dice
 from sammix.inference.assemble import drop_small_parts
 from sammix.log import track
+from sammix.models.card import ModelCard, read_card
 from sammix.models.devices import pick_device
-from sammix.models.saved import ModelCard, load_model, read_card
+from sammix.models.saved import load_model
 from sammix.networks.interface import MASK_THRESHOLD
 from sammix.networks.sam_mix import SAMMix
 
@@ -54,7 +55,7 @@ def main() -> None:
         raise SystemExit(f"{arguments.run} is a baseline: it has neither map nor passes")
     print("| slices | way | n | Dice | < 0.7 | by size (< 500, < 2,000, < 5,000, more px) |")
     print("|---|---|---|---|---|---|")
-    rows = {"val": drawable_rows(table, VAL), "hidden": hidden_rows(table, drawn_for(card))}
+    rows = {"val": annotated_rows(table, VAL), "hidden": hidden_rows(table, seen_by(card))}
     for name, of_kind in rows.items():
         area, scores = measure(model, table, of_kind, WAYS)
         for way, values in scores.items():
@@ -62,12 +63,12 @@ def main() -> None:
             print(f"| {name} | {way} | {len(values)} | {values.mean():.3f} | {(values < 0.7).mean():.3f} | {sizes} |")
 
 
-def drawn_for(card: ModelCard) -> set[tuple[str, int]]:
+def seen_by(card: ModelCard) -> set[tuple[str, int]]:
     """Case and number of the slices whose mask a fit saw."""
     return {(one["case"], one["slice"]) for one in card.data["drawn"]}
 
 
-def drawable_rows(table: SliceTable, split: str) -> Rows:
+def annotated_rows(table: SliceTable, split: str) -> Rows:
     """Slices of a split with a mask that shows the organ."""
     rows = table.rows(split)
     return rows[table.annotated[rows]]
@@ -85,7 +86,7 @@ def area_at(table: SliceTable, row: int | np.integer[Any]) -> int:
 
 def hidden_rows(table: SliceTable, seen: set[tuple[str, int]]) -> Rows:
     """Training slices with a mask that the fit did not see."""
-    rows = [row for row in drawable_rows(table, TRAIN) if slice_at(table, row) not in seen]
+    rows = [row for row in annotated_rows(table, TRAIN) if slice_at(table, row) not in seen]
     area = {row: area_at(table, row) for row in rows}
     small, large = [r for r in rows if area[r] < SMALL], [r for r in rows if area[r] >= SMALL]
     return np.array([*small, *large[::EACH_LARGE]])
@@ -114,7 +115,7 @@ def measure(
         truth = np.asarray(table.masks[row])
         area.append(int(truth.sum()))
         encoding = model.encode(torch.from_numpy(np.asarray(table.images[row], np.float32))[None, None])
-        answers = {"map alone": encoding.cam}
+        answers = {"map alone": encoding.classes.cam}
         for way, changes in ways.items():
             model.config = fitted.model_copy(update=changes)
             answers[way] = model.segment(encoding).probability

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from hidden import area_at, drawable_rows, mean_by_size, slice_at
+from hidden import annotated_rows, area_at, mean_by_size, slice_at
 from kept import summary
 
 from sammix.config import DataConfig
@@ -76,7 +76,7 @@ def figures(result: Result) -> list[float | None]:
 def print_by_size(rows: Sequence[Sequence[Result]], data: Path) -> None:
     """In-domain Dice by pixels of the true organ at the networks' size."""
     table = load_table(data, DataConfig())
-    area = {slice_at(table, row): area_at(table, row) for row in drawable_rows(table, TEST)}
+    area = {slice_at(table, row): area_at(table, row) for row in annotated_rows(table, TEST)}
     title(["in-domain Dice by size", "seeds", "< 500 px", "< 2,000", "< 5,000", "more"])
     for row in rows:
         means = []

@@ -31,8 +31,9 @@ from sammix.io.readers.dicom_seg import describe_segments, is_segmentation, read
 from sammix.io.readers.formats import read_labels
 from sammix.io.volume import Volume
 from sammix.io.writers.mask_format import write_scan_mask
-from sammix.models.build import build_model
-from sammix.models.saved import ModelCard, load_model, save_model
+from sammix.models.card import ModelCard
+from sammix.models.registry import build_model
+from sammix.models.saved import load_model, save_model
 from sammix.training.run_folder import RunFolder
 
 SMALL = PORTAL.at((24, 24, 6))
@@ -193,7 +194,7 @@ def checkpoint(folder: Path) -> Target:
     optimizer = torch.optim.AdamW(net.parameters())
     net(torch.ones(1, 8)).sum().backward()
     optimizer.step()
-    states = {"model": net.state_dict(), "optimizer": optimizer.state_dict(), "scheduler": {}}
+    states = {"model": net.state_dict(), "optimizer": optimizer.state_dict(), "scheduler": {}, "scaler": {}}
     RunFolder(folder).save_checkpoint({"epoch": 1, "best": 0.5, **states})
     return Target(folder, [folder / "checkpoint.pt"], lambda case: RunFolder(case).load_checkpoint())
 

@@ -24,8 +24,9 @@ from sammix.data.splits import VAL
 from sammix.data.table import SliceTable
 from sammix.evaluation.metrics import dice
 from sammix.log import track
+from sammix.models.card import read_card
 from sammix.models.devices import pick_device
-from sammix.models.saved import load_model, read_card
+from sammix.models.saved import load_model
 from sammix.networks.interface import MASK_THRESHOLD, PRESENCE_THRESHOLD, Segmenter
 
 Scan = Callable[[Tensor, Tensor, torch.Generator], tuple[Tensor, Tensor]]

@@ -16,8 +16,9 @@ from pathlib import Path
 import torch
 from real_ct import OTHERS, print_table, sammix
 
-from sammix.models.build import build_model
-from sammix.models.saved import load_weights, read_card, save_model
+from sammix.models.card import read_card
+from sammix.models.registry import build_model
+from sammix.models.saved import load_weights, save_model
 
 NAME = "liver-ct-lite"
 SOURCES = {
