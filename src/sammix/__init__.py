@@ -88,14 +88,16 @@ __all__ = [  # noqa: RUF022  (in the order in which the reference is to be read)
 ]
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _MODULES:
-        raise AttributeError(f"module 'sammix' has no attribute '{name}'")
-    from sammix.api.callers_state import callers_state
+if not TYPE_CHECKING:  # so that a type checker knows the names above and no others
 
-    with callers_state():  # libraries draw random numbers and set warning filters when they are imported
-        value = globals()[name] = getattr(import_module(_MODULES[name]), name)
-    return value
+    def __getattr__(name: str) -> Any:
+        if name not in _MODULES:
+            raise AttributeError(f"module 'sammix' has no attribute '{name}'")
+        from sammix.api.callers_state import callers_state
+
+        with callers_state():  # libraries draw random numbers and set warning filters when they are imported
+            value = globals()[name] = getattr(import_module(_MODULES[name]), name)
+        return value
 
 
 def __dir__() -> list[str]:
