@@ -22,18 +22,18 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from sammix.api.figure import Picture as Picture
     from sammix.api.measurement import EvaluationResult as EvaluationResult
     from sammix.api.measurement import evaluate as evaluate
     from sammix.api.model import Model as Model
     from sammix.api.model import load as load
-    from sammix.api.picture import Picture as Picture
     from sammix.api.practice import make_phantoms as make_phantoms
     from sammix.api.prediction import Prediction as Prediction
     from sammix.api.prediction import predict as predict
     from sammix.api.run import Run as Run
     from sammix.api.run import fit as fit
-    from sammix.api.scan import open_dataset as open_dataset
-    from sammix.api.scan import read_scan as read_scan
+    from sammix.api.scan_input import open_dataset as open_dataset
+    from sammix.api.scan_input import read_scan as read_scan
     from sammix.api.suggestion import Suggestions as Suggestions
     from sammix.api.suggestion import suggest as suggest
     from sammix.errors import SammixError as SammixError
@@ -49,15 +49,15 @@ _MODULES = {
     "fit": "sammix.api.run",
     "evaluate": "sammix.api.measurement",
     "suggest": "sammix.api.suggestion",
-    "read_scan": "sammix.api.scan",
-    "open_dataset": "sammix.api.scan",
+    "read_scan": "sammix.api.scan_input",
+    "open_dataset": "sammix.api.scan_input",
     "make_phantoms": "sammix.api.practice",
     "Model": "sammix.api.model",
     "Prediction": "sammix.api.prediction",
     "Run": "sammix.api.run",
     "EvaluationResult": "sammix.api.measurement",
     "Suggestions": "sammix.api.suggestion",
-    "Picture": "sammix.api.picture",
+    "Picture": "sammix.api.figure",
     "Volume": "sammix.io.volume",
     "Dataset": "sammix.io.dataset",
     "Case": "sammix.io.dataset",

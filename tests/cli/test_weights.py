@@ -20,8 +20,8 @@ def test_damaged_weights_are_an_exit_code(
 
 
 def test_what_is_fetched_or_imported_is_said(run, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
-    monkeypatch.setattr("sammix.models.pretrained.fetch", lambda name, progress: f"/cache/{name} {progress}")
-    monkeypatch.setattr("sammix.models.pretrained.import_file", lambda name, file: f"/cache/{name} {file}")
+    monkeypatch.setattr("sammix.models.installing.fetch", lambda name, progress: f"/cache/{name} {progress}")
+    monkeypatch.setattr("sammix.models.installing.import_file", lambda name, file: f"/cache/{name} {file}")
     assert run("weights", "fetch", "lite-medsam", "-q") == 0
     assert run("weights", "import", "lite-medsam", "mine.pth") == 0
     assert capsys.readouterr().out == "/cache/lite-medsam False\n/cache/lite-medsam mine.pth\n"

@@ -15,7 +15,7 @@ import pytest
 
 import sammix
 from sammix.errors import WeightsError
-from sammix.models import pretrained
+from sammix.models import installing
 
 MAKEFILE = Path(__file__).parents[2] / "Makefile"
 NAMES = [name for name in sammix.__all__ if name != "__version__"]
@@ -83,7 +83,7 @@ def test_the_examples_run(
     """``run`` and ``folder`` are what the example of ``fit`` makes."""
     if name == "load":
         try:
-            pretrained.ensure("lite-medsam")
+            installing.ensure("lite-medsam")
         except WeightsError as error:
             pytest.skip(str(error))
     monkeypatch.chdir(tmp_path)

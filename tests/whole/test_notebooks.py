@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from sammix.errors import WeightsError
-from sammix.models import pretrained
+from sammix.models import installing
 
 NOTEBOOKS = sorted((Path(__file__).parents[2] / "docs" / "notebooks").glob("*.ipynb"))
 MAY_IMPORT = {"sammix", "numpy", "matplotlib"} | set(sys.stdlib_module_names)
@@ -44,7 +44,7 @@ def shown(value):
 @pytest.fixture(scope="module")
 def lite_medsam() -> None:
     try:
-        pretrained.ensure("lite-medsam")
+        installing.ensure("lite-medsam")
     except WeightsError as error:
         pytest.skip(str(error))
 

@@ -13,7 +13,7 @@ from sammix.data.scan_slices import extract
 from sammix.errors import WeightsError
 from sammix.evaluation.metrics import dice
 from sammix.io import open_dataset
-from sammix.models import pretrained
+from sammix.models import installing
 from sammix.models.card import DEFAULT_MODEL, SHIPPED_FOLDER, read_card, shipped_models
 from sammix.models.saved import load_model
 from sammix.networks.interface import MASK_THRESHOLD
@@ -26,7 +26,7 @@ MEGABYTES = 1_000_000
 @pytest.fixture(scope="module", autouse=True)
 def base() -> None:
     try:
-        pretrained.ensure("lite-medsam")
+        installing.ensure("lite-medsam")
     except WeightsError as error:
         pytest.skip(str(error))
 

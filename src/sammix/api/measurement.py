@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from sammix.api.callers_state import callers_state
+from sammix.api.figure import Picture
 from sammix.api.given import PathLike, as_path, whole_number
 from sammix.api.model import ModelLike, as_model
-from sammix.api.picture import Picture
 from sammix.data.loading import open_data
 from sammix.errors import ConfigError
 from sammix.evaluation.core import Evaluation

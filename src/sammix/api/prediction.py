@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sammix.api.callers_state import callers_state
+from sammix.api.figure import Picture, new_file
 from sammix.api.given import PathLike, whole_number
 from sammix.api.model import ModelLike, as_model
-from sammix.api.picture import Picture, new_file
-from sammix.api.scan import AffineLike, ScanLike, as_volume
+from sammix.api.scan_input import AffineLike, ScanLike, as_volume
 from sammix.inference.assemble import SMALLEST_PART
 from sammix.inference.evidence import SliceEvidence
 from sammix.inference.scan import predict_volume

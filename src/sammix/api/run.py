@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from sammix.api.callers_state import callers_state
+from sammix.api.figure import Picture
 from sammix.api.given import PathLike, as_path, whole_number
-from sammix.api.picture import Picture
 from sammix.config import Config, load_preset
 from sammix.errors import ConfigError, InputError
 from sammix.files import check_output

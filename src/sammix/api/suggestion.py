@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from sammix.api.callers_state import callers_state
+from sammix.api.figure import Picture
 from sammix.api.given import PathLike, as_path, whole_number
 from sammix.api.model import ModelLike, as_model
-from sammix.api.picture import Picture
 from sammix.data.loading import load_table
 from sammix.files import check_output
 from sammix.inference import suggestions

@@ -26,9 +26,9 @@ def weights_list() -> None:
 @weights_app.command("fetch")
 def weights_fetch(name: Annotated[str, typer.Argument(help="Such as lite-medsam.")], quiet: Quiet = False) -> None:
     """Download weights, resume a broken download, check the SHA-256."""
-    from sammix.models import pretrained
+    from sammix.models import installing
 
-    print(pretrained.fetch(name, progress=not quiet))
+    print(installing.fetch(name, progress=not quiet))
 
 
 @weights_app.command("import")
@@ -37,9 +37,9 @@ def weights_import(
     file: Annotated[Path, typer.Argument(help="A file you have.")],
 ) -> None:
     """Install weights from a file you bring."""
-    from sammix.models import pretrained
+    from sammix.models import installing
 
-    print(pretrained.import_file(name, file))
+    print(installing.import_file(name, file))
 
 
 @weights_app.command("verify")

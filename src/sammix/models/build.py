@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from sammix.config import ModelConfig
 from sammix.data.preprocess import Preprocess
 from sammix.errors import ConfigError
-from sammix.models import pretrained
+from sammix.models import installing, pretrained
 from sammix.networks.baselines.baseline import Baseline
 from sammix.networks.classifiers import CAMClassifier, SharedClassifier, pooled_classifier
 from sammix.networks.interface import Network
@@ -69,7 +69,7 @@ def build_baseline(make: Callable[[ModelConfig, int], nn.Module], multiple: int 
 def _base(encoder: str) -> tuple[dict[str, Tensor] | None, str | None]:
     if encoder == "tiny":
         return None, None
-    path = pretrained.ensure(encoder)
+    path = installing.ensure(encoder)
     return pretrained.load_state(encoder), pretrained.sha256(path)
 
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from transformers.models.sam.configuration_sam import SamVisionConfig
 
 from sammix.errors import WeightsError
-from sammix.models import pretrained
+from sammix.models import installing, pretrained
 from sammix.models.download import BrokenTransferError
 from sammix.networks.sam.lora import add_lora
 from sammix.networks.sam.segment_anything import build_tiny
@@ -32,7 +32,7 @@ def lite_medsam_weights() -> dict[str, Tensor]:
         pretrained.locate("lite-medsam")
     except WeightsError:
         try:
-            pretrained.fetch("lite-medsam", progress=False)
+            installing.fetch("lite-medsam", progress=False)
         except WeightsError as error:
             pytest.skip(str(error))
     return pretrained.load_state("lite-medsam")

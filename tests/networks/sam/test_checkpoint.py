@@ -17,7 +17,7 @@ from transformers.models.sam.configuration_sam import (
 from transformers.models.sam.modeling_sam import SamModel
 
 from sammix.errors import WeightsError
-from sammix.models import pretrained
+from sammix.models import installing, pretrained
 from sammix.networks.sam.checkpoint import convert_lite_medsam, convert_sam, fold_batch_norm, load
 from sammix.networks.sam.segment_anything import SAM, build_lite_medsam, build_sam_vit_b, prompt_and_mask
 from sammix.networks.sam.vit import SamViT
@@ -150,7 +150,7 @@ def test_a_hugging_face_folder_by_way_of_the_weights_folder(
         save_file(state, folder / file)
     else:
         torch.save(state, folder / file)
-    pretrained.import_file("sam-vit-b", folder)
+    installing.import_file("sam-vit-b", folder)
     ours = our_sam()
     load(ours, convert_sam(pretrained.load_state("sam-vit-b")), "test")
     assert_same_masks(ours, their_sam)

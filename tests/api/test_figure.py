@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from sammix.api.picture import WIDEST, Picture, new_file
+from sammix.api.figure import WIDEST, Picture, new_file
 from sammix.errors import ConfigError, OutputError
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import sammix
-from sammix.api.scan import as_volume
+from sammix.api.scan_input import as_volume
 from sammix.errors import ConfigError, InputError, SammixError
 
 
