@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import threading
 import zipfile
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
