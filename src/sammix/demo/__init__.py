@@ -1,1 +1,1 @@
-"""Synthetic patients, and a tour of the whole of sammix on them."""
+"""Synthetic patients (``phantoms``), and a tour of the whole of sammix on them (``tour``)."""

@@ -1,4 +1,8 @@
-"""Files → volumes and data sets."""
+"""Files ⇄ volumes with exact geometry, and folders → data sets of cases.
+
+``readers`` and ``writers`` have a file a format, ``layouts`` a file for each way in which people lay out scans. ``volume``
+is an array with its place in the patient, ``dataset`` a case and a data set of cases, ``detect`` finds them in a path.
+"""
 
 from sammix.io.dataset import Case, Dataset
 from sammix.io.detect import find_inputs, open_dataset
