@@ -46,6 +46,7 @@ def in_two(data: Path, out: Path, preset: str, labels: str, *settings: str) -> P
         env={**os.environ, "MASTER_PORT": str(20_000 + os.getpid() % 10_000)},
     )
     assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [str(out / "model")], "said once"
     return out
 
 

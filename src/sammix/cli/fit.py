@@ -39,7 +39,7 @@ def fit(
     """Train on yes/no labels for all slices and masks for a few."""
     from sammix.config import load_preset
     from sammix.log import show_on_terminal
-    from sammix.training.fitting import DEFAULT_PRESET, FitRequest, Hardware
+    from sammix.training.fitting import DEFAULT_PRESET, FitRequest, Hardware, is_first_process
     from sammix.training.fitting import fit as fit_model
     from sammix.training.run_folder import RunFolder
 
@@ -48,4 +48,6 @@ def fit(
         raise typer.BadParameter("a resumed run keeps its settings; --set does not go with --resume")
     config = load_preset(preset or DEFAULT_PRESET, settings or []) if preset or settings else None
     asked = FitRequest(config, None if labels is None else label_count(labels), seed, start)
-    print(fit_model(data, RunFolder(out, cache), asked, Hardware(device, devices), resume=resume))
+    model = fit_model(data, RunFolder(out, cache), asked, Hardware(device, devices), resume=resume)
+    if is_first_process():
+        print(model)

@@ -1,7 +1,8 @@
 """Files ⇄ volumes with exact geometry, and folders → data sets of cases.
 
-``readers`` and ``writers`` have a file a format, ``layouts`` a file for each way in which people lay out scans. ``volume``
-is an array with its place in the patient, ``dataset`` a case and a data set of cases, ``detect`` finds them in a path.
+``readers`` and ``writers`` have a file a format, ``layouts`` a file for each way in which people lay out scans.
+``volume`` is an array with its place in the patient, ``dataset`` a case and a data set of cases, ``detect`` finds them
+in a path.
 """
 
 from sammix.io.dataset import Case, Dataset

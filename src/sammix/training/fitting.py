@@ -119,7 +119,7 @@ def fit(
     """
     hardware = hardware or Hardware()
     pick_device(hardware.device)  # before the data is read
-    if _rank() != 0:  # another process of the same fit: the first one holds the folder for all
+    if not is_first_process():  # the first one holds the folder for all
         return _trainer(data, run, run.settings() if resume else asked.settings(), hardware).train()
     wanted = None if resume else asked.settings()
     with sole_writer(run.path, run.check_begun if resume else run.check_new):
@@ -249,7 +249,6 @@ def _card(settings: RunSettings, data: FitData, content: str) -> ModelCard:
     )
 
 
-def _rank() -> int:
-    """Of this process among those of the fit, before Fabric has started."""
-    rank: int = getattr(rank_zero_only, "rank", 0)
-    return rank
+def is_first_process() -> bool:
+    """Whether this is the first of the processes of a fit, before Fabric has started, too."""
+    return int(getattr(rank_zero_only, "rank", 0)) == 0
