@@ -16,7 +16,7 @@ check: $(STAMP)
 	$(BIN)/ruff check src tests benchmarks
 	$(BIN)/ruff format --check src tests benchmarks
 	$(BIN)/mypy
-	$(BIN)/python -m pytest --cov=sammix --cov-report=term:skip-covered --durations=10
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal --cov=sammix --cov-report=term:skip-covered --durations=10
 
 docs: $(STAMP)  ## the reference of the Python API, as build/api/index.html
 	$(BIN)/python -m pdoc --docformat google --no-show-source --output-directory build/api sammix '!sammix\.'
@@ -30,4 +30,4 @@ $(STAMP): pyproject.toml constraints.txt
 	touch $(STAMP)
 
 clean:  ## remove the environment and what the demo made
-	rm -rf $(VENV) demo
+	rm -rf $(VENV) demo build
