@@ -16,8 +16,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from sammix.io import read_volume
-from sammix.io.readers.mask import read_mask
+import sammix
 
 COLUMNS = ["image", "mask", "patient", "label", "hu_min", "hu_max"]
 HU_MIN, HU_MAX = -1024, 64511  # of gray 0 and 65535: one gray level a HU
@@ -32,10 +31,12 @@ def main(scans: Path, ranges: Path, drawn: Path, out: Path) -> None:
         writer.writeheader()
         for row in csv.DictReader(file):
             name = row["scan"]
-            volume = read_volume(scans / f"{name}.nii.gz")
-            mask_file = drawn / f"{name}.nii.gz"
-            mask = read_mask(mask_file, volume).axial().array if mask_file.exists() else None
-            for index, hu in enumerate(volume.axial().array):
+            scan_file, mask_file = scans / f"{name}.nii.gz", drawn / f"{name}.nii.gz"
+            case = sammix.Case(name, scan_file, mask_file if mask_file.exists() else None, patient=name, source="")
+            scan = sammix.read_scan(scan_file)
+            on_scan = case.read_mask(scan)
+            mask = None if on_scan is None else on_scan.axial().array
+            for index, hu in enumerate(scan.axial().array):
                 present = bool(row["first"]) and int(row["first"]) <= index <= int(row["last"])
                 image = f"images/{name}_{index:03d}.png"
                 gray = np.clip(np.rint(hu), HU_MIN, HU_MAX) - HU_MIN
