@@ -47,6 +47,14 @@ def test_full_disk_is_one_clear_line(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("name", ["a file/b.txt", f"{'a' * 300}.txt"])
+def test_a_path_that_cannot_be_is_one_clear_line(tmp_path: Path, name: str) -> None:
+    (tmp_path / "a file").write_text("no folder")
+    with pytest.raises(OutputError, match=r"cannot be written \(.+\); free space or choose another folder$"):
+        write_text(tmp_path / name, "text")
+    assert [path.name for path in tmp_path.iterdir()] == ["a file"]
+
+
 def test_not_a_number_is_not_json(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="JSON"):
         write_json(tmp_path / "a.json", {"dice": float("nan")})

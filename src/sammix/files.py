@@ -43,7 +43,8 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         reason = error.strerror or str(error)
         raise OutputError(path, f"cannot be written ({reason})", "free space or choose another folder") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # where nothing could be written, nothing can be removed
+            temporary.unlink()
 
 
 def write_text(path: str | Path, text: str) -> None:
