@@ -81,14 +81,7 @@ def test_what_cannot_be_a_slice_of_a_ct(values):
     assert not header((0, 0, 0), **values).is_scan
 
 
-def refused(folder) -> str:
-    with pytest.raises(InputError) as error:
-        read_dicom(folder)
-    assert "\n" not in str(error.value)
-    return error.value.problem
-
-
-def test_several_series_are_listed(tmp_path, write_series):
+def test_several_series_are_listed(tmp_path, write_series, refused):
     write_series(tmp_path, n=3)
     for file in tmp_path.iterdir():
         file.rename(tmp_path / f"first {file.name}")
@@ -99,7 +92,7 @@ def test_several_series_are_listed(tmp_path, write_series):
         read_dicom(tmp_path, "1.7")
 
 
-def test_a_missing_slice_is_named_in_mm(tmp_path, write_series):
+def test_a_missing_slice_is_named_in_mm(tmp_path, write_series, refused):
     folder = write_series(tmp_path / "ct", n=8)
     (folder / "003.dcm").unlink()
     assert "a gap of 4.00 mm between 38.00 and 42.00 mm along the stack, where 2.00 mm" in refused(folder)
@@ -112,20 +105,20 @@ def test_small_rounding_of_positions_is_no_gap(tmp_path, write_dicom):
     assert read_dicom(tmp_path).spacing[2] == pytest.approx(0.625)
 
 
-def test_two_spacings(tmp_path, write_dicom):
+def test_two_spacings(tmp_path, write_dicom, refused):
     for k, z in enumerate([0, 1, 2, 3, 5, 7]):
         stored = np.random.default_rng(k).integers(0, 2000, (6, 4)).astype(np.uint16)
         write_dicom(tmp_path / f"{k}", stored, ImagePositionPatient=[0, 0, z])
     assert "slices are missing or mixed: a gap of 2.00 mm between 3.00 and 5.00 mm" in refused(tmp_path)
 
 
-def test_two_slices_in_one_place(tmp_path, write_series):
+def test_two_slices_in_one_place(tmp_path, write_series, refused):
     folder = write_series(tmp_path / "ct")
     shutil.copy(folder / "004.dcm", folder / "copy.dcm")
     assert "share their position with another (first: 004.dcm and copy.dcm)" in refused(folder)
 
 
-def test_gantry_tilt(tmp_path, write_dicom):
+def test_gantry_tilt(tmp_path, write_dicom, refused):
     for k in range(5):
         stored = np.random.default_rng(k).integers(0, 2000, (6, 4)).astype(np.uint16)
         write_dicom(tmp_path / f"{k}.dcm", stored, ImagePositionPatient=[0, 0.5 * k, 5.0 * k])
@@ -163,20 +156,20 @@ def test_what_is_no_ct_slice(tmp_path, write_dicom, tags, problem):
         ({"ImageOrientationPatient": [0, 1, 0, 1, 0, 0]}, "different orientations"),
     ],
 )
-def test_slices_that_do_not_belong_together(tmp_path, write_series, write_dicom, tags, problem):
+def test_slices_that_do_not_belong_together(tmp_path, write_series, write_dicom, tags, problem, refused):
     folder = write_series(tmp_path / "ct")
     place = {"ImagePositionPatient": [-10, -20, 60]}
     write_dicom(folder / "x.dcm", np.zeros((6, 4), np.uint16), **place, **tags)
     assert problem in refused(folder)
 
 
-def test_mixed_sizes(tmp_path, write_series, write_dicom):
+def test_mixed_sizes(tmp_path, write_series, write_dicom, refused):
     folder = write_series(tmp_path / "ct")
     write_dicom(folder / "x.dcm", np.zeros((9, 4), np.uint16), ImagePositionPatient=[-10, -20, 40])
     assert refused(folder) == "its slices have different sizes: 6 × 4 (5 files), 9 × 4 (1 files)"
 
 
-def test_the_only_ct_is_taken_and_the_rest_is_named(tmp_path, write_series, write_dicom):
+def test_the_only_ct_is_taken_and_the_rest_is_named(tmp_path, write_series, write_dicom, refused):
     folder = write_series(tmp_path / "ct")
     one = np.zeros((6, 4), np.uint16)
     write_dicom(folder / "scout.dcm", one, SeriesInstanceUID="1.5", ImageType=["ORIGINAL", "PRIMARY", "LOCALIZER"])

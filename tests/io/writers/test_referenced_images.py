@@ -3,9 +3,10 @@ from __future__ import annotations
 import pytest
 from pydicom.uid import UID
 
-from sammix.errors import InputError
+from sammix.errors import InputError, OutputError
+from sammix.files import write_text
 from sammix.io.readers.dicom import source_images
-from sammix.io.writers.referenced_images import MAY_BE_EMPTY, SHARED_UIDS, completed
+from sammix.io.writers.referenced_images import MAY_BE_EMPTY, SHARED_UIDS, completed, referring
 
 
 def test_images_that_lack_nothing_are_left_as_they_are(tmp_path, write_series):
@@ -41,3 +42,22 @@ def test_an_image_is_known_by_its_files_own_header(tmp_path, write_series):
     del images[2].SOPInstanceUID, images[2].file_meta.MediaStorageSOPInstanceUID
     with pytest.raises(InputError, match="has no SOPInstanceUID"):
         completed(sources)
+
+
+def test_an_output_that_cannot_be_made_is_the_images_fault_and_one_that_cannot_be_written_is_not(
+    tmp_path, write_series
+):
+    folder = write_series(tmp_path / "ct")
+    sources, path = source_images(folder), tmp_path / "m.dcm"
+    with referring(path, sources) as (images, warnings):
+        assert (len(images), warnings) == (5, ())
+    with (
+        pytest.raises(InputError, match=r"005\.dcm: its series contradicts itself.*--format nifti") as error,
+        referring(path, sources),
+    ):
+        raise ValueError("Secret^Name")
+    assert "Secret" not in repr(error.getrepr(chain=True))
+    with pytest.raises(OutputError, match="cannot be written"), referring(path, sources):
+        write_text(folder / "005.dcm" / "m.dcm", "")
+    with pytest.raises(OutputError, match=r"end it in \.dcm"), referring(tmp_path / "m.nii", sources):
+        pass

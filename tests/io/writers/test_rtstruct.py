@@ -42,15 +42,8 @@ def test_filling_the_outlines_gives_the_mask(plane):
     np.testing.assert_array_equal(inside.reshape(plane.shape), plane)
 
 
-@pytest.mark.parametrize("orientation", [(1, 0, 0, 0, 1, 0), (0.96, 0.28, 0.0, -0.168, 0.576, 0.8)])
-def test_the_region_lies_where_the_mask_does(tmp_path, write_dicom, orientation):
-    normal = np.cross(orientation[:3], orientation[3:])
-    for k in range(4):
-        stored = np.random.default_rng(k).integers(0, 2000, (7, 9)).astype(np.uint16)
-        position = (np.array([-10, -20, 30]) + 2.5 * k * normal).round(6).tolist()
-        place = {"ImageOrientationPatient": list(orientation), "ImagePositionPatient": position}
-        write_dicom(tmp_path / f"ct/{k}.dcm", stored, SOPInstanceUID=f"1.2.3.{k}", **place)
-    scan, sources = read_dicom(tmp_path / "ct"), source_images(tmp_path / "ct")
+def test_the_region_lies_where_the_mask_does(tmp_path, oriented_series):
+    scan, sources = read_dicom(oriented_series), source_images(oriented_series)
     mask = np.random.default_rng(1).integers(0, 2, scan.array.shape)
     mask[..., 2] = 0
     assert write_rtstruct(tmp_path / "s.dcm", mask, scan.affine, sources, "liver", "tiny") == ()
@@ -62,6 +55,8 @@ def test_the_region_lies_where_the_mask_does(tmp_path, write_dicom, orientation)
     assert data.StructureSetROISequence[0].ReferencedFrameOfReferenceUID == "1.2.9"
     code = data.RTROIObservationsSequence[0].RTROIIdentificationCodeSequence[0]
     assert code.CodeValue == "10200004"
+    orientation = np.array(pydicom.dcmread(oriented_series / "1.dcm").ImageOrientationPatient, float)
+    normal = np.cross(orientation[:3], orientation[3:])
     for contour in data.ROIContourSequence[0].ContourSequence:
         k = int(contour.ContourImageSequence[0].ReferencedSOPInstanceUID[-1])
         first = np.array(contour.ContourData[:3], float) - (-10, -20, 30)

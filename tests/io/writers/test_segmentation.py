@@ -16,11 +16,6 @@ from sammix.io.readers.mask import read_mask
 from sammix.io.writers.nifti_mask import write_mask
 from sammix.io.writers.segmentation import write_dicom_seg
 
-AXIAL = (1, 0, 0, 0, 1, 0)
-FLIPPED = (-1, 0, 0, 0, 1, 0)
-CORONAL = (1, 0, 0, 0, 0, -1)
-OBLIQUE = (0.96, 0.28, 0.0, -0.168, 0.576, 0.8)
-
 
 def random_mask(shape: tuple[int, ...]) -> np.ndarray:
     mask = np.random.default_rng(3).integers(0, 2, shape).astype(np.uint8)
@@ -49,28 +44,16 @@ def itk_points(path: Path) -> np.ndarray:
     return points[np.lexsort(points.T)]
 
 
-def series(folder, write_dicom, orientation=AXIAL, **tags) -> Path:
-    normal = np.cross(orientation[:3], orientation[3:])
-    for k in range(5):
-        stored = np.random.default_rng(k).integers(0, 2000, (6, 4)).astype(np.uint16)
-        position = (np.array([-10, -20, 30]) + 2.5 * k * normal).round(6).tolist()
-        place = {"ImageOrientationPatient": list(orientation), "ImagePositionPatient": position}
-        write_dicom(folder / f"{5 - k}.dcm", stored, SOPInstanceUID=f"1.2.3.{k}", **place, **tags)
-    return folder
-
-
-@pytest.mark.parametrize("orientation", [AXIAL, FLIPPED, CORONAL, OBLIQUE])
-def test_other_programs_find_each_voxel_where_the_scan_has_it(tmp_path, write_dicom, orientation):
-    folder = series(tmp_path / "ct", write_dicom, orientation)
-    scan = read_dicom(folder)
+def test_other_programs_find_each_voxel_where_the_scan_has_it(tmp_path, oriented_series):
+    scan = read_dicom(oriented_series)
     mask, block = random_mask(scan.array.shape), np.zeros(scan.array.shape)
     block[1:3, 2:, 1:4] = 1
-    for name, drawn in (("random", mask), ("block", block)):
+    for name, marked in (("random", mask), ("block", block)):
         path = tmp_path / f"{name}.dcm"
-        assert write_dicom_seg(path, drawn, source_images(folder), "liver", "tiny") == ()
-        np.testing.assert_allclose(highdicom_points(path), points_of(drawn, scan.affine), atol=2e-3)
+        assert write_dicom_seg(path, marked, source_images(oriented_series), "liver", "tiny") == ()
+        np.testing.assert_allclose(highdicom_points(path), points_of(marked, scan.affine), atol=2e-3)
         back = read_mask(path, scan)
-        np.testing.assert_array_equal(back.array, drawn)
+        np.testing.assert_array_equal(back.array, marked)
         assert back.warnings == ()
     np.testing.assert_allclose(itk_points(tmp_path / "block.dcm"), points_of(block, scan.affine), atol=2e-3)
 

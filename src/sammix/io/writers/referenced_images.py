@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from pydicom import Dataset
 from pydicom.uid import generate_uid
 
-from sammix.errors import InputError
+from sammix.errors import InputError, OutputError
+from sammix.io.readers.dicom_files import guarded
 
 Sources = Sequence[tuple[Dataset, tuple[int, ...]]]
 """What ``readers.dicom.source_images`` gives: each DICOM object, and its frames' places in the mask."""
+
+SERIES_NUMBER = 300
+"""Of every output: far from the numbers that scanners give."""
+
+UNFIT = "its series contradicts itself, or lacks what DICOM must repeat of it"
 
 SHARED_UIDS = ("StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID")
 MAY_BE_EMPTY = (
@@ -19,6 +26,21 @@ MAY_BE_EMPTY = (
     "StudyDate", "StudyTime", "StudyID", "AccessionNumber", "ReferringPhysicianName",
 )  # fmt: skip
 """Must be there, with or without a value (PS3.3, type 2); anonymised images often lack them."""
+
+
+@contextmanager
+def referring(path: Path, sources: Sources) -> Iterator[tuple[list[Dataset], tuple[str, ...]]]:
+    """Give an output that is written to ``path`` the images that it refers to, as :func:`completed` does.
+
+    What goes wrong while the output is made is the images' fault, and is said of the first of them.
+
+    Raises:
+        OutputError: ``path`` does not end in ``.dcm``. InputError: no output can be made from the images.
+    """
+    if path.suffix.lower() != ".dcm":
+        raise OutputError(path, "is not a DICOM name", "end it in .dcm")
+    with guarded(Path(sources[0][0].filename), UNFIT, "export the series again, or choose --format nifti"):
+        yield completed(sources)
 
 
 def completed(sources: Sources) -> tuple[list[Dataset], tuple[str, ...]]:

@@ -19,13 +19,10 @@ from pydicom.uid import ExplicitVRLittleEndian, RTStructureSetStorage, generate_
 from skimage.measure import approximate_polygon, find_contours
 
 from sammix import __version__
-from sammix.errors import OutputError
 from sammix.files import atomic_path
-from sammix.io.readers.dicom_files import guarded
 from sammix.io.volume import Affine
 from sammix.io.writers.organ_codes import organ_code
-from sammix.io.writers.referenced_images import MAY_BE_EMPTY, Sources, completed
-from sammix.io.writers.segmentation import SERIES_NUMBER, UNFIT
+from sammix.io.writers.referenced_images import MAY_BE_EMPTY, SERIES_NUMBER, Sources, referring
 
 STUDY_COMPONENT = "1.2.840.10008.3.1.2.3.1"
 COLOUR = [255, 59, 48]
@@ -54,10 +51,7 @@ def write_rtstruct(
         InputError: the images cannot be referred to. OutputError: the file cannot be written.
     """
     path = Path(path)
-    if path.suffix.lower() != ".dcm":
-        raise OutputError(path, "is not a DICOM name", "end it in .dcm")
-    with guarded(Path(sources[0][0].filename), UNFIT, "export the series again, or choose --format nifti"):
-        images, warnings = completed(sources)
+    with referring(path, sources) as (images, warnings):
         data = _series(images[0], organ)
         references = {
             place: _reference(image, frame if len(places) > 1 else None)

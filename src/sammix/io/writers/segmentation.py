@@ -15,18 +15,11 @@ from numpy.typing import NDArray
 from pydicom.sr.codedict import codes
 
 from sammix import __version__
-from sammix.errors import OutputError
 from sammix.files import atomic_path
-from sammix.io.readers.dicom_files import guarded
 from sammix.io.writers.organ_codes import CATEGORY, organ_code
-from sammix.io.writers.referenced_images import Sources, completed
+from sammix.io.writers.referenced_images import SERIES_NUMBER, Sources, referring
 
 PAPER = "https://arxiv.org/abs/2412.08575"
-
-UNFIT = "its series contradicts itself, or lacks what DICOM must repeat of it"
-
-SERIES_NUMBER = 300
-"""Far from the numbers that scanners give."""
 
 
 def write_dicom_seg(path: str | Path, mask: NDArray[Any], sources: Sources, organ: str, model: str) -> tuple[str, ...]:
@@ -50,12 +43,9 @@ def write_dicom_seg(path: str | Path, mask: NDArray[Any], sources: Sources, orga
         OutputError: the file cannot be written.
     """
     path = Path(path)
-    if path.suffix.lower() != ".dcm":
-        raise OutputError(path, "is not a DICOM name", "end it in .dcm")
     order = [place for _, places in sources for place in places]
     frames = np.ascontiguousarray(mask.transpose(2, 1, 0)[order] > 0)  # (frame, row, column)
-    with guarded(Path(sources[0][0].filename), UNFIT, "export the series again, or choose --format nifti"):
-        images, warnings = completed(sources)
+    with referring(path, sources) as (images, warnings):
         segmentation = Segmentation(
             source_images=images,
             pixel_array=frames,
