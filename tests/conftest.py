@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -144,6 +144,25 @@ def mean_dice() -> Callable[..., float]:
         return float(np.mean([value for value in each if value is not None]))
 
     return of
+
+
+class Evil:
+    """Would leave a file where it is unpickled."""
+
+    def __init__(self, trace: Path) -> None:
+        self.trace = trace
+
+    def __reduce__(self) -> tuple[Callable[..., object], tuple[object, ...]]:
+        """What unpickling calls."""
+        return Path.touch, (self.trace,)
+
+
+@pytest.fixture
+def evil(tmp_path_factory: pytest.TempPathFactory) -> Iterator[object]:
+    """To be pickled. The test fails if what it was pickled into is unpickled: its code would run."""
+    trace = tmp_path_factory.mktemp("evil") / "trace"
+    yield Evil(trace)
+    assert not trace.exists()
 
 
 @pytest.fixture(scope="session")

@@ -136,15 +136,10 @@ def test_a_file_without_published_checksum_is_held_to_its_first(unpublished: Pat
     assert state_of("toy") == "damaged"
 
 
-class Malicious:
-    def __reduce__(self) -> tuple[object, tuple[str]]:
-        return (exec, ("raise SystemExit('code in a checkpoint was run')",))
-
-
-@pytest.mark.parametrize("content", [Malicious(), [1, 2], {"a": 1}, {}], ids=["code", "list", "number", "empty"])
-def test_a_pickle_posing_as_a_checkpoint(unpublished: Path, home: Path, content: object) -> None:
+@pytest.mark.parametrize("content", ["code", [1, 2], {"a": 1}, {}], ids=["code", "list", "number", "empty"])
+def test_a_pickle_posing_as_a_checkpoint(unpublished: Path, home: Path, evil: object, content: object) -> None:
     size = unpublished.stat().st_size
-    torch.save(content, unpublished)
+    torch.save(evil if content == "code" else content, unpublished)
     unpublished.write_bytes(unpublished.read_bytes().ljust(size, b"\0"))
     with pytest.raises(WeightsError, match=r"bring the official file$") as error:
         installing.import_file("toy", unpublished)

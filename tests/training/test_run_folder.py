@@ -4,7 +4,6 @@ import json
 import pickle
 import re
 import resource
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,16 +14,6 @@ from sammix.errors import InputError, OutputError
 from sammix.training.run_folder import CHECKPOINT, PREVIOUS, RunFolder, RunSettings
 
 STATE = dict.fromkeys(("best", "model", "optimizer", "scheduler", "scaler"), 0)
-
-
-class Evil:
-    """Would leave a file where it is unpickled."""
-
-    def __init__(self, trace: Path) -> None:
-        self.trace = trace
-
-    def __reduce__(self) -> tuple[Callable[..., object], tuple[object, ...]]:
-        return Path.touch, (self.trace,)
 
 
 def saved(run: Path, *epochs: int) -> RunFolder:
@@ -39,7 +28,7 @@ def epoch_of(run: RunFolder) -> object:
 
 @pytest.mark.parametrize("damage", ["cut", "a flipped bit", "a pickle", "another program's", "gone"])
 def test_a_damaged_checkpoint_gives_way_to_the_one_before(
-    tmp_path: Path, damage: str, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, damage: str, evil: object, caplog: pytest.LogCaptureFixture
 ) -> None:
     run, path = saved(tmp_path, 1, 2), tmp_path / CHECKPOINT
     content = bytearray(path.read_bytes())
@@ -50,28 +39,26 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(
             content[content.index(b"scheduler")] ^= 1
             path.write_bytes(content)
         case "a pickle":
-            path.write_bytes(pickle.dumps(Evil(tmp_path / "trace")))
+            path.write_bytes(pickle.dumps(evil))
         case "another program's":
             torch.save({"weights": torch.zeros(3)}, path)
         case "gone":  # killed between the two renames
             path.unlink()
     assert epoch_of(run) == 1
     assert "the epoch before it is taken" in caplog.text
-    assert not (tmp_path / "trace").exists()
     assert {file.name for file in tmp_path.iterdir()} == {CHECKPOINT}
     assert epoch_of(run) == 1
 
 
-def test_with_no_other_checkpoint_a_damaged_one_is_named_and_left(tmp_path: Path) -> None:
+def test_with_no_other_checkpoint_a_damaged_one_is_named_and_left(tmp_path: Path, evil: object) -> None:
     assert saved(tmp_path).load_checkpoint() is None
-    torch.save(Evil(tmp_path / "trace"), tmp_path / CHECKPOINT)
+    torch.save(evil, tmp_path / CHECKPOINT)
     content = (tmp_path / CHECKPOINT).read_bytes()
     for name in (CHECKPOINT, PREVIOUS):
         with pytest.raises(InputError, match=f"{name}: cannot be read as a checkpoint; remove it"):
             RunFolder(tmp_path).load_checkpoint()
         assert (tmp_path / CHECKPOINT).read_bytes() == content
         (tmp_path / PREVIOUS).write_bytes(b"damaged too")
-    assert not (tmp_path / "trace").exists()
 
 
 def test_a_full_disk_leaves_the_last_checkpoint(tmp_path: Path) -> None:

@@ -14,8 +14,6 @@ from typing import Any
 import pytest
 
 import sammix
-from sammix.errors import WeightsError
-from sammix.models import installing
 
 MAKEFILE = Path(__file__).parents[2] / "Makefile"
 NAMES = [name for name in sammix.__all__ if name != "__version__"]
@@ -78,14 +76,16 @@ def test_the_reference_has_every_public_name_and_no_other(reference: str) -> Non
 
 @pytest.mark.parametrize("name", [name for name in NAMES if ">>>" in (getattr(sammix, name).__doc__ or "")])
 def test_the_examples_run(
-    name: str, tiny_run: Path, hospital_a: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str,
+    tiny_run: Path,
+    hospital_a: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
 ) -> None:
     """``run`` and ``folder`` are what the example of ``fit`` makes."""
     if name == "load":
-        try:
-            installing.ensure("lite-medsam")
-        except WeightsError as error:
-            pytest.skip(str(error))
+        request.getfixturevalue("lite_medsam")
     monkeypatch.chdir(tmp_path)
     value = getattr(sammix, name)
     known = {"sammix": sammix, "run": sammix.Run(tiny_run, "cpu"), "folder": hospital_a}

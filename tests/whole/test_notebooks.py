@@ -12,9 +12,6 @@ from typing import Any
 
 import pytest
 
-from sammix.errors import WeightsError
-from sammix.models import installing
-
 NOTEBOOKS = sorted((Path(__file__).parents[2] / "docs" / "notebooks").glob("*.ipynb"))
 MAY_IMPORT = {"sammix", "numpy", "matplotlib"} | set(sys.stdlib_module_names)
 
@@ -39,14 +36,6 @@ def shown(value):
     assert picture is None or picture.startswith(b"\\x89PNG")
     print("shown:", value)
 """
-
-
-@pytest.fixture(scope="module")
-def lite_medsam() -> None:
-    try:
-        installing.ensure("lite-medsam")
-    except WeightsError as error:
-        pytest.skip(str(error))
 
 
 @pytest.mark.usefixtures("lite_medsam")

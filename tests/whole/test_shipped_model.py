@@ -10,10 +10,8 @@ import torch
 
 from sammix.config import load_preset
 from sammix.data.scan_slices import extract
-from sammix.errors import WeightsError
 from sammix.evaluation.metrics import dice
 from sammix.io import open_dataset
-from sammix.models import installing
 from sammix.models.card import DEFAULT_MODEL, SHIPPED_FOLDER, read_card, shipped_models
 from sammix.models.saved import load_model
 from sammix.networks.interface import MASK_THRESHOLD
@@ -21,14 +19,7 @@ from sammix.training.fitting import FitRequest, Hardware, fit
 from sammix.training.run_folder import RunFolder
 
 MEGABYTES = 1_000_000
-
-
-@pytest.fixture(scope="module", autouse=True)
-def base() -> None:
-    try:
-        installing.ensure("lite-medsam")
-    except WeightsError as error:
-        pytest.skip(str(error))
+pytestmark = pytest.mark.usefixtures("lite_medsam")
 
 
 def test_it_is_small_and_says_what_it_is() -> None:
