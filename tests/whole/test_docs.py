@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import ast
 import importlib
+import inspect
 import json
 import re
 import runpy
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +17,22 @@ import numpy as np
 import pytest
 import typer.main
 
+import sammix
 from sammix.cli import app
 from sammix.config import DataConfig, FitConfig, ModelConfig, load_preset, presets
+from sammix.data import store, table
 from sammix.demo.phantoms import PORTAL, make_phantom
+from sammix.evaluation import patients, schema
+from sammix.inference import manifest, suggestions
 from sammix.io import open_dataset
 from sammix.io.volume import Volume
 from sammix.io.writers.nifti_mask import write_mask
+from sammix.models import card
+from sammix.training import run_folder
 
 ROOT = Path(__file__).parents[2]
-PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
+REFERENCE = ROOT / "docs/reference.md"
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("benchmarks/*.md"), *ROOT.glob("src/**/*.md")])
 SECTIONS = {"data": DataConfig, "model": ModelConfig, "fit": FitConfig}
 SETTINGS = [f"{section}.{key}" for section, model in SECTIONS.items() for key in model.model_fields]
 
@@ -99,7 +107,7 @@ def test_settings_exist(page: Path) -> None:
 
 
 def test_reference_names_every_command_and_option() -> None:
-    text = (ROOT / "docs/reference.md").read_text(encoding="utf-8")
+    text = REFERENCE.read_text(encoding="utf-8")
     parts = dict(re.findall(r"^### (sammix\b[a-z ]*)(.*?)(?=^##)", text, flags=re.DOTALL | re.MULTILINE))
     for name, options in COMMANDS.items():
         first = f"sammix {name.split(' ')[0]}".strip()
@@ -109,7 +117,7 @@ def test_reference_names_every_command_and_option() -> None:
 
 
 def test_reference_gives_every_setting_with_each_presets_value() -> None:
-    text = (ROOT / "docs/reference.md").read_text(encoding="utf-8")
+    text = REFERENCE.read_text(encoding="utf-8")
     rows = dict(re.findall(r"^\| `((?:data|model|fit)\.\w+)` \| (.*) \|$", text, flags=re.MULTILINE))
     assert sorted(rows) == sorted(SETTINGS)
     for setting, row in rows.items():
@@ -138,6 +146,60 @@ def test_tests_exist(page: Path) -> None:
         assert f"\ndef {test}(" in (ROOT / file).read_text(encoding="utf-8"), f"{file}::{test}"
 
 
+def source(name: str) -> Path:
+    """A source file as pages name it: from the root, from the package, or from the documentation."""
+    return next((path for root in ("", "src/sammix", "docs") if (path := ROOT / root / name).is_file()), ROOT / name)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_source_files_and_what_is_in_them_exist(page: Path) -> None:
+    """`networks/prompts.py`; `mislead` in [`networks/prompts.py`]; `KINDS` in `src/sammix/models/registry.py`."""
+    text = page.read_text(encoding="utf-8")
+    files = {name for name in re.findall(r"`(\w+/[\w/]+\.py)`", text) if "NAME" not in name}
+    assert [name for name in sorted(files) if not source(name).is_file()] == []
+    listed = r"((?:`[\w.]+`(?: \([^)]*\))?(?:, | and )?)+)\s(?:in|of)\s\[?`([\w/]+\.py)`"
+    for names, file in re.findall(listed, text):
+        code = source(file).read_text(encoding="utf-8")
+        for name in re.findall(r"`([\w.]+)`", re.sub(r"\([^)]*\)", "", names)):
+            for part in name.split("."):
+                assert re.search(rf"^\s*(?:def |class )?{part}\b", code, flags=re.MULTILINE), f"{name} in {file}"
+
+
+def written_names() -> dict[str, Iterable[str]]:
+    """What files hold, as the code has it: the names that programs read."""
+    groups = (schema.Metrics, schema.Protocol, schema.Counts, schema.Overlap, schema.Presence, schema.Negatives)
+    return {
+        "formats": (store.FORMAT, card.FORMAT, card.FIRST_FORMAT, run_folder.FORMAT),
+        "store": (*store.KINDS, *table.COLUMNS, "middle_fraction"),
+        "config.json": run_folder.RunSettings.model_fields,
+        "model.json": card.ModelCard.model_fields,
+        "metrics.json": [name for group in groups for name in group.model_fields],
+        "statistics": manifest.COLUMNS,
+        "manifest": manifest.MODEL,
+        "suggestions.csv": suggestions.COLUMNS,
+        "splits": (patients.ALL, patients.UNSEEN),
+    }
+
+
+@pytest.mark.parametrize(
+    ("file", "names"), written_names().items(), ids=lambda value: value if isinstance(value, str) else ""
+)
+def test_reference_names_what_files_hold(file: str, names: Iterable[str]) -> None:
+    spans = re.findall(r"`([^`\n]+)`", REFERENCE.read_text(encoding="utf-8"))
+    known = {word for span in spans for word in re.findall(r"[\w-]+", span)}
+    assert sorted(set(names) - known) == []
+
+
+def test_reference_names_all_that_python_offers_and_no_argument_that_is_not_there() -> None:
+    part = REFERENCE.read_text(encoding="utf-8").split("## The Python API")[1]
+    offered = {name for name in sammix.__all__ if name != "__version__"}
+    assert sorted(offered - set(re.findall(r"`(\w+)[`(]", part))) == []
+    rows = "\n".join(line for line in part.splitlines() if line.startswith("|"))
+    for name, written in re.findall(r"`(\w+)\(([^)]*)\)`", rows):
+        arguments = {word.strip().removesuffix("=") for word in written.split(",") if word.strip()}
+        assert arguments <= set(inspect.signature(getattr(sammix, name)).parameters), name
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_imports_in_examples_work(page: Path) -> None:
     for code in re.findall(r"^```python\n(.*?)^```", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE):
@@ -145,6 +207,8 @@ def test_imports_in_examples_work(page: Path) -> None:
             if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("sammix"):
                 module = importlib.import_module(node.module or "")
                 assert all(hasattr(module, alias.name) for alias in node.names), ast.unparse(node)
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "sammix":
+                assert node.attr in sammix.__all__, ast.unparse(node)
 
 
 def test_slice_table_example_keeps_hu_labels_and_drawn_slices(tmp_path: Path) -> None:
