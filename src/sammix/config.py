@@ -105,13 +105,13 @@ class Config(_Section):
 
 
 def presets() -> list[str]:
-    """The names of the presets that come with the package."""
+    """List the names of the presets that come with the package."""
     folder = resources.files("sammix") / "presets"
     return sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
 
 
 def load_preset(name: str, settings: Sequence[str] | Mapping[str, Any] = ()) -> Config:
-    """A preset with settings laid over it.
+    """Read a preset and lay settings over it.
 
     Args:
         name: of the preset.
@@ -152,7 +152,7 @@ def parse_config(values: Mapping[str, Any]) -> Config:
 
 
 def _flat(settings: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """``section.key`` and value of each setting of a dictionary."""
+    """Flatten a dictionary to ``section.key`` and value of each setting."""
     for key, value in settings.items():
         if key in SECTIONS and not isinstance(value, Mapping):
             example = f'{{"{key}": {{"{next(iter(SECTIONS[key].model_fields))}": …}}}}'
@@ -163,7 +163,7 @@ def _flat(settings: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 
 
 def _parsed(setting: str) -> tuple[str, Any]:
-    """Key and value of a ``section.key=value`` line."""
+    """Parse key and value of a ``section.key=value`` line."""
     key, equals, text = setting.partition("=")
     if not equals:
         raise ConfigError(f"setting '{setting}' is not of the form section.key=value, such as fit.epochs=3")
@@ -175,7 +175,7 @@ def _parsed(setting: str) -> tuple[str, Any]:
 
 
 def _known(key: str) -> str:
-    """The key itself.
+    """Return a key that is known.
 
     Raises:
         ConfigError: there is no such setting.
@@ -189,7 +189,7 @@ def _known(key: str) -> str:
 
 
 def _expected(key: str) -> str:
-    """What a setting may be, in words."""
+    """Say what a setting may be."""
     section, _, name = key.partition(".")
     if not name:
         return "settings by name" if section in SECTIONS else "a preset's name"
@@ -197,7 +197,7 @@ def _expected(key: str) -> str:
 
 
 def _words(schema: dict[str, Any]) -> str:
-    """The values that a JSON schema allows.
+    """Say which values a JSON schema allows.
 
     >>> _words({"type": "integer", "minimum": 1, "maximum": 8})
     'a whole number, at least 1 and at most 8'

@@ -26,7 +26,7 @@ class InputError(SammixError):
         self.path, self.problem, self.remedy = Path(path), problem, remedy
 
     def __reduce__(self) -> tuple[type[InputError], tuple[Path, str, str]]:
-        """Another process may raise it."""
+        """Let it pass from another process: pickle would call ``__init__`` with the message alone."""
         return type(self), (self.path, self.problem, self.remedy)
 
 

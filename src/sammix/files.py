@@ -100,7 +100,7 @@ def remove_left_overs(folder: Path) -> None:
 
 
 def _is_empty(folder: Path) -> bool:
-    """But for the lock."""
+    """Tell whether a folder holds nothing but the lock."""
     return all(path.name == LOCK for path in folder.iterdir())
 
 

@@ -61,5 +61,5 @@ def label_counts(text: str) -> list[int | None]:
 
 
 def _is_number(text: str) -> bool:
-    """Whether ``int`` can read it: other scripts' digits and superscripts are digits too, but no numbers to it."""
+    """Tell whether ``int`` can read it: superscripts are digits too, but no numbers to it."""
     return text.isascii() and text.isdigit()

@@ -32,8 +32,9 @@ def suggest(
 
     show_on_terminal(quiet)
     check_output(out, overwrite=False)
-    network = load_model(model, pick_device(device))
-    found = suggest_slices(network, load_table(data, read_card(model).data_config()), count, batch_size=batch_size)
+    card, network = read_card(model), load_model(model, pick_device(device))
+    table = card.as_fitted(load_table(data, card.data_config()))  # what a fit will not train on is not worth annotating
+    found = suggest_slices(network, table, count, batch_size=batch_size)
     write_sheets(out, found)
     write_suggestions(out / "suggestions.csv", found)
     for one in found:

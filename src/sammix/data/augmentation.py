@@ -1,4 +1,4 @@
-"""Seeing a slice anew: geometry for image, mask and features together, intensity for the image alone."""
+"""Augment slices: geometry for image, mask and features together, intensity for the image alone."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ NOISE = 0.06  # of the window, standard deviation in a pixel of that size
 
 
 def augment(images: Tensor, masks: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """One random view of each slice.
+    """Make one random view of each slice.
 
     Args:
         images: (B, S, S) float32 in [0, 1].
@@ -38,7 +38,7 @@ def augment(images: Tensor, masks: Tensor, generator: torch.Generator) -> tuple[
 
 
 def random_motion(batch: int, generator: torch.Generator) -> Tensor:
-    """(B, 2, 3): rotation, scale and shift of each of B slices, as torch's ``affine_grid`` takes them."""
+    """Draw rotation, scale and shift of each of B slices: (B, 2, 3), as torch's ``affine_grid`` takes them."""
     angle = _uniform(batch, -ROTATION_DEGREES, ROTATION_DEGREES, generator) * math.pi / 180
     scale = 1 / _uniform(batch, *SCALE, generator)
     shift = torch.stack([_uniform(batch, -SHIFT, SHIFT, generator) * 2 for _ in range(2)], dim=1)
@@ -48,13 +48,13 @@ def random_motion(batch: int, generator: torch.Generator) -> Tensor:
 
 
 def move(images: Tensor, masks: Tensor, motion: Tensor) -> tuple[Tensor, Tensor]:
-    """Slices (B, 1, S, S) float32 and masks (B, S, S) uint8 0/1 after their ``motion``."""
+    """Move slices (B, 1, S, S) float32 and masks (B, S, S) uint8 0/1 by their ``motion``."""
     grid = _grid(motion, images.shape[-1])
     return _sample(images, grid, "zeros"), _sample_mask(masks, grid)
 
 
 def move_features(features: Tensor, motion: Tensor) -> Tensor:
-    """Features (B, C, h, w) float32 of slices, made before the slices were moved, moved after them.
+    """Move features (B, C, h, w) float32 that were made before their slices were moved.
 
     They are not quite the features of the moved slices, but near enough to learn from, and they cost nothing, where
     the frozen stages cost a third of a second a slice.
@@ -63,12 +63,12 @@ def move_features(features: Tensor, motion: Tensor) -> Tensor:
 
 
 def _grid(theta: Tensor, size: int) -> Tensor:
-    """(B, size, size, 2), where to sample from."""
+    """Compute where to sample from: (B, size, size, 2)."""
     return F.affine_grid(theta, [len(theta), 1, size, size], align_corners=False)
 
 
 def _elastic(batch: int, size: int, generator: torch.Generator) -> Tensor:
-    """(B, size, size, 2), a smooth random field of displacements."""
+    """Draw a smooth random field of displacements: (B, size, size, 2)."""
     coarse = torch.randn(batch, 2, 6, 6, generator=generator) * ELASTIC * 2
     return F.interpolate(coarse, size=(size, size), mode="bicubic", align_corners=False).permute(0, 2, 3, 1)
 
@@ -83,7 +83,7 @@ def _sample_mask(masks: Tensor, grid: Tensor) -> Tensor:
 
 
 def vary_intensity(images: Tensor, generator: torch.Generator) -> Tensor:
-    """Another gamma, gain, offset, pixels and noise for each of (B, S, S) slices: phase, protocol, scanner, dose."""
+    """Vary gamma, gain, offset, pixels and noise of (B, S, S) slices, as phase, protocol, scanner and dose do."""
     batch = len(images)
     gamma, gain = _uniform(batch, *GAMMA, generator), _uniform(batch, *GAIN, generator)
     offset = _uniform(batch, -OFFSET, OFFSET, generator)
@@ -93,7 +93,7 @@ def vary_intensity(images: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def _scan_anew(image: Tensor, generator: torch.Generator) -> Tensor:
-    """A slice (S, S) as a scan with larger, noisy pixels would show it."""
+    """Show a slice (S, S) as a scan with larger, noisy pixels would."""
     resolution, noise = _uniform(1, *RESOLUTION, generator).item(), _uniform(1, 0, NOISE, generator).item()
     size = round(image.shape[-1] * resolution)
     small = F.interpolate(image[None, None], size=(size, size), mode="bilinear", antialias=True)

@@ -1,4 +1,4 @@
-"""What a path is. Quick: no torch, and no more voxels than needed to judge HU."""
+"""Describe what a path holds. Quick: no torch, and no more voxels than needed to judge HU."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ MAX_SERIES_FOLDERS = 20
 
 
 def describe_path(path: Path, series: str | None = None) -> str:
-    """A scan's or a series' geometry and HU, or a data set's layout, cases and labels; what is suspicious about it; and
+    """Describe a scan's or a series' geometry and HU, or a data set's layout, cases and labels; what is suspicious; and
     what would be done with it.
 
     Free text of DICOM headers (the series' descriptions) is shown here and nowhere else.
@@ -66,7 +66,7 @@ def _folder(dataset: Dataset, series: str | None) -> Iterator[str]:
 
 
 def _dicom(case: Case, series: str | None) -> Iterator[str]:
-    """Each series in a folder, with what ``predict`` would do with it."""
+    """Describe each series in a folder, and what ``predict`` would do with it."""
     try:
         groups = series_in(case.image)
     except InputError as error:
@@ -121,7 +121,7 @@ def _dataset(dataset: Dataset) -> Iterator[str]:
 
 
 def _splits(splits: Sequence[str | None], what: str) -> Iterator[str]:
-    """A line that counts the splits that the data gives, if it gives any."""
+    """Count the splits that the data gives in a line, if it gives any."""
     counts = Counter(split for split in splits if split)
     if counts:
         yield f"splits ({what}): " + ", ".join(f"{split} {count}" for split, count in sorted(counts.items()))

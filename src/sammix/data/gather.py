@@ -1,4 +1,4 @@
-"""Slices gathered in memory, as far as it reaches."""
+"""Gather slices in memory, as far as it reaches."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ class _Growing:
         self.length = end
 
     def whole(self) -> NDArray[Any]:
-        """All that was added."""
+        """Return all that was added."""
         self._resize(self.length)
         return self.array
 

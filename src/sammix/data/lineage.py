@@ -43,7 +43,7 @@ class Lineage(BaseModel):
     patients: tuple[KnownPatient, ...] = ()
 
     def knows(self, patient: str, dataset: str, digests: Iterable[str]) -> KnownPatient | None:
-        """The known patient that this one is; None for one that the model never met.
+        """Find the known patient that this one is; None for one that the model never met.
 
         Where several fit, one that the model has learned from is returned before one that it was chosen on.
 
@@ -60,7 +60,7 @@ class Lineage(BaseModel):
         return min(found, key=lambda known: known.split != TRAIN, default=None)
 
     def joined(self, other: Lineage) -> Lineage:
-        """All patients of both. Who is ``train`` in one of them and ``val`` in the other is ``train``."""
+        """Join the patients of both. Who is ``train`` in one of them and ``val`` in the other is ``train``."""
         of_name: dict[tuple[str, str], KnownPatient] = {}
         for known in (*self.patients, *other.patients):
             key = known.dataset, known.name
@@ -69,13 +69,13 @@ class Lineage(BaseModel):
 
 
 def _merged(a: KnownPatient, b: KnownPatient) -> KnownPatient:
-    """One record from two of the same patient."""
+    """Merge two records of the same patient."""
     digests = tuple(sorted({*a.digests, *b.digests}))
     return a.model_copy(update={"split": TRAIN if TRAIN in (a.split, b.split) else VAL, "digests": digests})
 
 
 def lineage_of(table: SliceTable) -> Lineage:
-    """The patients that a fit on a table uses: those with a labelled slice in the training or validation split.
+    """Record the patients that a fit on a table uses: those with a labelled training or validation slice.
 
     All cases of such a patient are recorded, also those that the fit leaves out.
     """
@@ -94,7 +94,7 @@ def lineage_of(table: SliceTable) -> Lineage:
 
 
 def known_rows(table: SliceTable, lineage: Lineage) -> NDArray[np.bool_]:
-    """(N,) bool: the rows of patients that the lineage knows, by the rule of :meth:`Lineage.knows`.
+    """Find the rows of patients that the lineage knows, (N,) bool, by the rule of :meth:`Lineage.knows`.
 
     If any case of a patient is known, all rows of that patient are.
     """

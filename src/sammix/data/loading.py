@@ -20,7 +20,7 @@ DEFAULT_LEVEL, DEFAULT_WIDTH = 40.0, 400.0  # HU: the paper's window
 
 
 def load_table(path: Path, config: DataConfig) -> SliceTable:
-    """All slices of a store or a layout.
+    """Load all slices of a store or a layout.
 
     Raises:
         InputError: no layout is recognised; or a store is of another organ, was prepared in another way, or holds less
@@ -35,7 +35,7 @@ def load_table(path: Path, config: DataConfig) -> SliceTable:
 
 
 def _as_asked(path: Path, table: SliceTable, config: DataConfig) -> SliceTable:
-    """A store's slices as ``config`` asks for them: those that reading the scans themselves would give.
+    """Take a store's slices as ``config`` asks for them: those that reading the scans themselves would give.
 
     Raises:
         InputError: the store cannot give them.
@@ -75,7 +75,7 @@ def prepare(source: Path, out: Path, config: DataConfig, overwrite: bool = False
 
 
 def open_data(path: Path, organ: str | None = None) -> Dataset | SliceTable:
-    """A prepared store, or any layout whose scans are read later, one by one.
+    """Open a prepared store, or any layout whose scans are read later, one by one.
 
     Args:
         organ: whose masks, where a layout holds those of several. A store has one organ, which the caller compares.
@@ -87,14 +87,14 @@ def open_data(path: Path, organ: str | None = None) -> Dataset | SliceTable:
 
 
 def preprocess_for(config: DataConfig, window_level: float | None, window_width: float | None) -> Preprocess:
-    """The settings' window, else the data's own default, else the paper's."""
+    """Choose the window: the settings', else the data's own default, else the paper's."""
     level = next(v for v in (config.window_level, window_level, DEFAULT_LEVEL) if v is not None)
     width = next(v for v in (config.window_width, window_width, DEFAULT_WIDTH) if v is not None)
     return Preprocess(window_level=level, window_width=width, size=config.size)
 
 
 def read_stacks(dataset: Dataset, preprocess: Preprocess, middle_fraction: float) -> Iterator[SliceStack]:
-    """Every case that can be read, one after the other; the others are named and left out."""
+    """Read every case that can be read, one after the other; name the others and leave them out."""
     for problem in dataset.problems:
         warn(problem)
     failed = 0

@@ -1,4 +1,4 @@
-"""How much memory is left."""
+"""Tell how much memory is left."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def available_memory(root: Path = Path("/")) -> int | None:
-    """Bytes that this process may still take; None where the system does not say.
+    """Tell how many bytes this process may still take; None where the system does not say.
 
     On Linux, the least of what the machine has left, counting caches that it would give up, and what is left of the
     limits of the container or the batch job.
@@ -25,7 +25,7 @@ def _machine(root: Path) -> int | None:
 
 
 def _limits(root: Path) -> Iterator[int | None]:
-    """What is left of each limit on this process's control group and the groups around it, of either version."""
+    """Tell what is left of the limits of this process's control group and the groups around it (cgroup 1 and 2)."""
     try:
         lines = (root / "proc/self/cgroup").read_text().splitlines()
     except OSError:
@@ -48,7 +48,7 @@ def _limits(root: Path) -> Iterator[int | None]:
 
 
 def _number(path: Path) -> int | None:
-    """A file's one number; None where there is none (``max``)."""
+    """Read a file's one number; None where there is none (``max``)."""
     try:
         return int(path.read_text())
     except (OSError, ValueError):
@@ -56,7 +56,7 @@ def _number(path: Path) -> int | None:
 
 
 def _numbers(path: Path) -> dict[str, int]:
-    """Lines of a name and a number, perhaps with a unit."""
+    """Read lines of a name and a number, perhaps with a unit."""
     try:
         words = [line.split() for line in path.read_text().splitlines()]
     except OSError:

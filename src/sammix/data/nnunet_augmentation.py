@@ -29,7 +29,7 @@ class _Transforms(NamedTuple):
 
 
 def nnunet_augment(images: Tensor, masks: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """One random view of each slice.
+    """Make one random view of each slice.
 
     The library draws from the global random numbers of numpy and torch. They are replaced meanwhile, so that no other
     thread may draw from them, and are as they were afterwards.
@@ -59,7 +59,7 @@ def nnunet_augment(images: Tensor, masks: Tensor, generator: torch.Generator) ->
 
 @cache
 def _transforms(size: int) -> _Transforms:
-    """nnU-Net v2's transforms in its order, with its probabilities and ranges, for slices of S = ``size`` px.
+    """Make nnU-Net v2's transforms in its order, with its probabilities and ranges, for S = ``size`` px.
 
     The library's benchmark of the blur stays off: it chooses by the clock, and so does not repeat exactly.
     """

@@ -29,19 +29,19 @@ class Preprocess(BaseModel):
     size: int = Field(default=256, ge=16, le=2048)
 
     def images(self, hu: NDArray[Any], spacing: Spacing = (1.0, 1.0)) -> NDArray[np.float32]:
-        """HU of shape (N, H, W) → float32 (N, size, size) in [0, 1]. ``spacing`` is (row, column) in mm."""
+        """Window and resize HU (N, H, W) to float32 (N, size, size) in [0, 1]. ``spacing`` is (row, column) in mm."""
         low = self.window_level - self.window_width / 2
         windowed = ((hu.astype(np.float32) - low) / self.window_width).clip(0, 1)
         return self._to_grid(windowed, spacing)
 
     def masks(self, mask: NDArray[Any], spacing: Spacing = (1.0, 1.0)) -> NDArray[np.uint8]:
-        """Binary masks (N, H, W) → uint8 (N, size, size): a pixel is set where at least half of it was."""
+        """Resize binary masks (N, H, W) to uint8 (N, size, size): a pixel is set where at least half of it was."""
         return (self._to_grid((mask > 0).astype(np.float32), spacing) >= 0.5).astype(np.uint8)
 
     def restore(
         self, probability: NDArray[Any], shape: tuple[int, int], spacing: Spacing = (1.0, 1.0)
     ) -> NDArray[np.float32]:
-        """Probabilities on the grid (N, size, size) → float32 (N, H, W) on the slice's own pixels."""
+        """Bring probabilities on the grid (N, size, size) back to the slice's own pixels: float32 (N, H, W)."""
         top, left, height, width = self._frame(shape, spacing)
         inner = np.asarray(probability, np.float32)[:, top : top + height, left : left + width]
         return _resize(inner, shape)
@@ -54,14 +54,14 @@ class Preprocess(BaseModel):
         return grid
 
     def _frame(self, shape: tuple[int, ...], spacing: Spacing) -> tuple[int, int, int, int]:
-        """Where a slice of ``shape`` px lies on the grid: top, left, height, width in grid px."""
+        """Compute where a slice of ``shape`` px lies on the grid: top, left, height, width in grid px."""
         extent = (shape[0] * spacing[0], shape[1] * spacing[1])
         height, width = (max(1, round(self.size * side / max(extent))) for side in extent)
         return (self.size - height) // 2, (self.size - width) // 2, height, width
 
 
 def _resize(values: NDArray[np.float32], shape: tuple[int, int]) -> NDArray[np.float32]:
-    """(N, h, w) → (N, H, W), bilinear, with anti-aliasing where it shrinks."""
+    """Resize (N, h, w) to (N, H, W), bilinear, with anti-aliasing where it shrinks."""
     if values.shape[-2:] == tuple(shape):
         return values
     import torch  # not above: `sammix info` knows windows and stores, and does without

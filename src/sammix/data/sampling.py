@@ -1,4 +1,4 @@
-"""Which slices meet in a batch, and what chance each of them is seen with."""
+"""Choose which slices make a batch, and the seed by which each of them is augmented."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class EpochBatches(Sampler[list[SliceDraw]]):
             yield draws[self.rank :: self.world]
 
     def _whole(self) -> Iterator[Rows]:
-        """Batches of all processes together; one too small to give each a slice joins the one before it."""
+        """List the batches of all processes together; one too small to give each a slice joins the one before it."""
         waiting: Rows | None = None
         for rows in self.batches(np.random.default_rng([self.seed, self.epoch])):
             if waiting is not None and len(rows) < self.world:
@@ -61,7 +61,7 @@ class EpochBatches(Sampler[list[SliceDraw]]):
 
 
 def shuffled_batches(rows: Rows, batch_size: int, rng: np.random.Generator) -> Iterator[Rows]:
-    """The paper's way: all slices in random order, masks met by chance."""
+    """Make batches as the paper does: of all slices in random order, masks met by chance."""
     order = rng.permutation(rows)
     for start in range(0, len(order), batch_size):
         yield order[start : start + batch_size]
@@ -70,7 +70,7 @@ def shuffled_batches(rows: Rows, batch_size: int, rng: np.random.Generator) -> I
 def two_stream_batches(
     image_rows: Rows, mask_rows: Rows, batch_size: int, mask_batch_size: int, rng: np.random.Generator
 ) -> Iterator[Rows]:
-    """Each batch: ``mask_batch_size`` slices with a mask, the rest from all image-labelled slices.
+    """Make batches of ``mask_batch_size`` slices with a mask, and the rest from all image-labelled slices.
 
     An epoch passes once through the longer of the two streams; the shorter one is repeated, reshuffled
     each time.

@@ -1,4 +1,4 @@
-"""A case → its axial slices, with all that is known of each: the one way for preparing, evaluating and predicting."""
+"""A case → its axial slices with all that is known of each: one way for preparing, evaluating and predicting."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class ScanSlices:
         case: where they come from; None for a volume that belongs to no data set.
         volume: the scan in its file's own axis order, in HU.
         axial: the same scan as (n, H, W), from inferior to superior.
-        truth: (n, H, W) uint8 0/1, the mask on the axial grid; None where nobody drew one.
+        truth: (n, H, W) uint8 0/1, the mask on the axial grid; None where there is none.
         labels: (n,) int8, 1 the organ is there, 0 it is not, -1 not known.
         has_mask: (n,) bool, whether the slice's mask is known and does not contradict its label.
         warnings: what is suspicious, each a line for the user.
@@ -47,7 +47,7 @@ class ScanSlices:
 
     @classmethod
     def of_volume(cls, volume: Volume) -> ScanSlices:
-        """The slices of a volume of which nothing else is known."""
+        """Take the slices of a volume of which nothing else is known."""
         axial = volume.axial()
         count = len(axial.array)
         labels, has_mask = np.full(count, UNKNOWN, np.int8), np.zeros(count, np.bool_)
@@ -73,11 +73,11 @@ class ScanSlices:
         return content.hexdigest()[:DIGEST_LENGTH]
 
     def images(self, preprocess: Preprocess, where: slice = ALL) -> NDArray[np.float32]:
-        """The slices at ``where`` on the network's grid: (k, S, S) float32 in [0, 1]."""
+        """Bring the slices at ``where`` to the network's grid: (k, S, S) float32 in [0, 1]."""
         return preprocess.images(self.axial.array[where], self.in_plane)
 
     def masks(self, preprocess: Preprocess, where: slice = ALL) -> NDArray[np.uint8]:
-        """The masks of the slices at ``where`` on a grid: (k, S, S) uint8 0/1, all zero where ``has_mask`` is false."""
+        """Bring the masks at ``where`` to a grid: (k, S, S) uint8 0/1, all zero where ``has_mask`` is false."""
         known = self.has_mask[where]
         if self.truth is None:
             return np.zeros((len(known), preprocess.size, preprocess.size), np.uint8)
@@ -119,7 +119,7 @@ def read_slices(case: Case) -> ScanSlices:
 
 
 def _labels(label: int | None, truth: NDArray[np.uint8] | None, count: int) -> NDArray[np.int8]:
-    """(count,): the label that was given, else c = max(y) of the masks (count, H, W), else not known."""
+    """Label slices, (count,): as was given, else c = max(y) of the masks (count, H, W), else not known."""
     if label is not None:
         return np.full(count, label, np.int8)
     if truth is None:
@@ -128,7 +128,7 @@ def _labels(label: int | None, truth: NDArray[np.uint8] | None, count: int) -> N
 
 
 def _contradictions(case: Case, has_mask: NDArray[np.bool_]) -> tuple[str, ...]:
-    """A line for a case's one slice whose mask was drawn but contradicts the label that was given."""
+    """Warn of a case's one slice if its mask contradicts the label that was given."""
     if has_mask.all() or case.mask is None:
         return ()
     name = case.mask.name
@@ -191,13 +191,13 @@ def extract(case: Case, preprocess: Preprocess, middle_fraction: float = 1.0) ->
 
 
 def known_on_grid(has_mask: NDArray[np.bool_], labels: NDArray[np.int8], masks: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """(n,) bool: ``has_mask``, without the slices labelled yes whose mask has no pixel left on the grid (n, S, S)."""
+    """Take from ``has_mask`` (n,) the slices labelled yes whose mask has no pixel left on the grid (n, S, S)."""
     known: NDArray[np.bool_] = has_mask & ((labels != 1) | masks.any(axis=(1, 2)))
     return known
 
 
 def middle(count: int, fraction: float) -> slice:
-    """The central ``fraction`` of ``count`` slices, at least one (paper, section 3.2: the middle 30 %).
+    """Take the central ``fraction`` of ``count`` slices, at least one (paper, section 3.2: the middle 30 %).
 
     >>> middle(100, 0.3)
     slice(35, 65, None)

@@ -1,4 +1,4 @@
-"""Who trains, who validates, who tests, and which slices keep their mask."""
+"""Split patients into training, validation and test, and choose which slices keep their mask."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ test patient: six patients named volume-0 to volume-5 have one of each at seed 0
 def split_by_patient(
     patients: NDArray[np.str_], val_fraction: float, test_fraction: float, seed: int
 ) -> NDArray[np.str_]:
-    """A seeded split of all slices, whole patients at a time.
+    """Split all slices by a seed, whole patients at a time.
 
     A patient's split depends on the seed and the patient alone, so other patients may come and go. Each patient gets a
     number from [0, 1): the first 53 bits of the SHA-256 of ``SALT:seed:patient``. Below ``test_fraction`` the patient
@@ -52,7 +52,7 @@ def split_by_patient(
 
 
 def _place(text: str) -> float:
-    """A number from [0, 1), evenly spread over all texts."""
+    """Map a text to a number from [0, 1), evenly spread over all texts."""
     return float((int(_sha256(text)[:16], 16) >> 11) / 2**53)
 
 
@@ -61,7 +61,7 @@ def _sha256(text: str) -> str:
 
 
 def with_splits(table: SliceTable, val_fraction: float, test_fraction: float, seed: int) -> SliceTable:
-    """The data's own splits, or a seeded one by patient where it has none.
+    """Keep the data's own splits, or split it by a seed and by patient where it has none.
 
     The data's own splits are never added to: a patient without one is left out.
 
@@ -104,10 +104,10 @@ def _check_own_splits(table: SliceTable, given: NDArray[np.bool_]) -> None:
 
 
 def choose_annotated(table: SliceTable, count: int | None, seed: int) -> NDArray[np.int64]:
-    """Rows, in ascending order, of the training slices that keep their mask: ``count`` that show the organ, or all.
+    """Choose the training slices that keep their mask: ``count`` that show the organ, or all; ascending rows.
 
     The slices are put in an order that depends on the seed and on each slice's case and position alone; the first are
-    taken. So the choice of five lies in the choice of twenty, and a mask that is drawn later moves few others.
+    taken. So the choice of five lies in the choice of twenty, and a mask that is added later moves few others.
 
     Args:
         count: how many; 0 chooses none, None chooses all.

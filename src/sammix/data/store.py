@@ -79,12 +79,12 @@ def write_store(path: str | Path, stacks: Iterable[SliceStack], dataset: Dataset
 
 
 def is_store_name(path: Path) -> bool:
-    """Whether a path ends as an HDF5 file does."""
+    """Tell whether a path ends as an HDF5 file does."""
     return path.suffix in {".h5", ".hdf5"}
 
 
 def is_store(path: Path) -> bool:
-    """Whether a path is a file that looks like a store."""
+    """Tell whether a path is a file that looks like a store."""
     return path.is_file() and is_store_name(path)
 
 
@@ -119,7 +119,7 @@ class Pixels:
         return len(self.data)
 
     def __getitem__(self, rows: Any) -> NDArray[Any]:
-        """The slices of ascending ``rows``. Raises InputError: the file is damaged there."""
+        """Read the slices of ascending ``rows``. Raises InputError: the file is damaged there."""
         try:
             values: NDArray[Any] = self.data[rows]
         except DAMAGE as error:
@@ -153,7 +153,7 @@ def _table(path: Path, file: h5py.File) -> SliceTable:
 
 
 def _share(file: h5py.File) -> float:
-    """The central share of each scan that the store holds."""
+    """Read which central share of each scan the store holds."""
     if file.attrs.get_id("middle_fraction").dtype.kind != "f":
         raise ValueError("its middle_fraction is no number")
     share = float(file.attrs["middle_fraction"])
@@ -163,7 +163,7 @@ def _share(file: h5py.File) -> float:
 
 
 def _fact(file: h5py.File, name: str) -> str:
-    """An attribute. One of variable length is not even read: the library may never come back from a damaged heap."""
+    """Read an attribute. Refuse one of variable length: the library may never come back from a damaged heap."""
     if file.attrs.get_id(name).dtype.kind != "S":
         raise ValueError(f"its {name} is no text as sammix writes it")
     text: str = file.attrs[name].decode()
@@ -171,7 +171,7 @@ def _fact(file: h5py.File, name: str) -> str:
 
 
 def _data(file: h5py.File, name: str, kind: str) -> Any:
-    """A data set that this very file holds: HDF5 can also point at any other file."""
+    """Find a data set that this very file holds: HDF5 can also point at any other file."""
     if not isinstance(file.get(name, getlink=True), h5py.HardLink):
         raise ValueError(f"it holds no {name}")
     data = file[name]
@@ -183,7 +183,7 @@ def _data(file: h5py.File, name: str, kind: str) -> Any:
 
 
 def _column(path: Path, data: Any, count: int) -> NDArray[Any]:
-    """A value a slice, stored as it is: so the file's own size bounds what is read."""
+    """Read a column, a value a slice. It must be stored plainly, so that the file's size bounds what is read."""
     if data.shape != (count,) or data.chunks or data.nbytes > path.stat().st_size:
         raise ValueError("its columns differ in length, or claim more than it can hold")
     values: NDArray[Any] = data[:]

@@ -58,11 +58,11 @@ class SliceTable:
         return len(self.case)
 
     def with_split(self, split: NDArray[np.str_]) -> SliceTable:
-        """The same slices under other splits."""
+        """Put the same slices under other splits."""
         return replace(self, split=split)
 
     def narrowed(self, middle_fraction: float) -> SliceTable:
-        """The central share of each scan alone: the same slices that its files give when they are read with that share.
+        """Take the central share of each scan alone: the slices that its files give when read with that share.
 
         Raises:
             ValueError: the table holds a smaller share.
@@ -77,12 +77,12 @@ class SliceTable:
         return replace(self._of(rows), middle_fraction=middle_fraction)
 
     def _of(self, rows: NDArray[np.int64]) -> SliceTable:
-        """Ascending ``rows`` alone. Images and masks on disk stay there."""
+        """Take ascending ``rows`` alone. Images and masks on disk stay there."""
         columns = {name: getattr(self, name)[rows] for name in COLUMNS}
         return replace(self, images=ChosenRows(self.images, rows), masks=ChosenRows(self.masks, rows), **columns)
 
     def sha256(self) -> str:
-        """Of every slice, mask and column: it tells slices that were made otherwise, or changed since, from these.
+        """Hash every slice, mask and column: slices that were made otherwise, or changed since, have another hash.
 
         A store and the scans that it was made of have the same. All is read once, which takes a while on disk.
         """
@@ -94,19 +94,19 @@ class SliceTable:
         return digest.hexdigest()
 
     def images_sha256(self) -> str:
-        """Of the images alone, in their order: whatever is drawn in them later, or said of them."""
+        """Hash the images alone, in their order. Masks and labels that are added later do not change it."""
         digest = hashlib.sha256()
         for chunk in _chunks(self.images):
             digest.update(chunk)
         return digest.hexdigest()
 
     def rows(self, split: str) -> NDArray[np.int64]:
-        """Row numbers of a split whose image-level label is known."""
+        """Find the rows of a split whose image-level label is known."""
         return np.flatnonzero((self.split == split) & (self.label != UNKNOWN))
 
     @property
     def annotated(self) -> NDArray[np.bool_]:
-        """(N,) bool: slices that show the organ and have a mask that is not empty, those that a draw may keep."""
+        """(N,) bool: slices that show the organ and have a mask: those that :mod:`~sammix.data.splits` chooses from."""
         annotated: NDArray[np.bool_] = self.has_mask & (self.label == 1)
         return annotated
 
@@ -122,20 +122,20 @@ class ChosenRows:
         return len(self.rows)
 
     def __getitem__(self, key: Any) -> NDArray[Any]:
-        """The slices at ``key`` among the chosen ones; several in ascending order."""
+        """Read the slices at ``key`` among the chosen ones; several in ascending order."""
         values: NDArray[Any] = self.slices[self.rows[key]]
         return values
 
 
 def _chunks(*arrays: Any) -> Iterator[bytes]:
-    """Some slices at a time, of each array in turn, since a store may not fit in memory."""
+    """Read some slices at a time, of each array in turn, since a store may not fit in memory."""
     for start in range(0, len(arrays[0]), HASHED_AT_A_TIME):
         for array in arrays:
             yield np.asarray(array[start : start + HASHED_AT_A_TIME]).tobytes()
 
 
 def columns(stacks: Iterable[SliceStack]) -> dict[str, NDArray[Any]]:
-    """:data:`COLUMNS` of a table, a row for each slice of each stack."""
+    """Make the :data:`COLUMNS` of a table, a row for each slice of each stack."""
     parts = [_columns_of_one(stack) for stack in stacks]
     return {name: np.concatenate([part[name] for part in parts]) for name in COLUMNS}
 
@@ -156,5 +156,5 @@ def _columns_of_one(stack: SliceStack) -> dict[str, NDArray[Any]]:
 
 
 def without_pixels(stack: SliceStack) -> SliceStack:
-    """What :func:`columns` needs of a stack, so that its pixels can be let go."""
+    """Keep what :func:`columns` needs of a stack, so that its pixels can be let go."""
     return replace(stack, images=np.empty(0, np.float32), masks=np.empty(0, np.uint8))

@@ -97,9 +97,9 @@ def _presence(rows: Sequence[SliceRow]) -> Presence:
 
 def _negatives(rows: Sequence[SliceRow]) -> Negatives:
     free = [row for row in rows if row.truth_px == 0 and row.label != 1]
-    drawn = [row for row in free if row.predicted_px > 0]
+    marked = [row for row in free if row.predicted_px > 0]
     return Negatives(
-        n=len(free), drawn=len(drawn), drawn_gated=sum(row.presence >= PRESENCE_THRESHOLD for row in drawn)
+        n=len(free), drawn=len(marked), drawn_gated=sum(row.presence >= PRESENCE_THRESHOLD for row in marked)
     )
 
 

@@ -76,7 +76,7 @@ def assemble(
 
 
 def _within(found: NDArray[np.bool_], reach_mm: float, step_mm: float) -> NDArray[np.bool_]:
-    """Slices (n,) that are found or within reach of one that is.
+    """Mark the slices (n,) that are found or within reach of one that is.
 
     Neighbours may fill a gap or carry a mask a little further. Crumbs that were to be dropped must not come back
     because several slices on end agree on them.

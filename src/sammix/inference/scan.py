@@ -47,8 +47,8 @@ class ScanPrediction:
         """Slices with a mask that the map contradicts, ascending; None without a map."""
         if self.disagreement is None:
             return None
-        doubted: list[int] = np.flatnonzero(self.mask.any(axis=(1, 2)) & (self.disagreement >= DOUBTFUL)).tolist()
-        return doubted
+        contradicted: list[int] = np.flatnonzero(self.mask.any(axis=(1, 2)) & (self.disagreement >= DOUBTFUL)).tolist()
+        return contradicted
 
 
 class ScanAssembler:

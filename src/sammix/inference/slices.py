@@ -1,4 +1,4 @@
-"""Slices through a network, a few at a time; slices of one scan prompt each other."""
+"""Put slices through a network, a few at a time; slices of one scan prompt each other."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class Segmented(Generic[S]):
     alone: Tensor
 
     def findings(self) -> list[SliceFinding]:
-        """What was found of each of the B slices, in their order."""
+        """List what was found of each of the B slices, in their order."""
         found, count = self.found, len(self.slices)
         probability, cams, boxes = (_to_numpy(values) for values in (found.probability, found.cam, found.box))
         alone = (self.alone >= MASK_THRESHOLD).cpu().numpy()
@@ -97,7 +97,7 @@ def _to_numpy(values: Tensor | None) -> Any:
 
 
 def reach_mm(segmenter: Segmenter) -> float:
-    """How far apart two slices of a scan may lie and still prompt each other; 0: they never do."""
+    """Tell how far apart two slices of a scan may lie and still prompt each other; 0: they never do."""
     return segmenter.neighbours_mm if isinstance(segmenter, Promptable) else 0.0
 
 
@@ -119,7 +119,7 @@ def segment_slices(segmenter: Segmenter, slices: Iterable[S], batch_size: int) -
 
 @torch.inference_mode()
 def _segment(segmenter: Segmenter, slices: Iterator[S], batch_size: int) -> Iterator[Segmented[S]]:
-    """Each slice by itself."""
+    """Segment each slice by itself."""
     while batch := tuple(islice(slices, batch_size)):
         images = torch.from_numpy(np.stack([one.image for one in batch]))
         encoding = segmenter.encode(images[:, None])
@@ -129,7 +129,7 @@ def _segment(segmenter: Segmenter, slices: Iterator[S], batch_size: int) -> Iter
 
 @torch.inference_mode()
 def _consult_neighbours(segmenter: Promptable, batches: Iterator[Segmented[S]]) -> Iterator[Segmented[S]]:
-    """The same batches, each as soon as all its slices' neighbours are known, with the masks that these prompt."""
+    """Give each batch the masks that neighbours prompt, as soon as all its slices' neighbours are known."""
     reach = segmenter.neighbours_mm
     window: deque[Segmented[S]] = deque()  # batches that are done but near those to come, then those that wait
     done = 0
@@ -146,7 +146,7 @@ def _consult_neighbours(segmenter: Promptable, batches: Iterator[Segmented[S]]) 
 
 
 def _redraw(segmenter: Promptable, batch: Segmented[S], window: Iterable[Segmented[S]]) -> Segmented[S]:
-    """A batch with new masks, where a slice has neighbours: the weighted mean of their masks and its own is the map."""
+    """Redraw the masks of slices that have neighbours: the weighted mean of their masks and its own is the map."""
     known = [
         (one, mask, trust)
         for near in window
@@ -167,7 +167,7 @@ def _redraw(segmenter: Promptable, batch: Segmented[S], window: Iterable[Segment
 
 
 def _trust(found: SlicePrediction) -> Tensor:
-    """(B,) above 0: how far a slice's mask may speak for its neighbours."""
+    """Weigh slices, (B,) above 0: how far a slice's mask may speak for its neighbours."""
     return torch.ones_like(found.presence) if found.disagreement is None else 1 - found.disagreement
 
 

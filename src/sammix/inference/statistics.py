@@ -1,4 +1,4 @@
-"""What a mask says of an organ: how large, how dense, from where to where, how sure."""
+"""Measure an organ by its mask: how large, how dense, from where to where, how sure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sammix.io.volume import Volume
 
 
 def organ_statistics(scan: Volume, mask: NDArray[Any], confidence: float | None) -> dict[str, float | int | None]:
-    """Figures for one scan; None where a figure cannot be known.
+    """Measure one scan; None where a figure cannot be known.
 
     Args:
         scan: HU.

@@ -55,11 +55,12 @@ def suggest(segmenter: Segmenter, table: SliceTable, count: int, *, batch_size: 
     rows = candidates(table)
     if not len(rows):
         raise SammixError(f"{table.name}: every slice that shows the {table.organ} has a mask already")
-    doubts, presences = np.zeros(len(rows)), np.zeros(len(rows))
+    disagreements, presences = np.zeros(len(rows)), np.zeros(len(rows))
     for place, (_, found) in enumerate(_look_at(segmenter, table, rows, batch_size)):
-        doubts[place], presences[place] = _doubt(found), found.presence
+        disagreements[place], presences[place] = _disagreement(found), found.presence
     unlabelled = table.label[rows] != 1
-    ranks = np.where(unlabelled, doubts * presences, doubts)  # a slice without the organ is not worth drawing
+    # A slice without the organ is not worth annotating.
+    ranks = np.where(unlabelled, disagreements * presences, disagreements)
     chosen = spread(ranks, table.patient[rows], count)
     # Evidence of all candidates would take much memory, so the few that were chosen are segmented once more.
     looks = _look_at(segmenter, table, rows[chosen], batch_size)
@@ -68,7 +69,7 @@ def suggest(segmenter: Segmenter, table: SliceTable, count: int, *, batch_size: 
             case=str(table.case[rows[i]]),
             slice=int(table.index[rows[i]]),
             patient=str(table.patient[rows[i]]),
-            doubt=round(float(doubts[i]), 4),
+            doubt=round(float(disagreements[i]), 4),
             presence=round(float(presences[i]), 4),
             evidence=SliceEvidence.of(int(table.index[rows[i]]), one.image, found),
         )
@@ -119,7 +120,8 @@ def _look_at(
         yield from zip(batch.slices, batch.findings(), strict=True)
 
 
-def _doubt(found: SliceFinding) -> float:
+def _disagreement(found: SliceFinding) -> float:
+    """Read how far map and mask contradict each other. Raises SammixError: the model has no map."""
     if found.disagreement is None:
         raise SammixError("a model without an activation map has nothing to suggest")
     return found.disagreement

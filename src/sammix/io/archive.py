@@ -1,4 +1,4 @@
-"""Zip archives, unpacked where nothing in them can do harm."""
+"""Unpack zip archives, if nothing in them can do harm."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, Runtime
 
 
 def is_archive(path: Path) -> bool:
-    """By its name: the first bytes of a zip are those of many other formats."""
+    """Tell an archive by its name: the first bytes of a zip are those of many other formats."""
     return path.suffix.lower() == ".zip" and path.is_file()
 
 
 @contextmanager
 def unpacked(archive: Path, inside: str = "") -> Iterator[Path]:
-    """A temporary folder, named as the archive, with what it holds at or below ``inside``; removed in the end.
+    """Unpack what lies at or below ``inside`` into a temporary folder of the archive's name; remove that in the end.
 
     Errors that are raised while it is open name the archive, not the temporary folder.
 
@@ -96,7 +96,7 @@ def _check(archive: Path, entries: list[zipfile.ZipInfo]) -> None:
 
 
 def _directory_bytes(archive: Path) -> int:
-    """The size of the list of entries, from the archive's last record (APPNOTE 4.3.16, for zip64 4.3.14)."""
+    """Read the size of the list of entries from the archive's last record (APPNOTE 4.3.16, for zip64 4.3.14)."""
     with archive.open("rb") as file:
         file.seek(max(0, file.seek(0, os.SEEK_END) - 2**16 - 128))
         end = file.read()

@@ -1,4 +1,4 @@
-"""What every layout of scans and masks comes down to: a Dataset of Cases."""
+"""A data set of cases: what every layout of scans and masks is read as."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ PIECE = 16 * 1024
 
 @dataclass(frozen=True)
 class Case:
-    """One scan (or one slice), with its mask where someone drew one.
+    """One scan (or one slice), with its mask if it is annotated.
 
     Attributes:
         name: unique in its data set, fit for a file name.
         image: a file, or a folder with a DICOM series.
-        mask: its mask; None where no one drew one.
+        mask: its mask; None where it is not annotated.
         patient: who it is of; splits are made by patient.
         source: the hospital or collection it comes from.
         split: ``train``, ``val`` or ``test`` where the data says so.
@@ -52,7 +52,7 @@ class Case:
 
     @contextmanager
     def opened(self) -> Iterator[Case]:
-        """The case with its files at hand: out of an archive they are unpacked for as long as this is open."""
+        """Give the case with its files at hand: those in an archive are unpacked for as long as this is open."""
         if self.inside is None:
             yield self
         else:
@@ -60,12 +60,12 @@ class Case:
                 yield replace(self, image=root / self.inside, inside=None)
 
     def read(self) -> Volume:
-        """The scan in HU. Raises InputError naming what is wrong with it."""
+        """Read the scan, in HU. Raises InputError naming what is wrong with it."""
         with self.opened() as case:
             return read_volume(case.image, self.hu_range, self.series)
 
     def read_mask(self, volume: Volume) -> Volume | None:
-        """Its mask as uint8 0/1 on ``volume``'s own grid, or None; by the rules of ``readers.mask``."""
+        """Read its mask as uint8 0/1 on ``volume``'s own grid, or None; by the rules of ``readers.mask``."""
         return None if self.mask is None else read_mask(self.mask, volume, self.labels)
 
 
@@ -90,7 +90,7 @@ class Dataset:
     problems: tuple[str, ...] = ()
 
     def fingerprint(self) -> str:
-        """SHA-256 of the files' names, sizes and contents, and of labels and splits: a copy has the same.
+        """Hash the files' names, sizes and contents, labels and splits (SHA-256): a copy has the same.
 
         Cheap: at most 48 KiB of each file are read. In a gzip file the last bytes are a checksum of all.
 
@@ -111,7 +111,7 @@ class Dataset:
 
 
 def case_names(root: Path, images: Sequence[Path]) -> list[str]:
-    """A unique name for each image: its stem; where that is not enough, with its folders; then its suffix.
+    """Give each image a unique name: its stem; where that is not enough, with its folders; then its suffix.
 
     Raises:
         InputError: two names cannot be told apart.
@@ -128,7 +128,7 @@ def case_names(root: Path, images: Sequence[Path]) -> list[str]:
 
 
 def unpaired(images: Iterable[str], masks: Iterable[str]) -> tuple[str, ...]:
-    """Lines that name the images without a mask and the masks without an image."""
+    """Name the images without a mask, and the masks without an image, in a line each."""
     images, masks = list(images), list(masks)
     lone_images, lone_masks = (sorted(set(a) - set(b)) for a, b in ((images, masks), (masks, images)))
     problems = []
@@ -140,7 +140,7 @@ def unpaired(images: Iterable[str], masks: Iterable[str]) -> tuple[str, ...]:
 
 
 def listing(names: Sequence[str], most: int = 5) -> str:
-    """``a, b, c and 7 more``."""
+    """Write names as ``a, b, c and 7 more``."""
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more
 
@@ -156,7 +156,7 @@ def _files(path: Path | None) -> list[Path]:
 
 
 def _content(file: Path) -> bytes:
-    """The size, and the start, middle and end of a file; the whole of a small one."""
+    """Read what tells a file from others: its size, start, middle and end; of a small one, all."""
     try:
         with file.open("rb") as stream:
             size = stream.seek(0, SEEK_END)

@@ -1,4 +1,4 @@
-"""From a path to scans: which layout a folder has, and what there is in it to predict."""
+"""Find which layout a folder has, and which scans in a path are to be predicted."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LAYOUTS = (slice_table, decathlon, lits, totalsegmentator, dicom_folders, plain)
 
 
 def open_dataset(path: str | Path, organ: str | None = None) -> Dataset:
-    """The scans and masks in a folder, whichever supported layout it has.
+    """Find the scans and masks in a folder, whichever supported layout it has.
 
     Only file names and tables are read here; scans are read by ``Case.read``. What does not fit together
     (images without mask, masks without image …) is in ``Dataset.problems``.
@@ -51,7 +51,7 @@ def open_dataset(path: str | Path, organ: str | None = None) -> Dataset:
 
 
 def find_inputs(path: str | Path, series: str | None = None) -> list[Case]:
-    """The scans to predict in a path, in the order of their names: never the masks among them.
+    """Find the scans to predict in a path, in the order of their names: never the masks among them.
 
     Args:
         path: a file, a folder, or a zip archive.
@@ -72,7 +72,7 @@ def find_inputs(path: str | Path, series: str | None = None) -> list[Case]:
 
 
 def _cases(path: Path) -> list[Case]:
-    """The scans in a path, and those in the archives that lie directly in it."""
+    """Find the scans in a path, and those in the archives that lie directly in it."""
     if path.is_file():
         name = path.stem if is_archive(path) else stem(path)
         inside = "" if is_archive(path) else None
@@ -89,7 +89,7 @@ def _cases(path: Path) -> list[Case]:
 
 
 def _by_series(case: Case) -> list[tuple[str, Case]]:
-    """A DICOM case's scans with their SeriesInstanceUIDs. What is not DICOM, or damaged, stays one case."""
+    """Split a DICOM case into its series, each with its UID. What is not DICOM, or damaged, stays one case."""
     if case.inside is not None:
         return _in_archive(case)
     if not (case.image.is_dir() or has_magic(case.image)):
@@ -107,7 +107,7 @@ def _by_series(case: Case) -> list[tuple[str, Case]]:
 
 
 def _in_archive(archive: Case) -> list[tuple[str, Case]]:
-    """An archive's scans; itself, where it cannot be unpacked or holds none: reading it will say so."""
+    """Find an archive's scans. One that cannot be unpacked, or holds none, stays one case: reading it says why."""
     try:
         with unpacked(archive.image) as root:
             inside = [(uid, case) for found in _cases(root) for uid, case in _by_series(found)]

@@ -1,4 +1,4 @@
-"""A scan at a glance: its geometry from the header, its values from some slices, in about a second."""
+"""Look at a scan in about a second: its geometry from the header, its values from some slices."""
 
 # nibabel is not typed.
 # mypy: disable-error-code="no-untyped-call"
@@ -47,7 +47,7 @@ class Glance:
 
 
 def glance(path: Path) -> Glance:
-    """A file that is no DICOM. Large NIfTI files are read in part, all else in whole.
+    """Look at a file that is no DICOM. Large NIfTI files are read in part, all else in whole.
 
     Raises:
         InputError: as ``read_volume``, as far as the part that is read can tell.
@@ -65,13 +65,13 @@ def glance(path: Path) -> Glance:
 
 
 def whole(volume: Volume) -> Glance:
-    """A scan that has been read."""
+    """Describe a scan that was read in whole."""
     ends = float(volume.array.min()), float(volume.array.max())
     return Glance(volume.array.shape, volume.affine, ends, volume.array.shape[2], volume.warnings)
 
 
 def glance_series(headers: Sequence[SliceHeader], path: Path) -> Glance:
-    """A DICOM series, from the headers of all its slices and the pixels of a few.
+    """Look at a DICOM series: at the headers of all its slices and the pixels of a few.
 
     Raises:
         InputError: what ``check_ct`` and ``stack`` refuse; a damaged slice among those that are decoded.

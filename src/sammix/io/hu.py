@@ -1,4 +1,4 @@
-"""Stored numbers → Hounsfield units, and the question whether they can be Hounsfield units at all."""
+"""Convert stored numbers to Hounsfield units, and check that they can be Hounsfield units at all."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ HIGHEST_PLAUSIBLE_MINIMUM = -200
 
 
 def rescale(stored: NDArray[Any], slope: float, intercept: float) -> NDArray[Any]:
-    """``slope * stored + intercept``, exactly as int16 where that is possible, else as float32.
+    """Compute ``slope * stored + intercept``, exactly as int16 where that is possible, else as float32.
 
     >>> rescale(np.array([0, 24], np.uint16), 1.0, -1024.0)
     array([-1024, -1000], dtype=int16)
@@ -39,7 +39,7 @@ def rescale(stored: NDArray[Any], slope: float, intercept: float) -> NDArray[Any
 
 
 def check_hu(path: Path, hu: NDArray[Any]) -> tuple[NDArray[Any], tuple[str, ...]]:
-    """HU that can be used, with what is suspicious about them.
+    """Check HU, and return them fit for use with what is suspicious about them.
 
     Voxels that are not a number, or infinite, become air. Values that do not look like HU (normalised,
     8-bit, windowed, or another modality) are a warning: the user may know better.

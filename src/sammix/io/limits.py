@@ -1,4 +1,4 @@
-"""Claims that cannot be true, or would do harm, are refused before anything is allocated."""
+"""Refuse claims that cannot be true, or would do harm, before anything is allocated."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def check_text(path: Path, most: int = MAX_TEXT) -> None:
 
 
 def _memory() -> int:
-    """Bytes of the machine's memory; where that cannot be told, no limit."""
+    """Tell the bytes of the machine's memory; no limit where they cannot be told."""
     try:
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, ValueError, OSError):

@@ -62,7 +62,7 @@ class Volume:
         return i, j, k
 
     def axial(self) -> Volume:
-        """The same voxels as (slice, row, column) pointing (Superior, Posterior, Left).
+        """Reorder the voxels to (slice, row, column) pointing (Superior, Posterior, Left).
 
         Slices are then upright as radiologists see them: the spine at the bottom, the patient's right
         on the image's left. An oblique volume is reordered to the nearest such axes, never resampled.
@@ -72,7 +72,7 @@ class Volume:
         return replace(self, array=array, affine=self.affine @ inv_ornt_aff(to_axial, self.array.shape))
 
     def from_axial(self, array: NDArray[Any]) -> Volume:
-        """An array on ``self.axial()``'s grid, back in self's own order and affine: the exact inverse."""
+        """Bring an array on ``self.axial()``'s grid back to self's own order and affine: the exact inverse."""
         back = ornt_transform(axcodes2ornt(AXIAL), io_orientation(self.affine))
         own = apply_orientation(array, back)
         if own.shape != self.array.shape:
@@ -80,7 +80,7 @@ class Volume:
         return replace(self, array=own)
 
     def resample_to(self, reference: Volume) -> Volume:
-        """The values on ``reference``'s grid, by physical space: nearest neighbour, 0 outside. For masks."""
+        """Resample to ``reference``'s grid by physical space: nearest neighbour, 0 outside. For masks."""
         to_own = np.linalg.inv(self.affine) @ reference.affine
         j, k = (np.arange(n, dtype=np.float64) for n in reference.array.shape[1:])
         out = np.zeros(reference.array.shape, self.array.dtype)
@@ -107,12 +107,12 @@ class Volume:
 
 
 def is_usable(affine: Affine) -> bool:
-    """Whether an affine gives every voxel a place of its own."""
+    """Tell whether an affine gives every voxel a place of its own."""
     return bool(np.isfinite(affine).all() and abs(np.linalg.det(affine[:3, :3])) > 1e-9)
 
 
 def disagreement(shape: tuple[int, ...], a: Affine, b: Affine) -> float:
-    """How far two affines place the same voxel apart, at worst over a grid of ``shape``, in mm."""
+    """Measure how far two affines place the same voxel apart, at worst over a grid of ``shape``, in mm."""
     last = np.array(shape[:3]) - 1
     corners = np.array([[i, j, k, 1.0] for i in (0, last[0]) for j in (0, last[1]) for k in (0, last[2])])
     return float(np.linalg.norm((corners @ (a - b).T)[:, :3], axis=1).max())

@@ -17,7 +17,7 @@ LESIONS = ("cancer", "tumour", "tumor", "lesion", "cyst")
 
 
 def open_layout(root: Path, organ: str | None) -> Dataset | None:
-    """Cases of ``imagesTr``, and of ``imagesTs`` where its labels are there (then with splits).
+    """Open the cases of ``imagesTr``, and of ``imagesTs`` where its labels are there (then with splits).
 
     The organ is found by name among the labels of ``dataset.json``; where all others are its lesions,
     they count too (the liver's ``cancer``). Without ``dataset.json``, all labels above 0 count.
@@ -73,7 +73,7 @@ def _image_files(folder: Path) -> list[Path]:
 
 
 def _images(folder: Path) -> dict[str, Path]:
-    """Case → image; nnU-Net's channel number is taken off, and must be the first and only one."""
+    """Map case → image. nnU-Net's channel number is taken off, and must be the first and only one."""
     images = {}
     for path in _image_files(folder):
         name = stem(path)
@@ -88,7 +88,7 @@ def _masks(folder: Path) -> dict[str, Path]:
 
 
 def _label_numbers(path: Path, info: dict[str, Any]) -> dict[str, tuple[int, ...]]:
-    """Name → numbers, from the Decathlon's {"1": "liver"} or nnU-Net's {"liver": 1}, {"liver": [1, 2]}."""
+    """Map name → numbers, from the Decathlon's {"1": "liver"} or nnU-Net's {"liver": 1}, {"liver": [1, 2]}."""
     numbers = {}
     try:
         for key, value in info.get("labels", {}).items():

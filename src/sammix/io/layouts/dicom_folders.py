@@ -11,7 +11,7 @@ LOOKED_FOR = "DICOM folders (PATIENT/dicom/, PATIENT/ORGAN.nii.gz or .dcm)"
 
 
 def open_layout(root: Path, organ: str | None) -> Dataset | None:
-    """One case a patient's folder; ``root`` may also be one patient's folder itself."""
+    """Open each patient's folder as a case; ``root`` may also be one patient's folder itself."""
     organ = organ or "liver"
     inside = sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
     folders = [root] if _series(root) else inside
@@ -35,10 +35,10 @@ def open_layout(root: Path, organ: str | None) -> Dataset | None:
 
 
 def _segments(mask: Path | None, organ: str) -> tuple[int, ...] | None:
-    """Which segments of a DICOM-SEG show the organ. NIfTI masks show it wherever they are above 0."""
+    """Find which segments of a DICOM-SEG show the organ. NIfTI masks show it wherever they are above 0."""
     return segments_called(mask, organ) if mask is not None and is_segmentation(mask) else None
 
 
 def _series(folder: Path) -> Path | None:
-    """The folder's ``dicom`` folder, in whatever case it is written."""
+    """Find the folder's ``dicom`` folder, in whatever case it is written."""
     return next((p for p in sorted(folder.iterdir()) if p.name.lower() == "dicom" and p.is_dir()), None)

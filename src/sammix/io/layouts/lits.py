@@ -15,7 +15,7 @@ NAME = re.compile(r"(volume|segmentation)-(\d+)\.nii(\.gz)?")
 
 
 def open_layout(root: Path, organ: str | None) -> Dataset | None:
-    """Cases paired by their number. Labels 1 (liver) and 2 (tumour) both count.
+    """Pair volumes and segmentations by their number. Labels 1 (liver) and 2 (tumour) both count.
 
     Raises:
         InputError: one number is there twice.

@@ -18,7 +18,7 @@ MASK_SUFFIXES = ("_mask", "_seg")
 
 
 def open_layout(root: Path, organ: str | None) -> Dataset | None:
-    """Every scan under ``root``, with the mask of its name (side by side: plus ``_mask`` or ``_seg``).
+    """Open every scan under ``root``, with the mask of its name (side by side: plus ``_mask`` or ``_seg``).
 
     A folder in which DICOM slices lie is one scan, a DICOM-SEG a mask. Folders within folders are searched.
 
@@ -47,7 +47,7 @@ def open_layout(root: Path, organ: str | None) -> Dataset | None:
 
 
 def _scans(root: Path) -> Iterator[tuple[str, Path, bool]]:
-    """Each scan under ``root``: its relative name without ``_mask`` and suffix; its path; is it a mask?"""
+    """Find each scan under ``root``: its relative name without ``_mask`` and suffix; its path; whether it is a mask."""
     for folder, folders, files in os.walk(root):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         here = Path(folder)

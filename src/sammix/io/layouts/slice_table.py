@@ -37,12 +37,12 @@ class Defaults(BaseModel):
 
 
 def open_layout(root: Path, organ: str | None) -> Dataset | None:
-    """A Dataset of one-slice cases, from the columns of ``slices.csv``.
+    """Open each line of ``slices.csv`` as a case of one slice.
 
-    ``image``, ``patient`` and the label (named as the organ, or ``label``; 0 or 1) must be there;
-    ``mask``, ``source``, ``split`` (train, val, test), ``hu_min`` and ``hu_max`` may be. Paths are relative
-    to the folder. An empty ``mask`` means that no one drew one. A mask may be given where the label is 0: many programs
-    export a black one for each such slice. No mask is opened here, so one that contradicts its label is not seen yet.
+    ``image``, ``patient`` and the label (named as the organ, or ``label``; 0 or 1) must be there; ``mask``, ``source``,
+    ``split`` (train, val, test), ``hu_min`` and ``hu_max`` may be. Paths are relative to the folder. An empty ``mask``
+    means that the slice is not annotated. A mask may be given where the label is 0: many programs export a black one
+    for each such slice. No mask is opened here, so one that contradicts its label is not seen yet.
 
     Raises:
         InputError: the table or ``dataset.yaml`` is not as described; the line is named.
@@ -85,7 +85,7 @@ def _defaults(path: Path) -> Defaults:
 
 
 def _rows(table: Path, organ: str) -> Iterator[tuple[int, dict[str, str]]]:
-    """Line number and cells of each row, stripped; the label's column is called ``label`` from here on."""
+    """Read each row's line number and stripped cells; the label's column is called ``label`` from here on."""
     check_text(table)
     try:
         with table.open(encoding="utf-8-sig", newline="") as stream:
@@ -136,7 +136,7 @@ def _hu_range(table: Path, line: int, row: dict[str, str]) -> tuple[float, float
 
 
 def _file(table: Path, line: int, cell: str) -> Path:
-    """A file named in the table, which must lie in the table's folder and exist."""
+    """Find a file named in the table, which must lie in the table's folder and exist."""
     relative = PurePosixPath(cell.replace("\\", "/"))
     if not cell or relative.is_absolute() or ".." in relative.parts:
         raise _bad_line(table, line, f"“{cell}” is not a path inside the table's folder")

@@ -14,7 +14,7 @@ LOOKED_FOR = "TotalSegmentator (sXXXX/ct.nii.gz, sXXXX/segmentations/ORGAN.nii.g
 
 
 def open_layout(root: Path, organ: str | None) -> Dataset | None:
-    """One case a subject's folder; ``root`` may also be one subject's folder itself.
+    """Open each subject's folder as a case; ``root`` may also be one subject's folder itself.
 
     Raises:
         InputError: ``meta.csv`` is there and cannot be read.
@@ -27,8 +27,8 @@ def open_layout(root: Path, organ: str | None) -> Dataset | None:
     splits = _splits(root / "meta.csv")
     cases = []
     for scan in scans:
-        drawn = scan.parent / "segmentations" / f"{organ}.nii.gz"
-        mask = drawn if drawn.is_file() else None
+        path = scan.parent / "segmentations" / f"{organ}.nii.gz"
+        mask = path if path.is_file() else None
         subject = scan.parent.resolve().name
         cases.append(Case(subject, scan, mask, subject, name, splits.get(subject)))
     problems = unpaired([c.name for c in cases], [c.name for c in cases if c.mask])
@@ -43,7 +43,7 @@ def _organs(scan: Path) -> str:
 
 
 def _splits(meta: Path) -> dict[str, str]:
-    """Subject → train, val or test. The published table is separated by semicolons."""
+    """Map subject → train, val or test. The published table is separated by semicolons."""
     if not meta.is_file():
         return {}
     check_text(meta)

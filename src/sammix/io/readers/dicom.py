@@ -19,7 +19,7 @@ from sammix.io.volume import Affine, Volume
 
 
 def read_dicom(path: str | Path, series: str | None = None) -> Volume:
-    """A CT series in HU: (column, row, slice), slices sorted by position, affine to RAS.
+    """Read a CT series in HU: (column, row, slice), slices sorted by position, affine to RAS.
 
     RescaleSlope and RescaleIntercept are applied; padding becomes -1024 HU. Enhanced (multi-frame) CT is
     read as well. JPEG 2000, JPEG-LS, lossless JPEG and RLE are decoded through pydicom.
@@ -39,7 +39,7 @@ def read_dicom(path: str | Path, series: str | None = None) -> Volume:
 
 
 def source_images(path: str | Path, series: str | None = None) -> list[tuple[pydicom.Dataset, tuple[int, ...]]]:
-    """The DICOM objects that a scan was read from, whole but for their pixels, for what must refer to them.
+    """Read the DICOM objects of a scan, whole but for their pixels, for an output that must refer to them.
 
     This is the one place where a patient's name and number are read: an output in DICOM copies them.
 
@@ -61,7 +61,7 @@ def source_images(path: str | Path, series: str | None = None) -> list[tuple[pyd
 
 
 def series_in(path: Path) -> dict[str, list[SliceHeader]]:
-    """The headers of all DICOM objects that lie directly in a folder (or are in a file), by SeriesInstanceUID.
+    """Read the headers of all DICOM objects directly in a folder, or in a file, by SeriesInstanceUID.
 
     Raises:
         InputError: no DICOM there, or a damaged file.
@@ -73,7 +73,7 @@ def series_in(path: Path) -> dict[str, list[SliceHeader]]:
 
 
 def _ordered(path: Path, series: str | None) -> tuple[list[SliceHeader], Affine, tuple[str, ...]]:
-    """The headers of one series in order along their normal, their affine, and warnings."""
+    """Choose one series: its headers in order along their normal, their affine, and warnings."""
     groups = series_in(path)
     headers = choose_series(groups, path, series)
     check_ct(headers, path)
@@ -82,7 +82,7 @@ def _ordered(path: Path, series: str | None) -> tuple[list[SliceHeader], Affine,
 
 
 def _hu(ordered: list[SliceHeader]) -> NDArray[Any]:
-    """HU of all slices, (slices, rows, columns). Each file is decoded once."""
+    """Decode all slices to HU, (slices, rows, columns). Each file is decoded once."""
     places: dict[Path, list[int]] = {}
     for place, header in enumerate(ordered):
         places.setdefault(header.path, []).append(place)
@@ -100,7 +100,7 @@ def _hu(ordered: list[SliceHeader]) -> NDArray[Any]:
 
 
 def frame_hu(header: SliceHeader) -> NDArray[Any]:
-    """One slice in HU, (rows, columns), with no other frame of its file decoded."""
+    """Decode one slice to HU, (rows, columns), and no other frame of its file."""
     with guarded(header.path):
         stored = pixel_array(header.path, index=header.frame)
         if stored.shape != header.shape:

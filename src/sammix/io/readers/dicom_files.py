@@ -33,7 +33,7 @@ DAMAGED = "its DICOM data is damaged, cut short or in an unknown encoding"
 
 
 def dicom_files(path: Path) -> list[Path]:
-    """Files with DICOM's magic bytes, by name, so that messages are the same every time."""
+    """List the files with DICOM's magic bytes by name, so that messages are the same every time."""
     candidates = sorted(path.iterdir()) if path.is_dir() else [path]
     return [
         file
@@ -43,7 +43,7 @@ def dicom_files(path: Path) -> list[Path]:
 
 
 def has_magic(file: Path) -> bool:
-    """Whether a file begins as DICOM files do (128 bytes, then ``DICM``), whatever its name."""
+    """Tell whether a file begins as DICOM files do (128 bytes, then ``DICM``), whatever its name."""
     try:
         return is_dicom(file)
     except OSError as error:
@@ -51,13 +51,13 @@ def has_magic(file: Path) -> bool:
 
 
 def is_dicom_series(folder: Path) -> bool:
-    """Whether DICOM images lie directly in ``folder``; segmentations, reports and the like do not count."""
+    """Tell whether DICOM images lie directly in ``folder``; segmentations, reports and the like do not count."""
     return any(_may_be_image(file) for file in dicom_files(folder))
 
 
 @contextmanager
 def guarded(file: Path, problem: str = DAMAGED, remedy: str = "copy or export it again") -> Iterator[None]:
-    """pydicom raises whatever damage leads to, and its errors and warnings may quote a patient's data."""
+    """Turn whatever pydicom raises into an InputError: its errors and warnings may quote a patient's data."""
     try:
         with catch_warnings():
             simplefilter("ignore")
@@ -70,7 +70,7 @@ def guarded(file: Path, problem: str = DAMAGED, remedy: str = "copy or export it
 
 
 def _check_deflated(file: Path) -> None:
-    """pydicom unpacks such a file whole, however large it becomes."""
+    """Refuse a deflated file that unpacks to too much: pydicom unpacks it whole, however large it becomes."""
     with file.open("rb") as stream:
         start = stream.read(4096)
         if DEFLATED not in start:
@@ -88,7 +88,7 @@ def _check_deflated(file: Path) -> None:
 
 
 def read_headers(file: Path) -> list[SliceHeader]:
-    """The header of a file's slice; of an enhanced CT, of each of its frames.
+    """Read the header of a file's slice; of an enhanced CT, of each of its frames.
 
     Raises:
         InputError: damaged or cut short.
@@ -108,7 +108,7 @@ def read_headers(file: Path) -> list[SliceHeader]:
 
 
 def _header(file: Path, data: Any, sop_class: str, frame: int, own: Any, shared: Any) -> SliceHeader:
-    """One slice: a classic image has its tags at the top, a frame in functional groups, its own or shared ones."""
+    """Read a slice's header: an image has its tags at the top, a frame in its own or in shared groups."""
 
     def find(macro: str, tag: str) -> Any:
         if own is data:
@@ -139,7 +139,7 @@ def _header(file: Path, data: Any, sop_class: str, frame: int, own: Any, shared:
 
 
 def functional(own: Any, shared: Any, macro: str, tag: str) -> Any:
-    """A multi-frame object's value for one frame (PS3.3 C.7.6.16): in the frame's own groups, else in the shared."""
+    """Find a multi-frame object's value for a frame (PS3.3 C.7.6.16): in its own groups, else in the shared."""
     for group in (own, shared):
         sequence = group.get(macro)
         if sequence and tag in sequence[0]:
@@ -148,7 +148,7 @@ def functional(own: Any, shared: Any, macro: str, tag: str) -> Any:
 
 
 def numbers(value: Any) -> tuple[float, ...]:
-    """A multi-valued tag; empty where it is missing."""
+    """Read a multi-valued tag; empty where it is missing."""
     return tuple(float(v) for v in value or ())
 
 
@@ -157,7 +157,7 @@ def _or(value: Any, default: float) -> float:
 
 
 def _padding(data: Any) -> tuple[int, int] | None:
-    """The stored values that mean “outside the scan”, from one to another."""
+    """Read the range of stored values that mean “outside the scan”."""
     value = data.get("PixelPaddingValue")
     if value is None:
         return None

@@ -1,4 +1,4 @@
-"""A DICOM Segmentation, made by whatever program → a mask where its frames lie."""
+"""A DICOM Segmentation, by whatever program → a mask where its frames lie."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class _Frame:
 
 
 def is_segmentation(path: Path) -> bool:
-    """Whether a file is a DICOM Segmentation."""
+    """Tell whether a file is a DICOM Segmentation."""
     if not (path.is_file() and has_magic(path)):
         return False
     try:
@@ -45,7 +45,7 @@ def is_segmentation(path: Path) -> bool:
 
 
 def segments_called(path: Path, organ: str) -> tuple[int, ...]:
-    """The numbers of the segments whose label or coded type names the organ; all, where the file has only one.
+    """Find the numbers of the segments whose label or coded type names the organ; all, where there is only one.
 
     Raises:
         InputError: damaged.
@@ -60,7 +60,7 @@ def segments_called(path: Path, organ: str) -> tuple[int, ...]:
 
 
 def describe_segments(path: Path) -> str:
-    """Its segments and its size, a line each, for the user.
+    """Describe its segments and its size in a line each, for the user.
 
     Raises:
         InputError: damaged, or frames that are no even, parallel stack.
@@ -78,7 +78,7 @@ def describe_segments(path: Path) -> str:
 
 
 def read_segmentation(path: str | Path, segments: tuple[int, ...] | None = None) -> Volume:
-    """The voxels of some segments as uint8 0/1: (column, row, slice), from the first frame's place to the last's.
+    """Read some segments as uint8 0/1: (column, row, slice), from the first frame's place to the last's.
 
     Frames that the file leaves out are empty, as the standard says. A fractional segmentation counts from half
     of its maximum on.
@@ -129,7 +129,7 @@ def _frames(path: Path, data: Any) -> list[_Frame]:
 
 
 def _stack(path: Path, frames: Sequence[_Frame]) -> tuple[list[int], NDArray[np.float64]]:
-    """Each frame's place on an even stack, and the stack's affine to RAS mm.
+    """Find each frame's place on an even stack, and the stack's affine to RAS mm.
 
     Frames may be left out. The step is the one that the file states; where the frames do not fit that, their mean
     distance; then the smallest. highdicom's own reader takes the stated one alone, though many programs write the

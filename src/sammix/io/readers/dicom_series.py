@@ -1,4 +1,4 @@
-"""Which of these DICOM headers are one CT series: parallel, equal, evenly spaced slices? And where do they lie?"""
+"""Find which DICOM headers are one CT series (parallel, equal, evenly spaced slices), and where they lie."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class SliceHeader:
 
 
 def group_series(headers: Sequence[SliceHeader]) -> dict[str, list[SliceHeader]]:
-    """Headers by SeriesInstanceUID, ordered by study, series number and UID, whatever the files' names."""
+    """Group headers by SeriesInstanceUID, ordered by study, series number and UID, whatever the files' names."""
     groups: dict[str, list[SliceHeader]] = {}
     for header in sorted(headers, key=lambda h: (h.study, h.number, h.series)):
         groups.setdefault(header.series, []).append(header)
@@ -75,12 +75,12 @@ def group_series(headers: Sequence[SliceHeader]) -> dict[str, list[SliceHeader]]
 
 
 def scans_among(groups: dict[str, list[SliceHeader]]) -> list[str]:
-    """The series that may be CT scans, when a scout view, another modality or a report lies beside them."""
+    """Select the series that may be CT scans, not a scout view, another modality or a report beside them."""
     return [uid for uid, group in groups.items() if group[0].is_scan]
 
 
 def choose_series(groups: dict[str, list[SliceHeader]], source: Path, series: str | None) -> list[SliceHeader]:
-    """The one series that is meant: the one named, else the only one, else the only one that is CT.
+    """Choose the series that is meant: the one named, else the only one, else the only one that is CT.
 
     Raises:
         InputError: none is called ``series``; several could be meant.
@@ -99,7 +99,7 @@ def choose_series(groups: dict[str, list[SliceHeader]], source: Path, series: st
 
 
 def left_out(groups: dict[str, list[SliceHeader]], chosen: list[SliceHeader]) -> tuple[str, ...]:
-    """A warning that names the images beside a scan that are no scans. Reports and masks go without saying."""
+    """Warn of the images beside a scan that are no scans. Reports and masks go without saying."""
     scans = scans_among(groups)
     beside = [group for uid, group in groups.items() if uid not in scans and group is not chosen]
     images = [series_kind(group) for group in beside if group[0].modality not in NOT_IMAGES]
@@ -107,7 +107,7 @@ def left_out(groups: dict[str, list[SliceHeader]], chosen: list[SliceHeader]) ->
 
 
 def series_kind(group: Sequence[SliceHeader]) -> str:
-    """Modality and size, in words that name no patient: ``CT, 78 slices``."""
+    """Describe modality and size in words that name no patient: ``CT, 78 slices``."""
     return f"{_kind(group[0])}, {len(group)} {'slice' if len(group) == 1 else 'slices'}"
 
 
@@ -130,7 +130,7 @@ def check_ct(headers: Sequence[SliceHeader], source: Path) -> None:
 
 
 def stack(headers: Sequence[SliceHeader], source: Path) -> tuple[list[SliceHeader], Affine, tuple[str, ...]]:
-    """The slices in order along their normal, the affine of (column, row, slice) → RAS mm, and warnings.
+    """Order slices along their normal; returns them, the affine of (column, row, slice) → RAS mm, and warnings.
 
     The order comes from the positions only; file names and instance numbers are not looked at.
 
@@ -151,7 +151,7 @@ def stack(headers: Sequence[SliceHeader], source: Path) -> tuple[list[SliceHeade
 
 
 def lps_to_ras(orientation: tuple[float, ...], spacing: tuple[float, ...], step: Points, position: Points) -> Affine:
-    """DICOM's geometry as the affine of (column, row, slice) → RAS mm.
+    """Convert DICOM's geometry to the affine of (column, row, slice) → RAS mm.
 
     Args:
         orientation, spacing: ImageOrientationPatient, PixelSpacing.
@@ -169,7 +169,7 @@ def lps_to_ras(orientation: tuple[float, ...], spacing: tuple[float, ...], step:
 
 
 def _check_slice(header: SliceHeader) -> None:
-    """One header by itself."""
+    """Check one header by itself."""
     path = header.path
     if header.modality != "CT":
         problem = f"is not CT but {_kind(header) if header.modality else 'of no stated modality'}"
@@ -193,7 +193,7 @@ def _check_slice(header: SliceHeader) -> None:
 
 
 def perpendicular(orientation: tuple[float, ...]) -> bool:
-    """Whether an ImageOrientationPatient is two unit vectors at a right angle."""
+    """Tell whether an ImageOrientationPatient is two unit vectors at a right angle."""
     row, column = np.array(orientation).reshape(2, 3)
     return bool(np.allclose([row @ row, column @ column, row @ column], [1, 1, 0], atol=1e-2))
 
@@ -212,7 +212,7 @@ def _check_same(
 
 
 def _check_steps(ordered: Sequence[SliceHeader], heights: Points, source: Path) -> None:
-    """Even steps along the normal; ``heights`` are in mm, ascending."""
+    """Refuse uneven steps along the normal; ``heights`` are in mm, ascending."""
     steps = np.diff(heights)
     usual = float(np.median(steps))
     copies = steps < max(0.01, UNEVEN * usual)
@@ -231,7 +231,7 @@ def _check_steps(ordered: Sequence[SliceHeader], heights: Points, source: Path) 
 
 
 def _check_tilt(positions: Points, normal: Points, pixel: float, source: Path) -> None:
-    """Each slice straight above the first: a sideways drift over the stack is a tilted gantry."""
+    """Refuse slices that are not straight above the first: a sideways drift over the stack is a tilted gantry."""
     along = positions - positions[0]
     heights = along @ normal
     drifts = np.linalg.norm(along - np.outer(heights, normal), axis=1)

@@ -1,4 +1,4 @@
-"""Which reader reads what: one function for every format a scan may come in, one for masks."""
+"""Choose the reader of a file: one function for every format a scan may come in, one for masks."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SUPPORTED = "NIfTI (.nii, .nii.gz), .mha, .mhd, .nrrd, .png, .jpg, a DICOM file 
 
 
 def read_volume(path: str | Path, hu_range: tuple[float, float] | None = None, series: str | None = None) -> Volume:
-    """A CT in HU from a file or a DICOM folder; what it is, its name or its first bytes tell.
+    """Read a CT in HU from a file or a DICOM folder. Its name or its first bytes tell the format.
 
     Args:
         path: NIfTI, MetaImage, NRRD, PNG, JPEG or DICOM file, or a folder that holds a DICOM series.
@@ -52,7 +52,7 @@ def read_volume(path: str | Path, hu_range: tuple[float, float] | None = None, s
 
 
 def read_labels(path: str | Path) -> Volume:
-    """A mask or label map with the file's own numbers.
+    """Read a mask or label map with the file's own numbers.
 
     Raises:
         InputError: nothing there, a format that holds no masks, or whatever its reader refuses.
@@ -75,17 +75,17 @@ def read_labels(path: str | Path) -> Volume:
 
 
 def is_image_file(path: Path) -> bool:
-    """Whether a file's name says that it is an image. Hidden files (macOS's ``._x``) do not count."""
+    """Tell by its name whether a file is an image. Hidden files (macOS's ``._x``) do not count."""
     return has_suffix(path, NIFTI + ITK + PICTURE) and not path.name.startswith(".") and path.is_file()
 
 
 def has_suffix(path: Path, suffixes: tuple[str, ...]) -> bool:
-    """As ``str.endswith``, whatever the case."""
+    """Compare as ``str.endswith`` does, whatever the case."""
     return path.name.lower().endswith(suffixes)
 
 
 def stem(path: Path) -> str:
-    """The name without the format's suffix: ``scan.v2.nii.gz`` → ``scan.v2``. A folder's whole name."""
+    """Take the format's suffix off a name: ``scan.v2.nii.gz`` → ``scan.v2``. A folder keeps its whole name."""
     for suffix in (".nii.gz", *NIFTI, *ITK, *PICTURE):
         if path.name.lower().endswith(suffix):
             return path.name[: -len(suffix)]

@@ -30,7 +30,7 @@ ARRAY, NIBABEL, SITK, VOLUME = (
 
 
 def from_array(array: NDArray[Any], affine: ArrayLike | None) -> Volume:
-    """An array (I, J, K) in HU with its affine. Further axes of length 1 are dropped; nothing is written into it.
+    """Take an array (I, J, K) in HU with its affine. Further axes of length 1 are dropped; nothing is written into it.
 
     Raises:
         InputError: no affine, or one that cannot be used; another shape; values that are no numbers, or as
@@ -45,7 +45,7 @@ def from_array(array: NDArray[Any], affine: ArrayLike | None) -> Volume:
 
 
 def from_nibabel(image: Any) -> Volume:
-    """A nibabel image in HU, with its slope and intercept; a NIfTI's units and codes count as in a file.
+    """Take a nibabel image in HU, with slope and intercept; a NIfTI's units and codes count as in a file.
 
     Raises:
         InputError: as :func:`from_array`, or its file is damaged or gone.
@@ -67,7 +67,7 @@ def from_nibabel(image: Any) -> Volume:
 
 
 def from_sitk(image: Any) -> Volume:
-    """A SimpleITK image in HU: array axes in ITK's index order (column, row, slice), affine to RAS.
+    """Take a SimpleITK image in HU: array axes in ITK's index order (column, row, slice), affine to RAS.
 
     Raises:
         InputError: not 3-D, or as :func:`from_array`.
@@ -82,7 +82,7 @@ def from_sitk(image: Any) -> Volume:
 
 
 def from_volume(volume: Volume) -> Volume:
-    """A Volume that a program made or changed: its values are checked as a file's are.
+    """Take a Volume that a program made or changed: its values are checked as a file's are.
 
     Raises:
         InputError: as :func:`from_array`.
@@ -96,7 +96,7 @@ def from_volume(volume: Volume) -> Volume:
 def _hu(
     name: Path, array: NDArray[Any], slope: float = 1.0, intercept: float = 0.0
 ) -> tuple[NDArray[Any], tuple[str, ...]]:
-    """(I, J, K) in HU, and what is suspicious about them. What is int16 or float32 already is not copied."""
+    """Check values (I, J, K), in HU; returns them with warnings. What is int16 or float32 already is not copied."""
     if array.dtype.kind not in "iuf":
         raise InputError(name, f"holds {array.dtype}, not a CT's numbers", "give HU as integers or floats")
     if array.ndim < 3 or prod(array.shape[3:]) != 1 or array.size == 0:

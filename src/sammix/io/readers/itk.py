@@ -27,14 +27,14 @@ LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
 def read_itk(path: str | Path) -> Volume:
-    """A CT in HU. Raises InputError as ``read_nifti``."""
+    """Read a CT in HU. Raises InputError as ``read_nifti``."""
     volume = read_itk_labels(path)
     hu, warnings = check_hu(Path(path), rescale(volume.array, 1, 0))
     return Volume(hu, volume.affine, volume.path, volume.warnings + warnings, volume.trusted_geometry)
 
 
 def read_itk_labels(path: str | Path) -> Volume:
-    """A mask or label map with the file's own numbers, not yet judged."""
+    """Read a mask or label map with the file's own numbers, not yet judged."""
     path = Path(path)
     voxels = _voxel_file(path)
     try:
@@ -50,7 +50,7 @@ def read_itk_labels(path: str | Path) -> Volume:
 
 
 def image_volume(image: Any, path: Path | None) -> Volume:
-    """A 3-D SimpleITK image of one component, with its own numbers, not yet judged."""
+    """Take a 3-D SimpleITK image of one component with its own numbers, not yet judged."""
     affine = _ras_affine(image)
     identity = np.allclose(np.abs(affine), np.eye(4), atol=1e-6)
     warnings = ("identity affine: spacing and orientation are unknown",) if identity else ()
@@ -58,7 +58,7 @@ def image_volume(image: Any, path: Path | None) -> Volume:
 
 
 def _voxel_file(path: Path) -> Path:
-    """The file that holds the voxels: this one, or one that its header names, which must lie beside it.
+    """Find the file that holds the voxels: this one, or one that its header names, which must lie beside it.
 
     ITK would open whatever is named there, ``/dev/zero`` too.
     """
@@ -92,13 +92,13 @@ def _check_header(path: Path, voxels: Path, reader: Any) -> None:
 
 
 def _voxel_bytes(reader: Any) -> int:
-    """Bytes of a voxel, from the name of its type, such as ``16-bit signed integer``."""
+    """Tell the bytes of a voxel from the name of its type, such as ``16-bit signed integer``."""
     bits = re.match(r"\d+", sitk.GetPixelIDValueAsString(reader.GetPixelID()))
     return int(bits[0]) // 8 if bits else 1
 
 
 def _ras_affine(image: Any) -> Affine:
-    """ITK's origin, spacing and direction (LPS) as one matrix to RAS."""
+    """Convert ITK's origin, spacing and direction (LPS) to one matrix to RAS."""
     lps = np.eye(4)
     lps[:3, :3] = np.array(image.GetDirection()).reshape(3, 3) * np.array(image.GetSpacing())
     lps[:3, 3] = image.GetOrigin()

@@ -1,4 +1,4 @@
-"""A drawn mask on its scan's own grid, although many masks' headers disagree with their scan's."""
+"""Read a mask onto its scan's own grid, although many masks' headers disagree with their scan's."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SAME_VOXEL = 0.1
 
 
 def read_mask(path: str | Path, volume: Volume, labels: tuple[int, ...] | None = None) -> Volume:
-    """The mask at ``path`` as uint8 0/1, on ``volume``'s own grid and affine.
+    """Read the mask at ``path`` as uint8 0/1, on ``volume``'s own grid and affine.
 
     The two grids are compared, in this order:
 
@@ -32,7 +32,7 @@ def read_mask(path: str | Path, volume: Volume, labels: tuple[int, ...] | None =
 
     Args:
         path: NIfTI, MetaImage, NRRD, picture or DICOM-SEG.
-        volume: the scan it was drawn on.
+        volume: the scan that it is of.
         labels: the values (in a DICOM-SEG: the segments) that count; None counts all above 0.
 
     Raises:
@@ -61,7 +61,7 @@ def read_mask(path: str | Path, volume: Volume, labels: tuple[int, ...] | None =
 
 
 def _placed(part: Volume, volume: Volume, path: Path) -> Volume:
-    """A DICOM-SEG's frames where they lie in the scan; every other slice is empty."""
+    """Place a DICOM-SEG's frames where they lie in the scan; every other slice is empty."""
     small, whole = part.axial(), volume.axial()
     to_whole = np.linalg.inv(whole.affine) @ small.affine  # voxels → voxels
     start = np.rint(to_whole[:3, 3]).astype(int)
@@ -78,7 +78,7 @@ def _placed(part: Volume, volume: Volume, path: Path) -> Volume:
 
 
 def _binary(path: Path, stored: NDArray[Any], labels: tuple[int, ...] | None) -> NDArray[np.uint8]:
-    """Label values → uint8 0/1. Float files hold whole numbers up to rounding."""
+    """Convert label values to uint8 0/1. Float files hold whole numbers up to rounding."""
     if np.issubdtype(stored.dtype, np.floating):
         whole = np.rint(stored)
         if not np.allclose(stored, whole, rtol=0, atol=1e-3):
@@ -91,7 +91,7 @@ def _binary(path: Path, stored: NDArray[Any], labels: tuple[int, ...] | None) ->
 
 
 def _same_voxels(a: Volume, b: Volume) -> bool:
-    """Whether two grids are the same points, in whatever order and direction of the axes."""
+    """Tell whether two grids are the same points, in whatever order and direction of the axes."""
     a, b = a.axial(), b.axial()
     return a.array.shape == b.array.shape and (
         disagreement(a.array.shape, a.affine, b.affine) < SAME_VOXEL * min(b.spacing)

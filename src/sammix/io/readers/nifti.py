@@ -32,7 +32,7 @@ DAMAGE = (HeaderDataError, OSError, EOFError, zlib.error, struct.error, ValueErr
 
 
 def read_nifti(path: str | Path) -> Volume:
-    """A CT in HU, as int16 where the stored values allow it exactly, else float32.
+    """Read a CT in HU, as int16 where the stored values allow it exactly, else as float32.
 
     A header of another unit than mm is converted. Four dimensions are accepted where the fourth is 1.
 
@@ -49,7 +49,7 @@ def read_nifti(path: str | Path) -> Volume:
 
 
 def read_nifti_labels(path: str | Path) -> Volume:
-    """A mask or label map with the file's own numbers (``slope * stored + intercept``), not yet judged.
+    """Read a mask or label map with the file's own numbers (``slope * stored + intercept``), not yet judged.
 
     Raises:
         InputError: as ``read_nifti``, but one single value is fine.
@@ -62,7 +62,7 @@ def read_nifti_labels(path: str | Path) -> Volume:
 
 
 def open_nifti(path: Path) -> tuple[Any, Affine, tuple[str, ...]]:
-    """nibabel's image, checked, with no voxel read yet; its affine in mm, and what is suspicious about that.
+    """Open and check a file, reading no voxel: nibabel's image, its affine in mm, warnings about that.
 
     Raises:
         InputError: as ``read_nifti``, as far as the header tells.
@@ -73,7 +73,7 @@ def open_nifti(path: Path) -> tuple[Any, Affine, tuple[str, ...]]:
 
 
 def first_slices(path: Path, image: Any, count: int) -> NDArray[Any]:
-    """The first ``count`` slices along the third axis of an image from ``open_nifti``, with slope and intercept.
+    """Read the first ``count`` slices (third axis) of an image from ``open_nifti``, with slope and intercept.
 
     Raises:
         InputError: damaged or cut short before their end.
@@ -85,7 +85,7 @@ def first_slices(path: Path, image: Any, count: int) -> NDArray[Any]:
 
 
 def _open(path: Path) -> Any:
-    """The header, checked against the file's size; no voxel is read yet."""
+    """Read the header and check it against the file's size; no voxel is read yet."""
     if path.stat().st_size == 0:
         raise InputError(path, "the file is empty", "copy or download it again")
     try:
@@ -109,7 +109,7 @@ def _open(path: Path) -> Any:
 
 
 def _check_extensions(path: Path) -> None:
-    """What lies between header and voxels must be small and end there: nibabel would unpack whatever it claims.
+    """Refuse extensions of the header that claim too much: nibabel would unpack whatever they claim.
 
     What is no NIfTI at all is left to nibabel.
     """
@@ -137,7 +137,7 @@ def _check_extensions(path: Path) -> None:
 
 
 def _stored(path: Path, image: Any) -> NDArray[Any]:
-    """The numbers as stored, (I, J, K), before slope and intercept."""
+    """Read the numbers as stored, (I, J, K), before slope and intercept."""
     try:
         if path.suffix.lower() == ".gz":
             with gzip.open(path) as stream:
@@ -154,7 +154,7 @@ def _stored(path: Path, image: Any) -> NDArray[Any]:
 
 
 def geometry(path: Path, image: Any) -> tuple[Affine, tuple[str, ...], bool]:
-    """Affine in mm, what is suspicious about it, and whether millimetres can be trusted."""
+    """Read the affine in mm, what is suspicious about it, and whether millimetres can be trusted."""
     header = image.header
     affine = np.array(image.affine, np.float64)
     affine[:3] *= MM_PER_UNIT.get(int(header["xyzt_units"]) & 7, 1.0)
@@ -167,7 +167,7 @@ def geometry(path: Path, image: Any) -> tuple[Affine, tuple[str, ...], bool]:
 
 
 def judge_affine(affine: Affine) -> tuple[tuple[str, ...], bool]:
-    """What is suspicious about an affine, and whether millimetres can be trusted.
+    """Tell what is suspicious about an affine, and whether millimetres can be trusted.
 
     >>> judge_affine(np.diag([-2.0, -2.0, 5.0, 1.0]))
     ((), True)
@@ -181,7 +181,7 @@ def judge_affine(affine: Affine) -> tuple[tuple[str, ...], bool]:
 
 
 def _qform_warnings(image: Any) -> list[str]:
-    """NIfTI keeps two orientations, and programs differ in which they read: do they agree?"""
+    """Warn where NIfTI's two orientations disagree: programs differ in which they read."""
     if not (image.header["sform_code"] and image.header["qform_code"]):
         return []
     try:

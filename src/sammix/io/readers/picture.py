@@ -25,7 +25,7 @@ UPRIGHT = np.array([[0, 0, -1, 0], [0, -1, 0, 0], [1, 0, 0, 0], [0, 0, 0, 1]], n
 
 
 def read_picture(path: str | Path, hu_range: HURange | None = None) -> Volume:
-    """A slice in HU, float32 (1, H, W), as it is seen: spine at the bottom, patient's right on the left.
+    """Read a slice in HU, float32 (1, H, W), as it is seen: spine at the bottom, patient's right on the left.
 
     Args:
         path: an 8- or 16-bit grayscale PNG or JPEG; colours only where all channels are equal.
@@ -47,7 +47,7 @@ def read_picture(path: str | Path, hu_range: HURange | None = None) -> Volume:
 
 
 def read_picture_labels(path: str | Path) -> Volume:
-    """A drawn mask as (1, H, W), its own numbers. In a JPEG, which smears edges, bright pixels are 1."""
+    """Read a mask as (1, H, W) with its own numbers. In a JPEG, which smears edges, bright pixels are 1."""
     path = Path(path)
     gray = _read_gray(path)
     if path.suffix.lower() != ".png":
@@ -56,7 +56,7 @@ def read_picture_labels(path: str | Path) -> Volume:
 
 
 def _read_gray(path: Path) -> NDArray[Any]:
-    """(H, W) uint8 or uint16."""
+    """Read gray values, (H, W) uint8 or uint16."""
     try:
         with Image.open(path, formats=("PNG", "JPEG")) as picture:
             if picture.width * picture.height > MAX_PIXELS:

@@ -18,7 +18,7 @@ RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0])
 
 
 def mask_image(array: NDArray[Any], affine: Affine) -> Any:
-    """A mask as a ``SimpleITK.Image`` of uint8 0/1, whose index order is that of ``array``.
+    """Make a mask a ``SimpleITK.Image`` of uint8 0/1, whose index order is that of ``array``.
 
     Args:
         array: (I, J, K); above 0 counts.

@@ -18,7 +18,7 @@ SUFFIX: dict[MaskFormat, str] = {"nifti": ".nii.gz", "dicom-seg": ".seg.dcm", "r
 
 
 def check_format(name: str) -> MaskFormat:
-    """A format by its name.
+    """Choose a format by its name.
 
     Raises:
         ConfigError: there is none of that name.

@@ -39,7 +39,7 @@ def write_mask(path: str | Path, array: NDArray[Any], reference: Volume) -> None
 
 
 def mask_image(array: NDArray[Any], affine: Affine) -> Any:
-    """A mask as a ``nibabel.Nifti1Image`` of uint8 0/1, with the affine as sform and qform (code 1, mm)."""
+    """Make a mask a ``nibabel.Nifti1Image`` of uint8 0/1, the affine as sform and qform (code 1, mm)."""
     image = nib.Nifti1Image((array > 0).astype(np.uint8), affine)
     image.set_sform(affine, code=1)
     image.set_qform(affine, code=1)

@@ -1,4 +1,4 @@
-"""What an organ is called in SNOMED CT, for outputs in DICOM."""
+"""Name organs in SNOMED CT, for outputs in DICOM."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ SIDES = {"left": Code("7771000", "SCT", "Left"), "right": Code("24028007", "SCT"
 
 
 def organ_code(organ: str) -> tuple[Code, Code | None]:
-    """An organ's code, and its side's where its name says one; ``OTHER`` for an organ that is not in the table.
+    """Find an organ's code, and its side's if its name has one; ``OTHER`` for an organ that is not in the table.
 
     >>> organ_code("kidney_left")[0].value, organ_code("kidney_left")[1].meaning
     ('64033007', 'Left')

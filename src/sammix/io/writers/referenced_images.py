@@ -44,7 +44,7 @@ def referring(path: Path, sources: Sources) -> Iterator[tuple[list[Dataset], tup
 
 
 def completed(sources: Sources) -> tuple[list[Dataset], tuple[str, ...]]:
-    """The images with every tag that an output repeats, and a warning where UIDs had to be made.
+    """Complete the images by every tag that an output repeats, with a warning where UIDs had to be made.
 
     Anonymisation may have emptied the UIDs. An image is then known by the UID in its file's own header; study,
     series and frame of reference get UIDs made from that, the same every time.

@@ -70,13 +70,13 @@ def write_rtstruct(
 
 
 def outlines(plane: NDArray[Any]) -> Iterator[NDArray[np.float64]]:
-    """The closed outlines of a plane's marked pixels: (n, 2) row, column, the last point not repeated."""
+    """Find the closed outlines of a plane's marked pixels: (n, 2) row, column, the last point not repeated."""
     for contour in find_contours(np.pad(plane > 0, 1).astype(np.float32), 0.5):
         yield approximate_polygon(contour, 1e-6)[:-1] - 1
 
 
 def _series(image: Dataset, organ: str) -> Dataset:
-    """Patient and study of the images, in a series and with an instance of its own."""
+    """Begin an object of the images' patient and study, in a series and with an instance of its own."""
     data, now = Dataset(), datetime.now()
     for tag in ("SpecificCharacterSet", "StudyInstanceUID", "StudyDescription", *MAY_BE_EMPTY):
         if tag in image:
