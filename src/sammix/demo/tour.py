@@ -1,4 +1,4 @@
-"""The whole of sammix in a few minutes: synthetic patients in, a report out."""
+"""Show the whole of sammix in a few minutes: synthetic patients in, a report out."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def _evaluate(model: Segmenter, data: Dataset, lineage: Lineage, out: Path) -> M
 
 
 def _table(reports: dict[str, Metrics]) -> str:
-    """Dice, Hausdorff distance and presence of each report, with the oracle's Dice beside the automatic one."""
+    """List Dice, Hausdorff distance and presence of each report, the oracle's Dice beside the automatic one."""
     head = f"{'':30}{'Dice':>8}{'oracle box':>12}{'Hausdorff px':>14}{'missed':>8}{'presence AUC':>14}{'3-D Dice':>10}"
     lines = [head]
     for name, found in reports.items():
@@ -95,5 +95,5 @@ def _table(reports: dict[str, Metrics]) -> str:
 
 
 def _figure(value: float | None, width: int, digits: int = 3) -> str:
-    """A figure set to the right, or a dash where it is not known."""
+    """Format a figure, set to the right, or a dash where it is not known."""
     return f"{'–':>{width}}" if value is None else f"{value:{width}.{digits}f}"

@@ -1,4 +1,4 @@
-"""The loop: slices through the network, each against its truth, and the figures of them all."""
+"""Evaluate: put slices through the network, compare each with its truth, and summarise."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from sammix.networks.interface import Segmenter
 
 @dataclass
 class Notes:
-    """What went wrong, or may have, on the way: cases that could not be read, and doubts about those that were."""
+    """What went wrong, or may have: cases that could not be read, and warnings about those that were."""
 
     failures: list[Failure] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""The few slices of thousands that a person should see: the worst, the median, the best. Bounded memory."""
+"""Choose the few slices of thousands that a person should see: worst, median, best. Memory is bounded."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Exhibit:
         return self.row.patient, self.row.slice // NEIGHBOURS
 
     def is_like(self, other: Exhibit) -> bool:
-        """Whether both are the same or neighbouring slices, which succeed and fail alike."""
+        """Tell whether both are the same or neighbouring slices, which succeed and fail alike."""
         near = abs(self.row.slice - other.row.slice) < NEIGHBOURS
         return self.row.patient == other.row.patient and near
 
@@ -63,7 +63,7 @@ class Gallery:
             self._pool[place] = exhibit
 
     def choose(self) -> list[Exhibit]:
-        """Up to three of each: worst, median, best. No slice twice, no neighbours among three."""
+        """Choose up to three of each: worst, median, best. No slice twice, no neighbours among three."""
         if not self._dices:
             return []
         middle = median(self._dices)
@@ -85,7 +85,7 @@ def _keep(kept: dict[Region, Exhibit], new: Exhibit, rank: Rank) -> None:
 
 
 def _unlike(ranked: Iterable[Exhibit], taken: Iterable[Exhibit]) -> list[Exhibit]:
-    """The first few that are unlike each other, and not among ``taken``."""
+    """Choose the first few that are unlike each other and those ``taken``."""
     seen = {(exhibit.row.case, exhibit.row.slice) for exhibit in taken}
     chosen: list[Exhibit] = []
     for exhibit in ranked:
@@ -96,7 +96,7 @@ def _unlike(ranked: Iterable[Exhibit], taken: Iterable[Exhibit]) -> list[Exhibit
 
 
 def _badness(exhibit: Exhibit) -> tuple[float, int]:
-    """Lower is worse; of equals, the larger organ is the worse failure."""
+    """Rank a slice: lower is worse; of equals, the larger organ is the worse failure."""
     return exhibit.score.dice, -(exhibit.row.truth_px or 0)
 
 

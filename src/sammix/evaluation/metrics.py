@@ -1,4 +1,4 @@
-"""How well a mask fits its truth, and a classifier its labels. Plain numpy; a miss counts and is never NaN.
+"""Measure how well a mask fits its truth, and a classifier its labels, in numpy. A miss counts and is never NaN.
 
 Conventions, the same for every metric of two masks:
 
@@ -26,7 +26,7 @@ _TREE_COST = 40  # looking one point up in a tree costs about as much as the dis
 
 
 def dice(pred: Mask, truth: Mask) -> float | None:
-    """2·|P ∩ T| / (|P| + |T|) of two masks of one shape; None where both are empty.
+    """Compute 2·|P ∩ T| / (|P| + |T|) of two masks of one shape; None where both are empty.
 
     >>> dice(np.array([1, 1, 0, 0]), np.array([0, 1, 1, 0]))
     0.5
@@ -37,7 +37,7 @@ def dice(pred: Mask, truth: Mask) -> float | None:
 
 
 def hausdorff(pred: Mask, truth: Mask, spacing: Sequence[float] | None = None, percentile: float = 100) -> float | None:
-    """Symmetric Hausdorff distance of two masks' boundaries: the larger of the two directions.
+    """Compute the symmetric Hausdorff distance of two masks' boundaries: the larger of the two directions.
 
     With a percentile below 100 it is the larger of the two directed percentiles (linear interpolation), as in
     MONAI; some tools pool both directions first, which gives smaller values. At 100 it equals SimpleITK's
@@ -57,7 +57,7 @@ def hausdorff(pred: Mask, truth: Mask, spacing: Sequence[float] | None = None, p
 def surface_dice(
     pred: Mask, truth: Mask, spacing: Sequence[float] | None = None, tolerance_mm: float = 2.0
 ) -> float | None:
-    """Share of both boundaries within ``tolerance_mm`` of the other (Nikolov et al. 2018, counted in voxels).
+    """Compute which share of both boundaries is within ``tolerance_mm`` of the other (Nikolov et al. 2018, in voxels).
 
     0 where one mask is empty, None where both are.
     """
@@ -94,7 +94,7 @@ class Surfaces:
 
 
 def compare_surfaces(pred: Mask, truth: Mask, spacing: Sequence[float] | None = None) -> Surfaces:
-    """Distances between two masks' boundaries, computed within their common bounding box."""
+    """Compute the distances between two masks' boundaries, within their common bounding box."""
     pred, truth = _pair(pred, truth)
     steps = np.ones(pred.ndim) if spacing is None else np.asarray(spacing, float)
     if steps.shape != (pred.ndim,):
@@ -110,7 +110,7 @@ def compare_surfaces(pred: Mask, truth: Mask, spacing: Sequence[float] | None = 
 
 
 def mask_box(mask: Mask) -> NDArray[np.float32] | None:
-    """The tight box (x_min, y_min, x_max, y_max) of a 2-D mask in px, inclusive (eq. 8); None if it is empty.
+    """Find the tight box (x_min, y_min, x_max, y_max) of a 2-D mask in px, inclusive (eq. 8); None if empty.
 
     >>> mask_box(np.pad(np.ones((2, 3)), 1)).tolist()
     [1.0, 1.0, 3.0, 2.0]
@@ -122,7 +122,7 @@ def mask_box(mask: Mask) -> NDArray[np.float32] | None:
 
 
 def box_iou(a: ArrayLike, b: ArrayLike) -> float:
-    """Intersection over union of two inclusive boxes (x_min, y_min, x_max, y_max) in px.
+    """Compute the intersection over union of two inclusive boxes (x_min, y_min, x_max, y_max) in px.
 
     >>> box_iou([0, 0, 1, 1], [1, 0, 2, 1])
     0.3333333333333333
@@ -135,7 +135,7 @@ def box_iou(a: ArrayLike, b: ArrayLike) -> float:
 
 
 def roc_auc(label: ArrayLike, score: ArrayLike) -> float | None:
-    """Area under the ROC curve by ranks (Mann-Whitney), ties counting half; None where one class is absent.
+    """Compute the area under the ROC curve by ranks (Mann-Whitney), ties counting half; None without both classes.
 
     The order of arguments is scikit-learn's.
 
@@ -161,7 +161,7 @@ class Detection:
 
 
 def detection(label: ArrayLike, score: ArrayLike, threshold: float = 0.5) -> Detection:
-    """Labels are 1 or 0; scores of ``threshold`` or more are a yes."""
+    """Compare scores with labels of 1 or 0; a score of ``threshold`` or more is a yes."""
     truth, yes = np.asarray(label) > 0, np.asarray(score, float) >= threshold
     hits, false_alarms = int((yes & truth).sum()), int((yes & ~truth).sum())
     positive, negative = int(truth.sum()), int((~truth).sum())
@@ -185,7 +185,7 @@ def _pair(pred: Mask, truth: Mask) -> tuple[NDArray[np.bool_], NDArray[np.bool_]
 
 
 def _bounding_box(mask: NDArray[np.bool_]) -> tuple[slice, ...]:
-    """Slices around a mask; empty slices where it is empty."""
+    """Find the slices around a mask; empty slices where it is empty."""
     found = ndimage.find_objects(mask.view(np.int8))
     box: tuple[slice, ...] = found[0] if found else (slice(0, 0),) * mask.ndim
     return box
@@ -199,7 +199,7 @@ def _boundary(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
 def _distances(
     start: NDArray[np.bool_], goal: NDArray[np.bool_], steps: NDArray[np.float64], diagonal: float
 ) -> NDArray[np.float64]:
-    """From each set pixel of ``start`` to the nearest set pixel of ``goal``."""
+    """Measure from each set pixel of ``start`` to the nearest set pixel of ``goal``."""
     points = np.argwhere(start)
     if not goal.any():
         return np.full(len(points), diagonal)

@@ -54,7 +54,7 @@ def splits_as_met(patients: Mapping[str, Iterable[str]], dataset: str, lineage: 
 
 
 def _known_by_name(lineage: Lineage, dataset: str, names: Iterable[str]) -> KnownPatient | None:
-    """The known patient of any of some names, one that the model has learned from before others."""
+    """Find the known patient of any of some names; one that the model has learned from comes before others."""
     found = [known for name in dict.fromkeys(names) if (known := lineage.knows(name, dataset, ())) is not None]
     return min(found, key=lambda known: known.split != TRAIN, default=None)
 

@@ -131,7 +131,7 @@ def check_store(table: SliceTable, preprocess: Preprocess) -> None:
 
 
 def _window_doubt(dataset: Dataset, preprocess: Preprocess) -> list[str]:
-    """Pictures may have lost what lies outside their window."""
+    """Warn of pictures that may have lost what lies outside their window."""
     suggested = (dataset.window_level, dataset.window_width)
     used = (preprocess.window_level, preprocess.window_width)
     if None in suggested or suggested == used:

@@ -1,4 +1,4 @@
-"""What a network says of each slice: automatically, and then, for reference, with other prompts."""
+"""Ask a network about each slice: automatically, and then, for reference, with other prompts."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class _Item(Slice):
 
 
 def run_network(segmenter: Segmenter, stacks: Iterable[EvaluationStack], batch_size: int) -> Iterator[SliceResult]:
-    """Results in the slices' order. Batches reach over stacks, so that single slices run together too.
+    """Yield results in the slices' order. Batches reach over stacks, so that single slices run together too.
 
     The automatic masks of a batch are made before its truth is looked at.
 
@@ -95,7 +95,7 @@ def _results(segmenter: Segmenter, batch: Segmented[_Item]) -> list[SliceResult]
 def _references(
     segmenter: Segmenter, batch: Segmented[_Item], device: torch.device
 ) -> tuple[Plane | None, Plane | None]:
-    """Masks from true boxes and from no prompt, where any slice of the batch has truth to compare with."""
+    """Segment with true boxes and with no prompt, where any slice of the batch has truth to compare with."""
     true_boxes = [item.true_box for item in batch.slices]
     if all(box is None for box in true_boxes):
         return None, None
@@ -109,7 +109,7 @@ def _references(
 
 
 def rescale_boxes(boxes: NDArray[np.float32], side: int, new_side: int) -> NDArray[np.float32]:
-    """Inclusive boxes (..., 4) from a grid of ``side`` px to one of ``new_side``: their outer edges are scaled.
+    """Scale inclusive boxes (..., 4) from a grid of ``side`` px to one of ``new_side``, by their outer edges.
 
     >>> rescale_boxes(np.array([0, 0, 255, 127], np.float32), 256, 64).tolist()
     [0.0, 0.0, 63.0, 31.0]

@@ -33,7 +33,7 @@ class Score:
 
     @classmethod
     def of(cls, pred: Mask, truth: Mask) -> Score:
-        """Compare; an empty ``pred`` is a miss and gets the worst values there are."""
+        """Compare a mask with its truth. An empty ``pred`` is a miss and gets the worst values there are."""
         overlap, surfaces = dice(pred, truth), compare_surfaces(pred, truth)
         distance, distance95 = surfaces.hausdorff(), surfaces.hausdorff(95)
         if overlap is None or distance is None or distance95 is None:
@@ -72,7 +72,7 @@ class SliceRow:
     oracle_box: Score | None
 
     def flat(self) -> dict[str, Any]:
-        """Column → value, a score's parts as ``automatic_dice`` and so on."""
+        """Map column → value, a score's parts as ``automatic_dice`` and so on."""
         record = {field.name: getattr(self, field.name) for field in fields(self) if field.name not in SCORES}
         for name in SCORES:
             score = getattr(self, name)
@@ -167,20 +167,20 @@ def score_volume(stack: EvaluationStack, scan: Scan, pred: Mask) -> VolumeRow | 
 
 
 def _on_grid(plane: Plane, preprocess: Preprocess) -> Plane:
-    """A plane of the network's grid on the protocol's."""
+    """Bring a plane of the network's grid to the protocol's."""
     on_grid: Plane = preprocess.restore(plane[None], (PROTOCOL_PX, PROTOCOL_PX))[0]
     return on_grid
 
 
 def _truth_area(truth: Mask, has_mask: bool, label: int) -> int | None:
-    """In px; 0 without a mask where the label says that there is none; else unknown."""
+    """Measure the truth in px: 0 without a mask if the label says that there is none; None if it is not known."""
     if has_mask:
         return int(truth.sum())
     return 0 if label == 0 else None
 
 
 def table(rows: Iterable[SliceRow | VolumeRow]) -> Iterator[dict[str, Any]]:
-    """Rows as records for a CSV file: numbers rounded to what they mean, None as an empty cell."""
+    """Make rows records for a CSV file: numbers rounded to what they mean, None an empty cell."""
     for row in rows:
         record = row.flat() if isinstance(row, SliceRow) else vars(row)
         yield {name: _cell(value) for name, value in record.items()}

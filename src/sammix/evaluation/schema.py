@@ -83,7 +83,7 @@ class Presence(_Part):
 
 
 class Negatives(_Part):
-    """Slices known to be free of the organ, and in how many a mask was drawn nevertheless.
+    """Slices known to be free of the organ, and in how many the network drew a mask nevertheless.
 
     Free is a slice that is labelled no, or whose known mask is empty and which nobody labelled yes.
     """

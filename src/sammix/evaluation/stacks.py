@@ -66,7 +66,7 @@ class EvaluationStack:
         return len(self.images)
 
     def counts(self, position: int) -> bool:
-        """Whether a slice enters figures by slice."""
+        """Tell whether a slice enters figures by slice."""
         return position in range(len(self))[self.counted]
 
 
@@ -107,7 +107,7 @@ def stack_of_scan(
 
 
 def rows_by_case(table: SliceTable, rows: NDArray[np.int64]) -> list[NDArray[np.int64]]:
-    """Row numbers of a prepared store, an ascending group for each case."""
+    """Group the rows of a prepared store by case, ascending."""
     order = rows[np.lexsort((rows, table.case[rows]))]
     starts = np.flatnonzero(table.case[order][1:] != table.case[order][:-1]) + 1
     return [group for group in np.split(order, starts) if len(group)]
@@ -131,14 +131,14 @@ def table_stack(table: SliceTable, rows: NDArray[np.int64]) -> EvaluationStack:
 
 
 def _scan(slices: ScanSlices) -> Scan | None:
-    """The scan's truth for figures in mm, where every slice's mask is known and millimetres mean something."""
+    """Take the scan's truth for figures in mm, if every slice's mask is known and millimetres mean something."""
     if slices.truth is None or not slices.has_mask.all() or len(slices) < 2 or not slices.axial.trusted_geometry:
         return None
     return Scan(slices.truth > 0, slices.axial.spacing)
 
 
 def _vanished(slices: NDArray[np.bool_]) -> tuple[str, ...]:
-    """A line for the slices (n,) bool that show the organ so little that the protocol's grid shows nothing of it."""
+    """Warn of the slices (n,) bool that show so little of the organ that nothing of it is on the protocol's grid."""
     count = int(slices.sum())
     if not count:
         return ()

@@ -37,7 +37,7 @@ def summarise(
     failures: Sequence[Failure],
     warnings: Iterable[str],
 ) -> Metrics:
-    """All figures of one evaluation."""
+    """Compute all figures of one evaluation."""
     return Metrics(
         protocol=protocol,
         counts=Counts(
@@ -143,7 +143,7 @@ def _doubt(rows: Sequence[SliceRow], doubtful: float) -> Doubt | None:
 
 
 def _scans(cases: dict[str, Group]) -> dict[str, Group]:
-    """Cases of several slices; of the others, ``slices.csv`` says all."""
+    """Find the cases of several slices; of the others, ``slices.csv`` says all."""
     return {name: group for name, group in cases.items() if group.slices > 1}
 
 

@@ -56,7 +56,7 @@ def compare_report(folders: Sequence[Path], out: Path) -> None:
 
 
 def find_evaluations(folder: Path) -> list[Path]:
-    """The folders at or below ``folder`` that hold a ``metrics.json``, sorted.
+    """Find the folders at or below ``folder`` that hold a ``metrics.json``, sorted.
 
     Raises:
         InputError: there is none.
@@ -68,7 +68,7 @@ def find_evaluations(folder: Path) -> list[Path]:
 
 
 def short_names(folders: Sequence[Path]) -> list[str]:
-    """The shortest ends of the paths that tell them apart.
+    """Shorten paths to the ends that tell them apart.
 
     >>> short_names([Path("/a/run1/eval"), Path("/a/run2/eval")])
     ['run1/eval', 'run2/eval']
@@ -98,7 +98,7 @@ def read_evaluation(folder: Path, name: str) -> ComparedEvaluation:
 
 
 def _differences(entries: Sequence[ComparedEvaluation]) -> list[str]:
-    """What differs between the evaluations and forbids a plain comparison."""
+    """Say what differs between the evaluations and forbids a plain comparison."""
     aspects: dict[str, Callable[[Metrics], str]] = {
         "data": lambda m: f"{m.protocol.dataset}, {m.protocol.split}",
         "number of scored slices": lambda m: str(m.counts.scored),

@@ -48,7 +48,7 @@ class Series:
 
 
 def dice_boxes(series: Sequence[Series]) -> str:
-    """Box plots of per-slice Dice, a row for each series, as in the paper's figure 2. Returns ``<svg>``."""
+    """Draw box plots of per-slice Dice, a row for each series, as in the paper's figure 2. Returns ``<svg>``."""
 
     def draw(axes: Axes) -> None:
         _boxes(axes, series)
@@ -58,7 +58,7 @@ def dice_boxes(series: Sequence[Series]) -> str:
 
 
 def hausdorff_boxes(series: Sequence[Series]) -> str:
-    """Box plots of per-slice Hausdorff distance in px on a scale that widens what is near. Returns ``<svg>``."""
+    """Draw box plots of per-slice Hausdorff distance in px on a scale that widens what is near. Returns ``<svg>``."""
 
     def draw(axes: Axes) -> None:
         _boxes(axes, series)
@@ -73,7 +73,7 @@ def hausdorff_boxes(series: Sequence[Series]) -> str:
 
 
 def dice_by_area(area_px: Sequence[int], dice: Sequence[float], organ: str) -> str:
-    """Per-slice Dice against the truth's area: small sections are the hard ones. Returns ``<svg>``.
+    """Draw per-slice Dice against the truth's area: small sections are the hard ones. Returns ``<svg>``.
 
     Args:
         area_px: of the organ in each slice, on the 256² grid.
@@ -97,7 +97,7 @@ def dice_by_area(area_px: Sequence[int], dice: Sequence[float], organ: str) -> s
 
 
 def dice_by_labels(curves: Mapping[str, Sequence[tuple[int, float, float | None]]], levels: Mapping[str, float]) -> str:
-    """Mean Dice over the number of annotated slices. Returns ``<svg>``.
+    """Draw mean Dice over the number of annotated slices. Returns ``<svg>``.
 
     Args:
         curves: name → (annotated slices, mean, standard deviation over seeds or None), ascending.
@@ -132,7 +132,7 @@ def dice_by_labels(curves: Mapping[str, Sequence[tuple[int, float, float | None]
 
 
 def spread_out(values: Sequence[float], gap: float, top: float) -> list[float]:
-    """Places for labels, in the order given, as near to their values as can be with ``gap`` between any two.
+    """Place labels, in the order given, as near to their values as can be with ``gap`` between any two.
 
     >>> spread_out([0.5, 0.5, 0.1], gap=0.2, top=1)
     [0.4, 0.6, 0.1]
@@ -147,7 +147,7 @@ def spread_out(values: Sequence[float], gap: float, top: float) -> list[float]:
 
 
 def standalone(svg: str) -> str:
-    """A chart as a file of its own, with the page's light colours."""
+    """Make a chart a file of its own, with the page's light colours."""
     return re.sub(r"(<svg[^>]*>)", rf'<?xml version="1.0" encoding="utf-8"?>\n\1{_ALONE}', svg, count=1)
 
 

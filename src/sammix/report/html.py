@@ -46,7 +46,7 @@ class Variant:
 def render_report(
     metrics: Metrics, slices: Sequence[SliceRow], volumes: Sequence[VolumeRow], pictures: Sequence[OverlayPicture]
 ) -> str:
-    """The report of one evaluation as HTML."""
+    """Render the report of one evaluation as HTML."""
     variants = _variants(metrics, slices)
     astray = sum(score.dice == 0 and not score.missed for score in variants[0].scores)
     scored = [(row.truth_px or 0, row.automatic.dice) for row in slices if row.automatic is not None]
@@ -74,7 +74,7 @@ def render_report(
 
 
 def environment() -> Environment:
-    """Templates beside this file, with everything escaped and nothing silently missing."""
+    """Load the templates beside this file, with everything escaped and nothing silently missing."""
     env = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -87,7 +87,7 @@ def environment() -> Environment:
 
 
 def number(value: float | None, digits: int = 3) -> str:
-    """A figure, or a dash where it is unknown.
+    """Format a figure, or a dash where it is unknown.
 
     >>> number(0.98765), number(1234.5, 0), number(None)
     ('0.988', '1,234', '–')
@@ -96,7 +96,7 @@ def number(value: float | None, digits: int = 3) -> str:
 
 
 def percent(value: float | None) -> str:
-    """A share.
+    """Format a share.
 
     >>> percent(0.125)
     '12 %'
@@ -105,7 +105,7 @@ def percent(value: float | None) -> str:
 
 
 def spread(stat: Stat, digits: int = 3) -> str:
-    """``mean ± std``, as far as they are known."""
+    """Format ``mean ± std``, as far as they are known."""
     return number(stat.mean, digits) + ("" if stat.std is None else f" ± {number(stat.std, digits)}")
 
 

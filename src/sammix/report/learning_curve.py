@@ -15,7 +15,7 @@ NEITHER = {"epoch", "learning_rate", "best", "time", *VALIDATION}
 
 
 def learning_curve(log: Sequence[Mapping[str, Any]]) -> bytes:
-    """A PNG with two panels: the parts of the loss, and the figures on the validation slices.
+    """Draw a PNG with two panels: the parts of the loss, and the figures on the validation slices.
 
     Args:
         log: a dictionary for each epoch, as ``log.jsonl`` holds them.
@@ -32,7 +32,7 @@ def learning_curve(log: Sequence[Mapping[str, Any]]) -> bytes:
 
 
 def _lines(axes: Axes, log: Sequence[Mapping[str, Any]], names: Mapping[str, str], title: str) -> None:
-    """A line for each name, over the epochs that know it."""
+    """Draw a line for each name, over the epochs that know it."""
     for name, label in names.items():
         known = [(line["epoch"], line[name]) for line in log if line.get(name) is not None]
         if known:

@@ -35,7 +35,7 @@ def overlay(
     box: NDArray[Any] | None = None,
     caption: str = "",
 ) -> bytes:
-    """One slice as PNG: CT | activation map and box | truth (green area) and prediction (red line).
+    """Draw one slice as PNG: CT | activation map and box | truth (green area) and prediction (red line).
 
     The middle panel is left out where there is neither map nor box.
 
@@ -64,7 +64,7 @@ def preview_strip(
     box: NDArray[Any] | None = None,
     captions: Sequence[str] = (),
 ) -> bytes:
-    """Several slices as PNG, a row each: CT | activation map | box | mask, so that a person sees why.
+    """Draw several slices as PNG, a row each: CT | activation map | box | mask, so that a person sees why.
 
     Panels that have nothing to show are left out.
 
@@ -90,7 +90,7 @@ def preview_strip(
 def comparison(
     ct: Plane, truth: Plane, predictions: Sequence[tuple[str, Sequence[Plane | None]]], captions: Sequence[str]
 ) -> bytes:
-    """Several slices as PNG, a row each, with a column for each method: truth green, prediction red.
+    """Draw several slices as PNG, a row each, with a column for each method: truth green, prediction red.
 
     Args:
         ct: (N, S, S) in [0, 1]. truth: (N, S, S).
@@ -161,7 +161,7 @@ def _tint(mask: Plane, color: str, alpha: float) -> NDArray[np.float64]:
 
 
 def _note(axes: Axes, text: str, color: str = "#f2f2f2", line: int = 0) -> None:
-    """A line at the upper left, readable on any background."""
+    """Write a line at the upper left, readable on any background."""
     note = axes.text(0.02, 0.975 - 0.06 * line, text, transform=axes.transAxes, clip_on=True, parse_math=False)
     note.set(color=color, fontsize=8, va="top")
     note.set_path_effects([withStroke(linewidth=2.2, foreground=PAPER)])

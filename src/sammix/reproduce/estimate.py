@@ -1,4 +1,4 @@
-"""What a job will take, before it is begun: from what was measured, or from jobs of its kind that are done."""
+"""Estimate what a job will take: from what was measured, or from jobs of its kind that are done."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Estimate:
 
 
 def estimate(grid: Grid, toy: bool) -> list[Estimate]:
-    """Every job's state and cost on one CPU core.
+    """Estimate every job's state and cost on one CPU core.
 
     Args:
         toy: whether the networks are toys, whose cost was not measured.
@@ -73,7 +73,7 @@ def _one(grid: Grid, job: Job, table: SliceTable, cost: Cost | None) -> Estimate
 
 
 def plan_table(estimates: list[Estimate], workers: int, slices: int) -> str:
-    """The dry run's words."""
+    """Write what a dry run says."""
     width = max(len(one.job.name) for one in estimates)
     lines = [f"{'job':{width}}  {'state':7}{'epochs':>7}{'minutes':>9}{'GiB':>6}"]
     for one in estimates:
@@ -96,5 +96,5 @@ def training_slices(grid: Grid) -> int:
 
 
 def _in_domain(grid: Grid) -> SliceTable:
-    """The slices that the jobs train on: a store may hold more of each scan than they ask for."""
+    """Load the slices that the jobs train on: a store may hold more of each scan than they ask for."""
     return load_table(grid.stores.in_domain, grid.jobs[0].config().data)

@@ -1,4 +1,4 @@
-"""The grid at work: a process a job, several at a time, none of which can take the others down."""
+"""Run the grid: a process a job, several at a time, none of which can take the others down."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ TORCHRUN = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT", "T
 
 
 def finished_jobs(out: Path, size: Size, settings: Sequence[str]) -> list[Job]:
-    """What earlier commands finished in a grid's folder: run in parts, by methods or seeds, it is still one grid.
+    """Find what earlier commands finished in a grid's folder: run in parts, it is still one grid.
 
     Raises:
         InputError: a result is damaged.
@@ -55,11 +55,11 @@ class Grid:
     stores: Stores
 
     def folder(self, job: Job) -> Path:
-        """Where a job keeps its run, its evaluations and its result."""
+        """Name the folder in which a job keeps its run, its evaluations and its result."""
         return self.out / "jobs" / job.name
 
     def result(self, job: Job) -> Result | None:
-        """A finished job's result.
+        """Read a finished job's result.
 
         Raises:
             InputError: it is damaged, or of a job with other settings or data.
@@ -75,7 +75,7 @@ class Grid:
         return result
 
     def error(self, job: Job) -> str | None:
-        """Why a job's last attempt failed."""
+        """Read why a job's last attempt failed."""
         path = self.folder(job) / "error.txt"
         return path.read_text(encoding="utf-8").splitlines()[0] if path.is_file() else None
 
@@ -140,7 +140,7 @@ def _record(grid: Grid, one: _Running, left: int) -> None:
 
 
 def progress_table(grid: Grid) -> str:
-    """Every job's state and Dice, in Markdown."""
+    """Write every job's state and Dice, in Markdown."""
     lines = ["| job | state | Dice in-domain | Dice across |", "|---|---|---|---|"]
     for job in grid.jobs:
         result, error = grid.result(job), grid.error(job)
@@ -153,7 +153,7 @@ def progress_table(grid: Grid) -> str:
 
 
 def _work(job: Job, stores: Stores, folder: Path, device: str, slot: int, workers: int) -> None:
-    """A job's process: locked, on its own share of the machine, and at its end with the grid's."""
+    """Do a job in a process of its own: locked, on its share of the machine, ending with the grid's process."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
@@ -172,7 +172,7 @@ def _work(job: Job, stores: Stores, folder: Path, device: str, slot: int, worker
 
 
 def _end_with(parent: BaseProcess) -> None:
-    """A grid that was killed must not leave jobs behind that write into its folder."""
+    """End this process with its parent's: a grid that was killed must not leave jobs that write into its folder."""
     parent.join()
     os._exit(1)
 

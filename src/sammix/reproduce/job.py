@@ -134,7 +134,7 @@ def _oracle(oracle: Overlap | None) -> Oracle | None:
 
 
 def _pictures(segmenter: Segmenter, table: SliceTable, rows: list[SliceRow]) -> list[StoredMask]:
-    """Masks of a few slices, chosen by the truth's area alone: the same whoever drew the masks."""
+    """Segment a few slices, chosen by the truth's area alone: the same for every method."""
     by_area = sorted(rows, key=lambda row: (row.truth_px or 0, row.case, row.slice))
     quantiles = (np.arange(EXHIBITS) + 0.5) / EXHIBITS
     pictures = []
@@ -149,7 +149,7 @@ def _pictures(segmenter: Segmenter, table: SliceTable, rows: list[SliceRow]) -> 
 
 
 def find_row(table: SliceTable, case: str, index: int) -> int:
-    """The row of a case's slice."""
+    """Find the row of a case's slice."""
     return int(np.flatnonzero((table.case == case) & (table.index == index))[0])
 
 
@@ -178,6 +178,6 @@ def _count(network: nn.Module | None, trained: bool = False) -> int:
 
 
 def _seconds(log: Path) -> float:
-    """A resumed fit's time: its epochs times the median distance of their ends."""
+    """Estimate a resumed fit's seconds: its epochs times the median distance of their ends."""
     ends = [datetime.fromisoformat(json.loads(line)["time"]) for line in log.read_text().splitlines()]
     return len(ends) * median([(b - a).total_seconds() for a, b in pairwise(ends)] or [0.0])

@@ -35,17 +35,17 @@ class Method:
     usual: bool = True
 
     def label_counts(self, asked: Sequence[int | None]) -> list[int | None]:
-        """Numbers of annotated slices; None: all."""
+        """List the numbers of annotated slices; None: all."""
         if self.labels == "all":
             return [None]
         return [*([0] if self.labels == "each and none" else []), *asked]
 
     def row(self, labels: int | None) -> str:
-        """The row's name in the tables, such as ``SAM-Mix-50``; of a method that always learns from all, its own."""
+        """Name the row in the tables, such as ``SAM-Mix-50``; a method that always learns from all has its own name."""
         return self.title if self.labels == "all" else f"{self.title}-{'all' if labels is None else labels}"
 
     def paper_row(self, labels: int | None) -> str:
-        """The row's name in the paper's tables; its MultiMix does not say how many slices were drawn."""
+        """Name the row in the paper's tables; its MultiMix does not say how many slices were annotated."""
         numbered = self.published in ("SAM-PP", "SAM-Mix")
         return f"{self.published}-{labels}" if numbered else str(self.published)
 
@@ -68,7 +68,7 @@ METHODS = {
 
 
 def choose_methods(names: Sequence[str]) -> list[Method]:
-    """The methods named, in the tables' order; the usual ones where none is.
+    """Choose the methods named, in the tables' order; the usual ones where none is.
 
     Raises:
         ConfigError: no such method.
@@ -118,5 +118,5 @@ PAPER: dict[Domain, dict[str, Published]] = {
 
 
 def published(domain: Domain, method: Method, labels: int | None) -> Published | None:
-    """What the paper prints for a row of ours; None where it has no such row."""
+    """Look up what the paper prints for a row of ours; None where it has no such row."""
     return PAPER[domain].get(method.paper_row(labels))

@@ -64,7 +64,7 @@ class Workspace:
         return self.root / "predictions"
 
     def variables(self) -> dict[str, str]:
-        """How nnU-Net is told of its folders."""
+        """Name the environment variables that tell nnU-Net its folders."""
         names = ("nnUNet_raw", "nnUNet_preprocessed", "nnUNet_results")
         return {name: str((self.root / name).resolve()) for name in names}
 
@@ -107,7 +107,7 @@ def export(
 
 
 def commands(workspace: Workspace, device: str) -> list[list[str]]:
-    """What is run, in order: plan, train, predict."""
+    """List the commands in their order: plan, train, predict."""
     plan, train, predict = PROGRAMS
     dataset, fold = str(DATASET_ID), str(FOLD)
     return [
@@ -121,7 +121,7 @@ def commands(workspace: Workspace, device: str) -> list[list[str]]:
 
 
 def find_programs() -> Path | None:
-    """The folder of nnU-Net's commands: what ``SAMMIX_NNUNET`` says, or None where they are on the path.
+    """Find the folder of nnU-Net's commands: what ``SAMMIX_NNUNET`` says, or None where they are on the path.
 
     Raises:
         ConfigError: they are not there.
@@ -162,7 +162,7 @@ def run(workspace: Workspace, device: str) -> None:
 
 
 class Recorded:
-    """Masks that nnU-Net drew, as a :class:`~sammix.networks.interface.Segmenter`: slices are told by their pixels.
+    """Masks that nnU-Net made, as a :class:`~sammix.networks.interface.Segmenter`: slices are told by their pixels.
 
     Args:
         files: digest of an image → name of its mask in ``folder``, from :func:`export`.
@@ -172,7 +172,7 @@ class Recorded:
         self.files, self.folder, self.preprocess, self.name = files, folder, preprocess, name
 
     def encode(self, images: Tensor) -> Tensor:
-        """(B, 1, S, S) float32 in [0, 1] → their masks (B, S, S).
+        """Look up the masks (B, S, S) of slices (B, 1, S, S) float32 in [0, 1].
 
         Raises:
             InputError: a mask is missing.
@@ -181,7 +181,7 @@ class Recorded:
         return torch.from_numpy(np.stack(masks))
 
     def segment(self, encoding: Tensor, boxes: Tensor | None = None, prompt: PromptSource = "cam") -> SlicePrediction:
-        """The masks as they are; a slice shows the organ where nnU-Net drew any of it."""
+        """Give the masks as they are; a slice shows the organ where nnU-Net marked any of it."""
         return SlicePrediction(encoding, encoding.amax(dim=(1, 2)), cam=None, box=None, prompt="none")
 
     def _read(self, image: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -49,14 +49,14 @@ class Summary:
 
 
 def by_row(results: Iterable[Result]) -> list[list[Result]]:
-    """The results of each row of the tables, in the tables' order, by seed."""
+    """Group the results by row of the tables, in the tables' order, by seed."""
     order = list(METHODS)
     ordered = sorted(results, key=lambda r: (order.index(r.method), inf if r.labels is None else r.labels, r.seed))
     return [list(row) for _, row in groupby(ordered, key=lambda r: (r.method, r.labels))]
 
 
 def over_seeds(results: Sequence[Result], domain: Domain) -> Summary:
-    """The results of one method and number of annotated slices, over its seeds."""
+    """Summarise one method with one number of annotated slices over its seeds."""
     evaluated = [result.domains.get(domain, []) for result in results]
     runs = [scores for scores in evaluated if any(s.dice for s in scores)]
     each = [s for scores in runs for s in scores]
@@ -79,7 +79,7 @@ def over_seeds(results: Sequence[Result], domain: Domain) -> Summary:
 
 
 def bootstrap(patients: dict[str, list[float]], seed: int = 0) -> tuple[float, float]:
-    """The percentile interval of the mean over slices when whole patients are drawn anew, with replacement.
+    """Compute the percentile interval of the mean over slices if whole patients are drawn anew, with replacement.
 
     >>> bootstrap({"a": [0.5, 0.5], "b": [0.5]})
     (0.5, 0.5)
@@ -108,7 +108,7 @@ class Comparison:
 
 
 def compare(reference: Summary, others: Sequence[Summary]) -> list[Comparison]:
-    """Wilcoxon's signed-rank test of each method against the reference, two-sided, corrected for their number.
+    """Test each method against the reference: Wilcoxon's signed ranks, two-sided, corrected for their number.
 
     A method that shares fewer than :data:`FEWEST_PATIENTS` patients with it is left out.
     """
@@ -128,7 +128,7 @@ def compare(reference: Summary, others: Sequence[Summary]) -> list[Comparison]:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's step-down correction (1979), in the order given.
+    """Correct p values by Holm's step-down method (1979), in the order given.
 
     >>> holm([0.01, 0.04, 0.03])
     [0.03, 0.06, 0.06]

@@ -107,7 +107,7 @@ def _section(grid: Grid, groups: list[list[Result]], domain: Domain) -> Section:
 
 
 def _reference(summaries: Sequence[Summary]) -> Summary:
-    """What all others are tested against: SAM-Mix with the paper's best number of labels, 50, else with the most."""
+    """Choose what all others are tested against: SAM-Mix with 50 labels, the paper's best, else with the most."""
     ours = [summary for summary in summaries if summary.method == OURS] or list(summaries)
     return next((summary for summary in ours if summary.labels == 50), ours[-1])
 
@@ -133,7 +133,7 @@ def _write_table(path: Path, table: Table) -> None:
 
 
 def _pictures(grid: Grid, results: list[Result], domain: Domain) -> str | None:
-    """Figure 3 or 4: the same few slices by every method's first seed. Returns a data URI."""
+    """Draw figure 3 or 4: the same few slices by every method's first seed. Returns a data URI."""
     paths = [grid.stores.in_domain] if domain == "in-domain" else list(grid.stores.across)
     ct, truth, captions = [], [], []
     masks: dict[str, list[np.ndarray | None]] = {METHODS[r.method].row(r.labels): [] for r in results}
@@ -156,12 +156,12 @@ def _pictures(grid: Grid, results: list[Result], domain: Domain) -> str | None:
 
 
 def _hu(image: np.ndarray) -> np.ndarray:
-    """A stored slice as values that the grid's window gives back unchanged."""
+    """Convert a stored slice to HU that the grid's window gives back unchanged."""
     return image[None] * PAPER_GRID.window_width + PAPER_GRID.window_level - PAPER_GRID.window_width / 2
 
 
 def _all_boxes(groups: list[list[Result]]) -> list[Series]:
-    """Figure 2: both domains, a method's two boxes together."""
+    """List the series of figure 2: both domains, a method's two boxes together."""
     return [
         Series(f"{METHODS[group[0].method].row(group[0].labels)}, {domain}", over_seeds(group, domain).slice_dice)
         for group in groups
@@ -196,7 +196,7 @@ def _cost(group: list[Result]) -> dict[str, object]:
 
 
 def _plain(section: Section) -> dict[str, object]:
-    """Figures by data set, intervals and tests, for programs."""
+    """Collect figures by data set, intervals and tests, for programs."""
     return {
         "title": section.title,
         "reference": section.reference,

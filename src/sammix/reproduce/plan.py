@@ -1,4 +1,4 @@
-"""Which jobs a grid has: every method, number of annotated slices and seed, at one of three sizes."""
+"""Plan the jobs of a grid: every method, number of annotated slices and seed, at one of three sizes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Size:
     settings: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     def settings_of(self, method: Method) -> tuple[str, ...]:
-        """Of one method, in the order they are laid over its preset."""
+        """List one method's settings in the order in which they are laid over its preset."""
         return (PAPER_MIDDLE, *self.settings.get("", ()), *self.settings.get(method.key, ()))
 
 
@@ -91,7 +91,7 @@ class Job:
         return METHODS[self.method].row(self.labels)
 
     def config(self) -> Config:
-        """Its settings. The real nnU-Net has none of ours but the data's.
+        """Lay the job's settings over its preset. The real nnU-Net has none of ours but the data's.
 
         Raises:
             ConfigError: a setting that does not exist or does not fit.
@@ -109,14 +109,14 @@ class Job:
 
 
 def plan_job(method: Method, labels: int | None, seed: int, size: Size, settings: Sequence[str] = ()) -> Job:
-    """A job of a grid: ``settings`` are laid over the size's, and both over the method's preset."""
+    """Plan a job: ``settings`` are laid over the size's, and both over the method's preset."""
     return Job(method.key, labels, seed, (*size.settings_of(method), *settings))
 
 
 def plan_jobs(
     methods: Sequence[Method], labels: Sequence[int | None], seeds: int, size: Size, settings: Sequence[str] = ()
 ) -> list[Job]:
-    """All jobs of a grid: the first seed of every method first, so that a grid that is stopped early has all rows.
+    """Plan all jobs: the first seed of every method first, so that a grid that is stopped early has all rows.
 
     Raises:
         ConfigError: a setting that does not exist or does not fit.

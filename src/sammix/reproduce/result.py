@@ -1,4 +1,4 @@
-"""What remains of a job: one small JSON from which every table and figure is made."""
+"""The result of a job: one small JSON from which every table and figure is made."""
 
 from __future__ import annotations
 
@@ -85,11 +85,11 @@ def read_result(path: Path) -> Result:
 
 
 def pack(mask: NDArray[np.bool_]) -> str:
-    """A mask (256, 256) as text."""
+    """Write a mask (256, 256) as text."""
     return base64.b64encode(zlib.compress(np.packbits(mask).tobytes(), 9)).decode()
 
 
 def unpack(text: str, side: int = 256) -> NDArray[np.bool_]:
-    """What :func:`pack` made of a mask."""
+    """Read a mask that :func:`pack` wrote."""
     bits = np.frombuffer(zlib.decompress(base64.b64decode(text)), np.uint8)
     return np.unpackbits(bits, count=side * side).reshape(side, side).astype(bool)

@@ -49,7 +49,7 @@ class NamedSplit(_Part):
 
 
 def load_split(name: str) -> NamedSplit:
-    """A split that comes with the package.
+    """Read a split that comes with the package.
 
     Raises:
         ConfigError: no split has that name.
@@ -62,7 +62,7 @@ def load_split(name: str) -> NamedSplit:
 
 
 def split_in_domain(dataset: Dataset, split: NamedSplit) -> Dataset:
-    """The data set with the split's cases and no others.
+    """Keep the split's cases of a data set and no others.
 
     Raises:
         InputError: it is not the data that the split is of.
@@ -94,7 +94,7 @@ def split_in_domain(dataset: Dataset, split: NamedSplit) -> Dataset:
 
 
 def split_across(dataset: Dataset, split: NamedSplit) -> Dataset:
-    """The data set with the split's number of scans.
+    """Keep the split's number of scans of a data set.
 
     Raises:
         InputError: it is not the data that the split is of, or too little of it shows the organ.
@@ -116,7 +116,7 @@ def _refused(dataset: Dataset, split: NamedSplit, problem: str) -> InputError:
 
 
 def _slices(path: Path) -> int:
-    """Along the third axis, which is the patient's in all of LiTS. Reads the header only."""
+    """Count slices along the third axis, which is the patient's in all of LiTS. Reads the header only."""
     return int(nib.load(path).shape[2])  # type: ignore[attr-defined]
 
 

@@ -1,4 +1,4 @@
-"""The grid's data, prepared once: a store in-domain with fixed splits, and one for each data set across domains."""
+"""Prepare the grid's data once: a store in-domain with fixed splits, and one for each data set across domains."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Stores:
     across: tuple[Path, ...]
 
     def fingerprints(self) -> list[str]:
-        """What names the content of each, in order."""
+        """List what names the content of each, in order."""
         return [_fingerprint(path) for path in (self.in_domain, *self.across)]
 
 
@@ -74,7 +74,7 @@ def prepare_stores(
 
 
 def make_phantoms(out: Path, smoke: bool) -> tuple[Path, list[Path]]:
-    """Two hospitals of synthetic patients, for whoever has no data: in LiTS's and in TotalSegmentator's layout."""
+    """Make synthetic patients of two hospitals, for whoever has no data: in LiTS's and TotalSegmentator's layout."""
     here, there = out / "phantoms" / "hospital-a", out / "phantoms" / "hospital-b"
     if not there.exists():
         say("making synthetic patients")

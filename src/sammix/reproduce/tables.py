@@ -81,7 +81,7 @@ def make_table(summaries: Sequence[Summary], domain: Domain, title: str, notes: 
 
 
 def to_markdown(table: Table) -> str:
-    """GitHub's Markdown: best bold, second best underlined."""
+    """Write GitHub's Markdown: best bold, second best underlined."""
     lines = [
         f"**{table.title}**",
         "",
@@ -98,7 +98,7 @@ def to_markdown(table: Table) -> str:
 
 
 def to_latex(table: Table) -> str:
-    """A ``table`` for a paper: ``booktabs`` is all that it needs."""
+    """Write a LaTeX ``table`` for a paper: ``booktabs`` is all that it needs."""
     marks: dict[Rank, str] = {"best": r"\textbf{{{}}}", "second": r"\underline{{{}}}", "": "{}"}
 
     def cell(value: str) -> str:
@@ -115,7 +115,7 @@ def to_latex(table: Table) -> str:
 
 
 def to_csv(table: Table) -> str:
-    """Plain numbers, an empty cell where there is none."""
+    """Write plain numbers as CSV, an empty cell where there is none."""
     buffer = StringIO()
     columns = ("dice_mean", "dice_std", "dice_paper", "hausdorff_px_mean", "hausdorff_px_std", "hausdorff_px_paper")
     writer = csv.writer(buffer, lineterminator="\n")
@@ -136,14 +136,14 @@ def _all_rows(table: Table) -> list[TableRow]:
 
 
 def _ranks(values: Sequence[float | None], best: Callable[[Sequence[float]], float]) -> list[Rank]:
-    """Equals share a rank, as printed figures do."""
+    """Rank figures; those that are printed alike share a rank."""
     known = sorted({round(value, 6) for value in values if value is not None}, reverse=best is max)
     names: dict[float, Rank] = dict(zip(known, ("best", "second"), strict=False))
     return ["" if value is None else names.get(round(value, 6), "") for value in values]
 
 
 def _oracle(summaries: Sequence[Summary]) -> TableRow | None:
-    """SAM as it came, prompted with true boxes: SAM-PP without an annotated slice."""
+    """Find SAM as it came, prompted with true boxes: SAM-PP without an annotated slice."""
     untuned = [s for s in summaries if s.labels == 0 and s.oracle is not None]
     if not untuned or untuned[0].oracle is None:
         return None

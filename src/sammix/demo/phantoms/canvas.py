@@ -34,7 +34,7 @@ class Canvas:
     axes: tuple[Field, Field, Field]  # undeformed z, y, x along the three array axes
 
     def region(self, low: ArrayLike, high: ArrayLike) -> Canvas:
-        """The part that may hold points between two corners (x, y, z); painting it paints this canvas."""
+        """Take the part that may hold points between two corners (x, y, z); painting it paints this canvas."""
         lowest, highest = np.asarray(low)[::-1] - WARP, np.asarray(high)[::-1] + WARP
         k, j, i = (slice(*np.searchsorted(self.axes[n], (lowest[n], highest[n])).tolist()) for n in range(3))
         box = (k, j, i)
@@ -58,12 +58,12 @@ class Canvas:
         return free
 
     def ellipsoid(self, centre: ArrayLike, radii: ArrayLike) -> Field:
-        """Distance from ``centre`` in units of the ellipsoid's own radius: below 1 inside, 1 on its surface."""
+        """Measure from ``centre`` in units of the ellipsoid's own radius: below 1 inside, 1 on its surface."""
         x, y, z = np.asarray(centre, dtype=np.float32)
         return radius(self.x - x, self.y - y, self.z - z, radii)
 
     def capsule(self, start: Point, end: Point, radii: tuple[float, float]) -> Field:
-        """Signed distance in mm to a tapering rod: negative inside."""
+        """Measure the signed distance in mm to a tapering rod: negative inside."""
         axis = end - start
         x, y, z = self.x - start[0], self.y - start[1], self.z - start[2]
         along = (x * axis[0] + y * axis[1] + z * axis[2]) / max(float(axis @ axis), 1e-6)
@@ -73,13 +73,13 @@ class Canvas:
 
 
 def radius(x: Field, y: Field, z: Field, radii: ArrayLike) -> Field:
-    """Distance from the origin in units of an ellipsoid's own radius: below 1 inside, 1 on its surface."""
+    """Measure from the origin in units of an ellipsoid's own radius: below 1 inside, 1 on its surface."""
     a, b, c = np.asarray(radii, dtype=np.float32)
     return np.asarray(np.sqrt((x / a) ** 2 + (y / b) ** 2 + (z / c) ** 2))
 
 
 def tube(canvas: Canvas, points: ArrayLike, radii: Sequence[float]) -> tuple[Canvas, Field]:
-    """The region around a chain of rods through ``points`` (N, 3), and the signed distance (mm) to it."""
+    """Take the region around a chain of rods through ``points`` (N, 3), and the signed distance (mm) to it."""
     nodes, width = np.asarray(points, dtype=np.float32), max(radii)
     part = canvas.region(nodes.min(axis=0) - width, nodes.max(axis=0) + width)
     distance = np.full(part.tissue.shape, np.inf, dtype=np.float32)

@@ -57,7 +57,7 @@ def write_totalsegmentator(
 
 
 def _split(number: int, patients: int) -> str:
-    """The last fifth is for testing, the fifth before it for validation, as far as there are enough patients."""
+    """Choose a patient's split: the last fifth tests, the fifth before it validates, if there are enough patients."""
     fifth = patients // 5
     if number >= patients - fifth:
         return "test"

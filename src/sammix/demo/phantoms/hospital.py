@@ -21,7 +21,7 @@ class Hospital:
     tilt: float = 0.0  # rotation of the stored axes about the patient's long axis, degrees
 
     def at(self, shape: tuple[int, int, int]) -> Hospital:
-        """The same field of view on another grid, such as a small one for tests.
+        """Take the same field of view on another grid, such as a small one for tests.
 
         >>> PORTAL.at((120, 120, 26)).spacing
         (3.4, 3.4, 10.0)

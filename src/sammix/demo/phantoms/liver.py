@@ -31,12 +31,12 @@ def paint_liver(canvas: Canvas, voxel: float, rng: np.random.Generator) -> None:
 
 
 def _step(value: Field) -> Field:
-    """A smooth step from 0 to 1."""
+    """Step smoothly from 0 to 1."""
     return np.asarray(0.5 + 0.5 * np.tanh(0.5 * value))
 
 
 def _visceral_surface(canvas: Canvas, rng: np.random.Generator) -> Field:
-    """Height (mm) of the liver's lower surface over each (x, y).
+    """Compute the height (mm) of the liver's lower surface over each (x, y).
 
     Low and rounded under the right lobe, rising over the gallbladder and the porta hepatis, and out of the
     diaphragm towards the left and towards the spine, so that both lobes end in thin margins.
@@ -74,7 +74,7 @@ def _paint_gallbladder(canvas: Canvas, rng: np.random.Generator) -> None:
 
 
 def _paint_vessels(canvas: Canvas, rng: np.random.Generator) -> None:
-    """Portal branches from the porta, hepatic veins towards the vena cava under the dome."""
+    """Paint portal branches from the porta, and hepatic veins towards the vena cava under the dome."""
     trunks = (
         ((20, -2, -76), (62, -8, -72), 8),
         ((20, -2, -76), (2, 22, -58), 7),
@@ -92,7 +92,7 @@ def _paint_vessels(canvas: Canvas, rng: np.random.Generator) -> None:
 def _branches(
     start: Point, stop: Point, radius: float, rng: np.random.Generator
 ) -> Iterator[tuple[Point, Point, float, float]]:
-    """A vessel and its forks: (start, end, radius at start, radius at end) in mm."""
+    """Grow a vessel and its forks: (start, end, radius at start, radius at end) in mm."""
     narrow = radius * 0.74
     yield start, stop, radius, narrow
     if narrow < 1.0:
@@ -104,7 +104,7 @@ def _branches(
 
 
 def _paint_lesions(canvas: Canvas, rng: np.random.Generator) -> None:
-    """In half of the patients one to five round, slightly bossed, darker lesions."""
+    """Paint one to five round, slightly bossed, darker lesions, in half of the patients."""
     if rng.random() > 0.5:
         return
     centres = rng.uniform((-40, -60, -120), (120, 60, -15), size=(60, 3))

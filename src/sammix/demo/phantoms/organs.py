@@ -15,7 +15,7 @@ KIDNEY = (Tissue.RENAL_CORTEX, Tissue.RENAL_MEDULLA)
 
 
 def paint_great_vessels(canvas: Canvas, rng: np.random.Generator) -> None:
-    """Aorta, vena cava, and the vessels that leave them, each in a sleeve of fat."""
+    """Paint aorta, vena cava, and the vessels that leave them, each in a sleeve of fat."""
     bend = rng.normal(0, 2)
     aorta = [
         (-20.0, -26.0, 80.0),
@@ -48,7 +48,7 @@ def paint_great_vessels(canvas: Canvas, rng: np.random.Generator) -> None:
 
 
 def paint_kidneys(canvas: Canvas, rng: np.random.Generator) -> None:
-    """Both kidneys with cortex, pyramids and a fatty sinus that opens to the middle, in their own fat."""
+    """Paint both kidneys with cortex, pyramids and a fatty sinus that opens to the middle, in their own fat."""
     scale, fat = rng.uniform(0.9, 1.1), rng.uniform(3, 10)
     for side in (1, -1):
         centre = rng.normal((side * 69, -43, -122 if side > 0 else -108), 3)
@@ -70,7 +70,7 @@ def paint_kidneys(canvas: Canvas, rng: np.random.Generator) -> None:
 
 
 def paint_spleen(canvas: Canvas, rng: np.random.Generator) -> None:
-    """A crescent under the left dome, hollow towards stomach and kidney."""
+    """Paint a crescent under the left dome, hollow towards stomach and kidney."""
     centre, size = rng.normal((-100, -36, -62), 4), rng.uniform(0.85, 1.15)
     outer = canvas.ellipsoid(centre, (40 * size, 49 * size, 55 * size))
     hollow = canvas.ellipsoid((centre[0] + 46, centre[1] + 28, centre[2] - 6), (36, 44, 80))
@@ -78,7 +78,7 @@ def paint_spleen(canvas: Canvas, rng: np.random.Generator) -> None:
 
 
 def paint_stomach(canvas: Canvas, drink: Tissue, rng: np.random.Generator) -> None:
-    """Fundus, body and antrum: a wall around the drink with gas above it, as the patient lies on the back."""
+    """Paint fundus, body and antrum: a wall around the drink, gas above it, as the patient lies on the back."""
     points = [(-64, -14, -46), (-70, 14, -64), (-54, 36, -92), (-12, 38, -112), (26, 24, -100)]
     nodes = rng.normal(points, 4)
     fill, share = rng.uniform(0.75, 1.15), rng.uniform(0.35, 0.9)
@@ -92,7 +92,7 @@ def paint_stomach(canvas: Canvas, drink: Tissue, rng: np.random.Generator) -> No
 
 
 def paint_pancreas(canvas: Canvas, rng: np.random.Generator) -> None:
-    """Head in the duodenum's loop, body over the great vessels, tail towards the spleen; adrenals behind."""
+    """Paint head in the duodenum's loop, body over the great vessels, tail towards the spleen; adrenals behind."""
     points = [(28, 10, -122), (22, 12, -104), (-4, 18, -94), (-36, 8, -88), (-74, -20, -76)]
     part, distance = tube(canvas, rng.normal(points, 3), [12, 11, 8, 8, 9])
     lobules = 1.8 * np.sin(part.x / 3.1) * np.sin(part.y / 2.7) * np.sin(part.z / 4)
@@ -105,7 +105,7 @@ def paint_pancreas(canvas: Canvas, rng: np.random.Generator) -> None:
 
 
 def paint_bowel(canvas: Canvas, drink: Tissue, rng: np.random.Generator) -> None:
-    """Duodenum, colon along the flanks and across the belly, loops of small bowel, mesenteric vessels."""
+    """Paint duodenum, colon along flanks and across the belly, loops of small bowel, mesenteric vessels."""
     duodenum = [(30, 22, -98), (46, 6, -104), (46, -2, -128), (26, -2, -146), (-16, 4, -140)]
     _loop(canvas, rng, duodenum, [11, 11, 11, 11, 10], drink)
     ascending = [(98, -14, -260), (102, -18, -190), (94, -4, -150), (78, 30, -140)]
@@ -139,7 +139,7 @@ def _loop(
     radii: Sequence[float],
     content: Tissue,
 ) -> None:
-    """A gut segment: wall, content, folds along its length, and now and then gas on top."""
+    """Paint a gut segment: wall, content, folds along its length, and now and then gas on top."""
     jittered = rng.normal(np.asarray(points, dtype=np.float64), 3)
     part, distance = tube(canvas, jittered, radii)
     folds = 1.6 * np.sin(part.x / 4.5 + part.z / 6) * np.sin(part.y / 4.5 + part.z / 7)

@@ -9,7 +9,7 @@ from sammix.demo.phantoms.hospital import Hospital
 
 
 def blank(hospital: Hospital, rng: np.random.Generator) -> Canvas:
-    """A canvas of air on the hospital's grid, deformed smoothly into one patient."""
+    """Make a canvas of air on the hospital's grid, deformed smoothly into one patient."""
     build = rng.normal(1.0, (0.03, 0.05, 0.03)) * rng.normal(1.0, 0.035)
     top, shift = rng.uniform(40, 58), rng.normal((0, 18), 4)
     counts, steps = hospital.shape, hospital.spacing
@@ -26,7 +26,7 @@ def blank(hospital: Hospital, rng: np.random.Generator) -> Canvas:
 
 
 def _displacement(axes: tuple[Field, ...], rng: np.random.Generator, waves: int = 4) -> Field:
-    """A smooth random displacement (mm): standing waves of 120 to 320 mm, together less than ``WARP``."""
+    """Draw a smooth random displacement (mm): standing waves of 120 to 320 mm, together less than ``WARP``."""
     total = np.zeros([len(axis) for axis in axes], dtype=np.float32)
     for _ in range(waves):
         z, y, x = (np.sin(2 * np.pi * axis / rng.uniform(120, 320) + rng.uniform(0, 2 * np.pi)) for axis in axes)
@@ -36,7 +36,7 @@ def _displacement(axes: tuple[Field, ...], rng: np.random.Generator, waves: int 
 
 
 def _inner_wall(x: Field, y: Field, z: Field, rng: np.random.Generator) -> Field:
-    """Distance (mm) outside the cavity: between an ellipse and a box in section, narrower at the waist."""
+    """Measure (mm) out of the cavity: between an ellipse and a box in section, narrower at the waist."""
     waist = rng.uniform(4, 14)
     half_width = 139 - waist * np.exp(-(((z + 165) / 45) ** 2)) - 0.12 * np.maximum(z, 0)
     x2, y2 = (x / half_width) ** 2, (y / np.float32(91)) ** 2
@@ -45,7 +45,7 @@ def _inner_wall(x: Field, y: Field, z: Field, rng: np.random.Generator) -> Field
 
 
 def _diaphragm(x: Field, y: Field, rng: np.random.Generator) -> Field:
-    """Height (mm) of two domes, the right one higher, and of the saddle under the heart between them."""
+    """Compute the height (mm) of two domes, the right one higher, with the saddle under the heart between them."""
     right = -((x - 66) ** 2 + 1.1 * (y - 6) ** 2) / rng.uniform(85, 105)
     left = -rng.uniform(14, 28) - ((x + 72) ** 2 + 1.1 * (y + 4) ** 2) / 90
     saddle = -22 - (x + 6) ** 2 / 170 - (y - 32) ** 2 / 150

@@ -39,7 +39,7 @@ class Phantom:
     affine: NDArray[np.float64]
 
     def organs(self) -> dict[str, NDArray[np.uint8]]:
-        """Binary masks (uint8 0/1) of liver with lesions, spleen and both kidneys, by TotalSegmentator's names."""
+        """Take masks (uint8 0/1) of liver with lesions, spleen and both kidneys, by TotalSegmentator's names."""
         kidney = np.isin(self.tissue, KIDNEY)
         i, j, k = np.ogrid[tuple(slice(n) for n in kidney.shape)]
         right = self.affine[0, 0] * i + self.affine[0, 1] * j + self.affine[0, 2] * k + self.affine[0, 3] > 0
@@ -53,7 +53,7 @@ class Phantom:
 
 
 def make_phantom(seed: int, hospital: Hospital) -> Phantom:
-    """Patient ``seed`` scanned at ``hospital``; the same arguments give the same bits.
+    """Scan patient ``seed`` at ``hospital``; the same arguments give the same bits.
 
     The patient's body depends on the seed only: two hospitals scan the same person differently.
 
@@ -84,7 +84,7 @@ def _anatomy(hospital: Hospital, rng: np.random.Generator) -> Canvas:
 
 
 def _affine(hospital: Hospital) -> NDArray[np.float64]:
-    """Voxel (right, front, up) to RAS+ mm, centred in the plane, turned by the hospital's tilt."""
+    """Map voxel (right, front, up) to RAS+ mm, centred in the plane, turned by the hospital's tilt."""
     angle = np.deg2rad(hospital.tilt)
     turn = np.array([[np.cos(angle), -np.sin(angle), 0], [np.sin(angle), np.cos(angle), 0], [0, 0, 1]])
     affine = np.eye(4)
@@ -94,13 +94,13 @@ def _affine(hospital: Hospital) -> NDArray[np.float64]:
 
 
 def _store(array: NDArray[Voxel], axcodes: tuple[str, str, str]) -> NDArray[Voxel]:
-    """From (up, front, right) to the stored order, as a contiguous copy."""
+    """Bring (up, front, right) to the stored order, as a contiguous copy."""
     stored = array.transpose([2 - AXIS[code] for code in axcodes])
     return np.ascontiguousarray(np.flip(stored, tuple(i for i, code in enumerate(axcodes) if code in "LPI")))
 
 
 def _storage(hospital: Hospital) -> NDArray[np.float64]:
-    """Stored voxel to voxel along right, front and up: a permutation with flips."""
+    """Map stored voxel to voxel along right, front and up: a permutation with flips."""
     matrix = np.zeros((4, 4))
     matrix[3, 3] = 1
     for stored, code in enumerate(hospital.axcodes):

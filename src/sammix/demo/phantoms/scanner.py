@@ -25,7 +25,7 @@ def scan(canvas: Canvas, hospital: Hospital, rng: np.random.Generator) -> NDArra
 
 
 def _paint_table(canvas: Canvas, rng: np.random.Generator) -> None:
-    """A curved couch under the back."""
+    """Paint a curved couch under the back."""
     _, y, x = canvas.axes
     body = (canvas.tissue != Tissue.AIR).any(axis=(0, 2))
     back = y[int(np.argmax(body))]
@@ -39,13 +39,13 @@ def _paint_table(canvas: Canvas, rng: np.random.Generator) -> None:
 
 
 def _mottle(canvas: Canvas, rng: np.random.Generator) -> Field:
-    """Smooth texture of unit standard deviation."""
+    """Draw a smooth texture of unit standard deviation."""
     field = ndimage.uniform_filter(rng.standard_normal(canvas.tissue.shape, dtype=np.float32), (1, 3, 3))
     return np.asarray(field / np.float32(field.std()))
 
 
 def _noise(canvas: Canvas, hospital: Hospital, rng: np.random.Generator) -> Field:
-    """Filtered-back-projection noise: white noise under a ramp with a Gaussian cut-off, more in the middle.
+    """Draw filtered-back-projection noise: white under a ramp with a Gaussian cut-off, more in the middle.
 
     The ramp is what filtered back projection leaves of the detector's white noise (Kijewski and Judy 1987).
     A narrow ridge of the spectrum adds the horizontal streaks that come from the hips' and shoulders' side.

@@ -90,7 +90,7 @@ _DENSITY: dict[Tissue, tuple[float, float, float, float]] = {
 
 
 def densities(phase: Phase, rng: np.random.Generator) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """One patient's HU and mottle (HU, standard deviation) for every tissue, each of shape (tissues,)."""
+    """Draw one patient's HU and mottle (HU, standard deviation) for every tissue, each of shape (tissues,)."""
     rows = np.array([_DENSITY[tissue] for tissue in Tissue], dtype=np.float32)
     hu = rows[:, 0 if phase == "native" else 1] + rows[:, 2] * rng.standard_normal(len(rows), dtype=np.float32)
     hu[Tissue.LIVER_VESSEL] = max(hu[Tissue.LIVER_VESSEL], hu[Tissue.LIVER] + 35) if phase == "portal" else 40

@@ -23,7 +23,7 @@ def paint_trunk(canvas: Canvas, rng: np.random.Generator) -> None:
 
 
 def _angle(canvas: Canvas) -> Field:
-    """Angle about the long axis: 0 at the spine, 1 in front, the same on both sides."""
+    """Measure the angle about the long axis: 0 at the spine, 1 in front, the same on both sides."""
     return np.arctan2(np.abs(canvas.x) / 139, -canvas.y / 91) / np.float32(np.pi)
 
 
@@ -47,7 +47,7 @@ def _paint_wall(canvas: Canvas, fat: float) -> None:
 
 
 def _paint_ribs(canvas: Canvas) -> None:
-    """Hoops that fall from the spine to the side and rise again as cartilage: each slice cuts several."""
+    """Paint hoops that fall from the spine to the side and rise again as cartilage: each slice cuts several."""
     depth = canvas.wall + 17 * np.exp(-((canvas.x / 38) ** 2)) * (canvas.y < 0)  # forwards to the spine
     shell = (depth > 0.5) & (depth < 9.5)
     depth, turn = depth[shell], _angle(canvas)[shell]
@@ -94,7 +94,7 @@ def _paint_lung_vessels(canvas: Canvas, rng: np.random.Generator) -> None:
 
 
 def _paint_spine(canvas: Canvas, rng: np.random.Generator) -> None:
-    """Vertebral bodies with cortex and discs, the canal, arches, transverse and spinous processes."""
+    """Paint vertebral bodies with cortex and discs, the canal, arches, transverse and spinous processes."""
     part = canvas.region((-48, -112, -400), (48, -20, 200))
     x, y = np.abs(part.x), part.y - _lordosis(part.z)
     level = (part.z - rng.uniform(0, VERTEBRA)) / np.float32(VERTEBRA)
@@ -121,12 +121,12 @@ def _paint_spine(canvas: Canvas, rng: np.random.Generator) -> None:
 
 
 def _lordosis(z: Field) -> Field:
-    """How far the spine comes forward (mm): most in the lower back."""
+    """Compute how far the spine comes forward (mm): most in the lower back."""
     return np.float32(9) * np.exp(-(((z + 170) / 70) ** 2))
 
 
 def _paint_back_muscles(canvas: Canvas, bulk: float) -> None:
-    """Paraspinal muscles, psoas and the crura of the diaphragm."""
+    """Paint paraspinal muscles, psoas and the crura of the diaphragm."""
     part = canvas.region((-80, -110, -400), (80, 0, 200))
     x, y = np.abs(part.x), part.y - _lordosis(part.z)
     soft = (Tissue.VISCERAL_FAT, Tissue.SUBCUTANEOUS_FAT, Tissue.MUSCLE, Tissue.LUNG)
@@ -142,7 +142,7 @@ def _paint_back_muscles(canvas: Canvas, bulk: float) -> None:
 
 
 def _paint_pelvis(canvas: Canvas) -> None:
-    """The iliac wings, where the scan reaches that low."""
+    """Paint the iliac wings, where the scan reaches that low."""
     part = canvas.region((-140, -100, -400), (140, 40, -150))
     x, y = np.abs(part.x), part.y
     across = np.abs((x - 82) * 0.72 - (y + 42) * 0.70 + 6 * np.sin((y + 42) / 22))
