@@ -208,5 +208,5 @@ def middle(count: int, fraction: float) -> slice:
 
 
 def in_plane(axial: Volume) -> tuple[float, float]:
-    """(row, column) spacing of an axial volume in mm; 1 × 1 where the geometry cannot be trusted."""
+    """Tell the (row, column) spacing of an axial volume in mm; 1 × 1 where the geometry cannot be trusted."""
     return (axial.spacing[1], axial.spacing[2]) if axial.trusted_geometry else (1.0, 1.0)
