@@ -2,10 +2,13 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from sammix.data.loading import load_table
 from sammix.errors import InputError
 from sammix.io.limits import MAX_TEXT
 from sammix.models.card import FIRST_FORMAT, find_model, is_model, parse_card, read_card, shipped_models
@@ -87,3 +90,15 @@ def test_a_model_knows_its_patients_by_content(tiny_run: Path) -> None:
     assert all(patient.digests for patient in lineage.patients)
     someone = lineage.patients[0]
     assert lineage.knows("renamed", "elsewhere", someone.digests) == someone
+
+
+def test_slices_of_the_models_own_data_are_split_as_its_fit_did(hospital_a: Path, tiny_run: Path) -> None:
+    """By the seed, not by a list: patients who came later have their place, too."""
+    card, table = read_card(tiny_run), load_table(hospital_a, read_card(tiny_run).data_config())
+    splits = card.data["splits"]
+    assert set(zip(card.as_fitted(table).case.tolist(), card.as_fitted(table).split.tolist(), strict=True)) == set(
+        splits.items()
+    )
+    assert card.as_fitted(replace(table, name="another")).split.tolist() == [""] * len(table)
+    own = table.with_split(np.full(len(table), "train"))
+    assert card.as_fitted(own) is own

@@ -249,11 +249,11 @@ def test_sam_pp_with_nothing_to_learn_from_is_refused(labels_only: Path, tmp_pat
 def test_resuming_keeps_to_what_the_run_was_begun_with(hospital_a: Path, copied_run: Path) -> None:
     run = RunFolder(copied_run)
     for asked, told in (
-        (FitRequest(labels=7), "was begun with --labels 4, not 7"),
-        (FitRequest(labels="all"), "was begun with --labels 4, not all"),
-        (FitRequest(seed=3), "was begun with --seed 0, not 3"),
-        (FitRequest(load_preset("unet")), "was begun with --preset tiny, not unet"),
-        (FitRequest(start=Path("liver-ct-lite")), "was begun with --from None, not"),
+        (FitRequest(labels=7), "was begun with --labels 4, not with --labels 7"),
+        (FitRequest(labels="all"), "was begun with --labels 4, not with --labels all"),
+        (FitRequest(seed=3), "was begun with --seed 0, not with --seed 3"),
+        (FitRequest(load_preset("unet")), "was begun with --preset tiny, not with --preset unet"),
+        (FitRequest(start=Path("liver-ct-lite")), "was begun without --from, not with --from"),
     ):
         with pytest.raises(ConfigError, match=told):
             fit(hospital_a, run, asked, Hardware("cpu"), resume=True)

@@ -85,8 +85,13 @@ def assert_alike(one: Path, two: Path) -> None:
 def test_sam_mix_learns_the_same_in_two_processes(hospital_a: Path, tmp_path: Path, in_one) -> None:  # type: ignore[no-untyped-def]
     """Shuffled, a process's share of a batch often holds no mask, while the other's does."""
     settings = (*SAME, "fit.sampling=shuffled", "fit.decoded=30", "fit.augment=true", "fit.views=4")
-    of_fit = (hospital_a, "tiny", "4", *settings)
-    one, two = (run(of_fit[0], tmp_path / run.__name__, *of_fit[1:]) for run in (in_one, in_two))
+    one, two = (run(hospital_a, tmp_path / run.__name__, "tiny", "4", *settings) for run in (in_one, in_two))
+    assert_alike(one, two)
+
+
+def test_of_two_streams_both_decode_the_masks_that_one_does(hospital_a: Path, tmp_path: Path, in_one) -> None:  # type: ignore[no-untyped-def]
+    settings = (*SAME, "fit.mask_batch_size=4", "fit.decoded=2")
+    one, two = (run(hospital_a, tmp_path / run.__name__, "tiny", "4", *settings) for run in (in_one, in_two))
     assert_alike(one, two)
 
 

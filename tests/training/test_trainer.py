@@ -25,7 +25,7 @@ from sammix.models.registry import build_model
 from sammix.training.fitting import FitRequest, Hardware, fit
 from sammix.training.run_folder import CHECKPOINT, PREVIOUS, RunFolder
 from sammix.training.sources import FitData
-from sammix.training.trainer import Trainer
+from sammix.training.trainer import Trainer, with_share_of_masks
 
 Log = Callable[[Path], list[dict[str, object]]]
 SameWeights = Callable[[Path, Path], bool]
@@ -220,3 +220,11 @@ def test_more_processes_that_make_batches_change_nothing(
     fit(hospital_a, RunFolder(tmp_path / "run"), FitRequest(config, labels=4), Hardware("cpu"))
     assert log(tmp_path / "run") == log(tiny_run)
     assert same_weights(tmp_path / "run", tiny_run)
+
+
+@pytest.mark.parametrize(("decoded", "world"), [(4, 1), (4, 2), (5, 3), (2, 4)])
+def test_processes_together_decode_as_many_masks_as_one(decoded: int, world: int) -> None:
+    config = load_preset("tiny", [f"fit.decoded={decoded}"])
+    shares = [with_share_of_masks(config, rank, world).fit.decoded for rank in range(world)]
+    assert sum(shares) == decoded
+    assert max(shares) - min(shares) <= 1

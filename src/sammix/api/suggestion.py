@@ -90,5 +90,5 @@ def suggest(
     wanted, at_once = whole_number(count, "count", least=1), whole_number(batch_size, "batch_size", least=1)
     with callers_state(progress):
         trained = as_model(model)
-        table = load_table(source, trained.card.data_config())
+        table = trained.card.as_fitted(load_table(source, trained.card.data_config()))
         return Suggestions(suggestions.suggest(trained.network, table, wanted, batch_size=at_once))

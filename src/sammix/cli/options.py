@@ -15,7 +15,6 @@ Out = Annotated[Path, typer.Option("--out", help="Where to write; must not exist
 Settings = Annotated[
     list[str] | None, typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Change a setting; may be repeated.")
 ]
-Preset = Annotated[str, typer.Option(help="lite, paper, tiny, or a baseline's: `sammix info models` lists them.")]
 DeviceName = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1 or mps.")]
 BatchSize = Annotated[int, typer.Option(min=1, help="Slices at a time.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show warnings and errors only.")]

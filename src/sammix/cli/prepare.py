@@ -7,15 +7,15 @@ from typing import Annotated
 
 import typer
 
-from sammix.cli.options import Overwrite, Preset, Quiet, Settings
+from sammix.cli.options import Quiet, Settings
 
 
 def prepare(
     source: Annotated[Path, typer.Argument(help="A folder in any supported layout.", metavar="SOURCE")],
     out: Annotated[Path, typer.Option("--out", help="The store to write (.h5).")],
-    preset: Preset = "lite",
+    preset: Annotated[str, typer.Option(help="The preset of the fits to come: its share and size of slices.")] = "lite",
     settings: Settings = None,
-    overwrite: Overwrite = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a store that is there already.")] = False,
     quiet: Quiet = False,
 ) -> None:
     """Window, resize and store all slices of a data set once, in one HDF5 file."""

@@ -11,6 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from sammix.config import Config, DataConfig
 from sammix.data.lineage import KnownPatient, Lineage
 from sammix.data.preprocess import Preprocess
+from sammix.data.splits import split_by_patient
+from sammix.data.table import SliceTable
 from sammix.errors import InputError
 from sammix.files import PLAIN_NAME
 from sammix.io.limits import check_text
@@ -47,6 +49,16 @@ class ModelCard(BaseModel):
     metrics: dict[str, Any]
     licence: str | None = None
     notes: str = "Not for clinical use."
+
+    def as_fitted(self, table: SliceTable) -> SliceTable:
+        """Slices under the splits of a fit with this model's seed and shares, where they are of this model's data.
+
+        Other data, and data with splits of its own, stay as they are.
+        """
+        if table.name != self.data.get("name") or (table.split != "").any():
+            return table
+        shares = self.config.data.val_fraction, self.config.data.test_fraction
+        return table.with_split(split_by_patient(table.patient, *shares, int(self.data["seed"])))
 
     def data_config(self) -> DataConfig:
         """Settings by which any data is made into slices as this model was fed."""

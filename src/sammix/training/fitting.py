@@ -86,9 +86,10 @@ class FitRequest:
             ("--from", start, begun.start),
         ):
             if wanted is not None and wanted != own:
+                begun_with = f"without {option}" if own is None else f"with {option} {own}"
                 raise ConfigError(
-                    f"{run.path}: was begun with {option} {own}, not {wanted}; a resumed run keeps its settings: leave "
-                    f"{option} out, or begin another run"
+                    f"{run.path}: was begun {begun_with}, not with {option} {wanted}; a resumed run keeps its "
+                    f"settings: leave {option} out, or begin another run"
                 )
 
 

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from lightning_fabric import Fabric
 
+from sammix.config import Config
 from sammix.data.sampling import EpochBatches, Rows, SliceDraw, shuffled_batches, two_stream_batches
 from sammix.errors import InputError, SammixError
 from sammix.log import say, track
@@ -50,6 +51,7 @@ class Trainer:
         self.plain_optimizer = optimiser(network, self.fit)
         self.optimizer: Any = fabric.setup_optimizers(self.plain_optimizer)  # scales 16-bit gradients
         self.scheduler = schedule(self.plain_optimizer, self.fit, len(self.batches))
+        self.own_config = with_share_of_masks(self.config, fabric.global_rank, fabric.world_size)
         labels = torch.from_numpy(np.asarray(data.table.label[data.train]))
         self.alpha = positive_weight(labels, self.fit.focal_alpha)
 
@@ -88,7 +90,7 @@ class Trainer:
             raise InputError(
                 self.run.path / CHECKPOINT, "is of another network or another fit", "remove it to start over"
             ) from error
-        if epoch:
+        if 0 < epoch < self.fit.epochs:
             say(f"continuing after epoch {epoch}")
         return epoch + 1, state["best"]
 
@@ -124,7 +126,7 @@ class Trainer:
         self.optimizer.zero_grad()
         with trainable_attention(self.fabric.device):
             with self.fabric.autocast():
-                own = objective(self.network, batch, self.config, self.alpha, rng)
+                own = objective(self.network, batch, self.own_config, self.alpha, rng)
             loss, whole = shared_loss(own, self.fabric.world_size)
             if loss.requires_grad:
                 self.fabric.backward(loss)
@@ -195,3 +197,13 @@ class Trainer:
     def _tidy_up(self) -> None:
         if self.fabric.is_global_zero:
             shutil.rmtree(self.run.own_cache, ignore_errors=True)
+
+
+def with_share_of_masks(config: Config, rank: int, world: int) -> Config:
+    """Settings under which one of several processes decodes its share of a batch's masks: all together ``fit.decoded``.
+
+    Slices are dealt out in turn, and those with a mask come first in a two-stream batch, so the masks that are decoded
+    are the same as with one process.
+    """
+    share = len(range(rank, config.fit.decoded, world))
+    return config.model_copy(update={"fit": config.fit.model_copy(update={"decoded": share})})
