@@ -82,7 +82,7 @@ def test_unasked_no_figure_is_made_of_a_patient_that_the_model_knows_by_name(sca
     found = measure(of(open_dataset(scans)), lineage=knows("volume-1", "scans")).metrics
     assert found.protocol.split == "unseen"
     assert set(found.per_case) == {"volume-0", "volume-2"}
-    assert found.warnings == ["left out 1 patients that the model knows (it has learned from 1): volume-1"]
+    assert found.warnings == ["left out 1 patients that the model knows by name (it has learned from 1): volume-1"]
     assert measure(of(open_dataset(scans)), lineage=knows("volume-1", "other scans")).metrics.counts.patients == 3
 
 
@@ -93,7 +93,7 @@ def test_unasked_no_figure_is_made_of_a_patient_that_the_model_knows_by_content(
     digest = read_slices(dataset.cases[0]).digest
     found = measure(of(dataset), lineage=knows("renamed", split="val", digests=(digest,))).metrics
     assert set(found.per_case) == {"volume-1", "volume-2"}
-    assert found.warnings == ["left out 1 patients that the model knows (it was chosen on 1): volume-0"]
+    assert found.warnings == ["left out 1 patients that the model knows by content (it was chosen on 1): volume-0"]
     assert found.warnings[0] in caplog.text
 
 
@@ -147,4 +147,4 @@ def test_a_case_that_an_old_card_names_is_known(pictures: Path, measure: Measure
     """Cards of models from before patients were recorded name cases: i1 is the picture of patient p1."""
     found = measure(of(open_dataset(pictures)), lineage=knows("i1", "pictures")).metrics
     assert found.counts.patients == 3
-    assert found.warnings == ["left out 1 patients that the model knows (it has learned from 1): p1"]
+    assert found.warnings == ["left out 1 patients that the model knows by name (it has learned from 1): p1"]

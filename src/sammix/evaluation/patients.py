@@ -75,6 +75,7 @@ class KnownPatients:
         self.has_content = any(known.digests for known in lineage.patients)
         self._looked_up: set[str] = set()
         self._known: dict[str, KnownPatient] = {}
+        self._by_content: set[str] = set()
         self._measured: set[str] = set()
 
     def look_up(self, patient: str, cases: Iterable[str] = (), digests: Iterable[str] = ()) -> None:
@@ -86,8 +87,11 @@ class KnownPatients:
             digests: of its cases' content, as far as they were read.
         """
         self._looked_up.add(patient)
-        by_name = _known_by_name(self.lineage, self.dataset, (patient, *cases))
-        for known in (by_name, self.lineage.knows(patient, self.dataset, digests)):
+        by_name, content = _known_by_name(self.lineage, self.dataset, (patient, *cases)), set(digests) - {""}
+        by_content = self.lineage.knows(patient, self.dataset, content)
+        if by_content is not None and not content.isdisjoint(by_content.digests):
+            self._by_content.add(patient)
+        for known in (by_name, by_content):
             if known is not None and (patient not in self._known or known.split == TRAIN):
                 self._known[patient] = known
 
@@ -122,10 +126,19 @@ class KnownPatients:
         if self._looked_up <= self._known.keys():
             raise SammixError(
                 f"{self.dataset}: nobody is left to measure in the split '{self.split}': the model knows "
-                f"{listing(patients)} ({self._how(patients)}); give it other patients, or measure these all the same, "
-                f"with a warning: --split {ALL}"
+                f"{listing(patients)} {self._told_by(patients)} ({self._how(patients)}); give it other patients (those "
+                f"that only have the same names as others need another name for their data set), or measure these all "
+                f"the same, with a warning: --split {ALL}"
             )
-        return [f"left out {len(patients)} patients that the model knows ({self._how(patients)}): {listing(patients)}"]
+        return [
+            f"left out {len(patients)} patients that the model knows {self._told_by(patients)} ({self._how(patients)}): "
+            f"{listing(patients)}"
+        ]
+
+    def _told_by(self, patients: Sequence[str]) -> str:
+        """Say how they were recognised. Scans of patients whose names are known are not read."""
+        by_content = len(self._by_content.intersection(patients))
+        return "by content" if by_content == len(patients) else "by name or content" if by_content else "by name"
 
     def _how(self, patients: Sequence[str]) -> str:
         """Say what the model has to do with patients."""
