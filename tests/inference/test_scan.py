@@ -150,3 +150,13 @@ def test_all_slices_of_a_short_scan_and_some_of_a_long_one_are_kept_as_evidence(
         assert len(evidence) == min(count, 24)
         assert {one.index for one in evidence} >= set(kept)
         assert evidence[0].image.shape == (72, 72)
+
+
+@pytest.mark.parametrize("prompt", ["cam", "none"])
+def test_it_says_where_the_prompts_came_from(bright_right, prompt: str) -> None:  # type: ignore[no-untyped-def]
+    class Other(bright_right):  # type: ignore[misc, valid-type]
+        def segment(self, encoding, boxes=None, _=None):  # type: ignore[no-untyped-def]
+            return super().segment(encoding, boxes, prompt)
+
+    scan = Volume(np.full((3, 8, 8), 60, np.int16), np.diag([5.0, 1.0, 1.0, 1.0]))
+    assert predict_volume(Other(), scan).prompt == prompt

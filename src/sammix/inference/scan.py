@@ -15,7 +15,7 @@ from sammix.inference.evidence import SliceEvidence
 from sammix.inference.slices import Slice, SliceFinding, reach_mm, segment_slices
 from sammix.io.volume import Volume
 from sammix.log import track
-from sammix.networks.interface import DOUBTFUL, MASK_THRESHOLD, Segmenter
+from sammix.networks.interface import DOUBTFUL, MASK_THRESHOLD, PromptSource, Segmenter
 
 EVIDENCE_SLICES = 24  # kept of each scan for its preview
 
@@ -29,12 +29,14 @@ class ScanPrediction:
         presence: (n,) float32, the classifier's probability that a slice shows the organ.
         disagreement: (n,) float32 in [0, 1], how far map and mask contradict each other; None without a map.
         probability: (n, S, S) float16 on the network's grid, 0 where the gate or the parts emptied the mask.
+        prompt: where the automatic prompts came from.
     """
 
     mask: NDArray[np.uint8]
     presence: NDArray[np.float32]
     disagreement: NDArray[np.float32] | None
     probability: NDArray[np.float16]
+    prompt: PromptSource
 
     @property
     def confidence(self) -> float | None:
@@ -67,6 +69,7 @@ class ScanAssembler:
             np.zeros(planes, np.float16), np.zeros(planes, np.bool_), np.zeros(grid.count, np.float32)
         )
         self._disagreement = np.full(grid.count, np.nan, np.float32)  # stays so where the network has no map
+        self._prompt: PromptSource = "none"
         self._added = 0
 
     def add(self, found: SliceFinding) -> None:
@@ -76,6 +79,7 @@ class ScanAssembler:
         self._planes.presence[self._added] = found.presence
         if found.disagreement is not None:
             self._disagreement[self._added] = found.disagreement
+        self._prompt = found.prompt
         self._added += 1
 
     def finish(self) -> ScanPrediction:
@@ -86,7 +90,7 @@ class ScanAssembler:
             self._planes, self.grid, self.segmenter.preprocess, reach_mm(self.segmenter), self.smallest_part
         )
         disagreement = None if np.isnan(self._disagreement).all() else self._disagreement
-        return ScanPrediction(mask, self._planes.presence, disagreement, self._planes.probability)
+        return ScanPrediction(mask, self._planes.presence, disagreement, self._planes.probability, self._prompt)
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,6 +104,7 @@ class VolumePrediction:
         doubtful: axial slices, from 0 at the inferior end, with a mask that the map contradicts; None without a map.
         confidence: the mean probability of the marked pixels, on the network's grid, in [0.5, 1]; None without any.
         evidence: of some slices spread over the scan, for pictures.
+        prompt: where the automatic prompts came from: ``cam``, or ``none`` for a network that takes none.
     """
 
     mask: NDArray[np.uint8]
@@ -108,6 +113,7 @@ class VolumePrediction:
     doubtful: list[int] | None
     confidence: float | None
     evidence: list[SliceEvidence]
+    prompt: PromptSource
 
     @property
     def organ_found(self) -> bool:
@@ -151,6 +157,7 @@ def predict_volume(
         doubtful=scan.doubtful,
         confidence=scan.confidence,
         evidence=[replace(one, mask=scan.probability[one.index] >= MASK_THRESHOLD) for one in evidence],
+        prompt=scan.prompt,
     )
 
 

@@ -162,7 +162,7 @@ def _predict_one(run: _Run, name: str, case: Case) -> tuple[Record, Record]:
     entry = {
         "status": "done",
         **files,
-        "prompt": "cam",
+        "prompt": found.prompt,
         "organ_found": found.organ_found,
         "slices": len(found.presence),
         "slices_with_organ": statistics["slices_with_organ"],
