@@ -45,7 +45,8 @@ def test_known_patients_are_left_out_unless_they_are_asked_for(split: str) -> No
     assert [patients.admits(name) for name in ("a", "renamed", "new")] == [False, False, True]
     patients.measure("new")
     assert patients.warnings() == [
-        "left out 2 patients that the model knows by name or content (it has learned from 1 and was chosen on 1): a, renamed"
+        "left out 2 patients that the model knows by name or content (it has learned from 1 and was chosen on 1): "
+        "a, renamed"
     ]
 
 

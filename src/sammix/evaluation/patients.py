@@ -130,10 +130,8 @@ class KnownPatients:
                 f"that only have the same names as others need another name for their data set), or measure these all "
                 f"the same, with a warning: --split {ALL}"
             )
-        return [
-            f"left out {len(patients)} patients that the model knows {self._told_by(patients)} ({self._how(patients)}): "
-            f"{listing(patients)}"
-        ]
+        known = f"{self._told_by(patients)} ({self._how(patients)})"
+        return [f"left out {len(patients)} patients that the model knows {known}: {listing(patients)}"]
 
     def _told_by(self, patients: Sequence[str]) -> str:
         """Say how they were recognised. Scans of patients whose names are known are not read."""

@@ -28,7 +28,7 @@ class BrokenTransferError(Exception):
 
 
 def download(url: str, part: Path, name: str, progress: bool) -> None:
-    """Bring ``part`` to the whole of what ``url`` serves, going on from the bytes it already holds.
+    """Download ``url`` into ``part``, going on from the bytes that it already holds.
 
     Shows a bar called ``name`` on a terminal. A transfer that breaks is taken up again, four times at most.
 

@@ -34,7 +34,7 @@ def ensure(name: str) -> Path:
 
 
 def fetch(name: str, progress: bool = True) -> Path:
-    """Bring the weights ``name`` here, unless an intact copy is, and return their path.
+    """Install the weights ``name``, unless an intact copy is there, and return their path.
 
     Two fetches at once do not meet: the second waits for the first and uses its file.
 

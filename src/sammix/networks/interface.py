@@ -45,7 +45,7 @@ class SlicePrediction:
         """(B,) float32 in [0, 1]: one minus the soft Dice between the map and the mask; None without a map.
 
         Both answer the same question by different means. Where they contradict each other, one of them is wrong.
-        Where neither shows anything, there is no doubt.
+        Where neither shows anything, they do not contradict each other.
         """
         if self.cam is None:
             return None
@@ -62,22 +62,22 @@ class Segmenter(Protocol):
     preprocess: Preprocess
 
     def encode(self, images: Tensor) -> Any:
-        """(B, 1, S, S) float32 in [0, 1] → the costly, prompt-free part, to be segmented once or more."""
+        """Compute what needs no prompt, the costly part, of slices (B, 1, S, S) float32 in [0, 1]."""
 
     def segment(self, encoding: Any, boxes: Tensor | None = None, prompt: PromptSource = "cam") -> SlicePrediction:
-        """An encoding → masks. ``boxes`` (B, 4) in px go with ``prompt="box"`` only."""
+        """Make masks of an encoding. ``boxes`` (B, 4) in px go with ``prompt="box"`` only."""
 
 
 @runtime_checkable
 class Promptable(Segmenter, Protocol):
-    """A segmenter whose masks can be drawn once more, from other maps than its own."""
+    """A segmenter whose masks can be made once more, prompted by other maps than its own."""
 
     @property
     def neighbours_mm(self) -> float:
         """How far apart two slices of a scan may lie and still prompt each other; 0: they never do."""
 
     def redraw(self, encoding: Any, maps: Tensor) -> Tensor:
-        """B encoded slices and maps (B, S, S) in [0, 1] → the masks' probabilities (B, S, S) that these prompt."""
+        """Make the masks' probabilities (B, S, S) that maps (B, S, S) in [0, 1] prompt of B encoded slices."""
 
 
 class TrainingBatch(Protocol):
@@ -123,7 +123,7 @@ class Network(nn.Module, ABC):
 
     @abstractmethod
     def features(self, images: Tensor) -> Tensor:
-        """(B, 1, S, S) in [0, 1] → (B, C, h, w): what no training changes, computed without gradient."""
+        """Compute (B, C, h, w) of slices (B, 1, S, S) in [0, 1]: what no training changes, without gradient."""
 
     @abstractmethod
     def encode(self, images: Tensor) -> Any:
@@ -135,11 +135,11 @@ class Network(nn.Module, ABC):
 
     @abstractmethod
     def validate(self, batch: TrainingBatch, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """Presence (B,) of all slices, and probabilities (M, S, S) of the automatic masks of ``rows`` (M,)."""
+        """Return all slices' presence (B,) and the automatic masks' probabilities (M, S, S) of ``rows`` (M,)."""
 
     @abstractmethod
     def parameter_groups(self, config: FitConfig) -> list[dict[str, Any]]:
-        """What is trained, and at which rate, as torch's optimisers take it."""
+        """List what is trained, and at which rate, as torch's optimisers take it."""
 
     def cast_frozen(self, dtype: torch.dtype) -> None:
         """Hold what training does not change in ``dtype``."""

@@ -77,7 +77,7 @@ def joint_loss(
 def class_loss(
     network: Network, batch: TrainingBatch, config: Config, alpha: float, rng: np.random.Generator
 ) -> dict[str, Term]:
-    """SAM-PP's first stage: the focal loss alone, as if no one had drawn anything."""
+    """SAM-PP's first stage: the focal loss alone, as if no slice were annotated."""
     nothing = torch.zeros(0, dtype=torch.int64, device=batch.labels.device)
     output: SAMMixOutput = network(batch, _prompted(batch, nothing, config, rng))
     focal = focal_loss(output.classes.class_logits, batch.labels, alpha, config.fit.focal_gamma)

@@ -69,23 +69,23 @@ class Batch:
     motion: Tensor | None = None
 
     def fine(self, rows: Tensor) -> Tensor:
-        """Features (M, C, h, w) of some of the slices, moved with them: what SAM begins from."""
+        """Return features (M, C, h, w) of some of the slices, moved with them: what SAM begins from."""
         features = self._known_features[rows].float()
         if self.motion is None or not len(features):
             return features
         return move_features(features, self.motion[rows])
 
     def coarse(self) -> Tensor:
-        """Features (B, C, h/2, w/2) of all slices, moved with them: what a classifier on them reads."""
+        """Return halved features (B, C, h/2, w/2) of all slices, moved with them: what a classifier on them reads."""
         features = halve(self._known_features)
         return features if self.motion is None else move_features(features, self.motion)
 
     def to(self, device: torch.device) -> Batch:
-        """The same batch on a device."""
+        """Copy the batch to a device."""
         return replace(self, **{name: tensor.to(device) for name, tensor in vars(self).items() if tensor is not None})
 
     def with_features(self, features: Tensor) -> Batch:
-        """The same batch with what the frozen stages make of its images."""
+        """Return the batch with the features that the frozen stages make of its images."""
         return replace(self, features=features)
 
     @property
@@ -96,7 +96,7 @@ class Batch:
 
 
 class LiveSlices(Dataset[Sample | SammixError]):
-    """Every slice seen anew in every batch, through the whole encoder: for a GPU, and for what has no frozen stages.
+    """Slices without cached features, augmented anew in every batch: for a GPU, and for networks without frozen stages.
 
     Args:
         mask_rows: rows whose mask may be used.
@@ -107,7 +107,7 @@ class LiveSlices(Dataset[Sample | SammixError]):
         self.table, self.mask_rows, self.augment = table, frozenset(mask_rows.tolist()), augment
 
     def __getitem__(self, draw: SliceDraw) -> Sample | SammixError:
-        """The slice that was drawn; an error where it cannot be read, for the training process to raise."""
+        """Read and augment the slice that was drawn. An error is returned, for the training process to raise."""
         try:
             image, mask = read_slice(self.table, draw.row, draw.row in self.mask_rows)
         except SammixError as error:
@@ -134,7 +134,7 @@ class CachedSlices(Dataset[Sample | SammixError]):
         self.cache, self.views, self.moved = cache, views, moved
 
     def __getitem__(self, draw: SliceDraw) -> Sample | SammixError:
-        """The slice that was drawn: in any of its views, where its mask may be used, else in its first."""
+        """Read the slice that was drawn: in any of its views, where its mask may be used, else in its first."""
         has_mask, view, motion = draw.row in self.mask_rows, 0, None
         if draw.seed is not None:
             chance = np.random.default_rng(draw.seed)
@@ -150,7 +150,7 @@ class CachedSlices(Dataset[Sample | SammixError]):
 
 
 def collate(samples: Sequence[Sample | SammixError]) -> Batch | SammixError:
-    """Samples as a batch, moved about; the first error, where a slice could not be read."""
+    """Stack samples to a batch and move them about; return the first error, where a slice could not be read."""
     if error := next((sample for sample in samples if isinstance(sample, SammixError)), None):
         return error
     known = [sample for sample in samples if isinstance(sample, Sample)]
@@ -173,7 +173,7 @@ def collate(samples: Sequence[Sample | SammixError]) -> Batch | SammixError:
 def loader(
     slices: Dataset[Sample | SammixError], batches: Iterable[list[SliceDraw]], workers: int, device: torch.device
 ) -> Loader:
-    """Batches of slices, made by ``workers`` processes (0: by this one), in pinned memory for a GPU."""
+    """Open a loader of batches, made by ``workers`` processes (0: by this one), in pinned memory for a GPU."""
     made: DataLoader[Any] = DataLoader(
         slices,
         batch_sampler=batches,
@@ -187,13 +187,13 @@ def loader(
 
 
 def augment_channels(images: Tensor, masks: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """sammix's own augmentation, of images (B, 1, S, S)."""
+    """Apply :func:`~sammix.data.augmentation.augment` to images (B, 1, S, S) and masks (B, S, S)."""
     seen, seen_masks = augment(images[:, 0], masks, generator)
     return seen[:, None], seen_masks
 
 
 def read_slice(table: SliceTable, row: int, has_mask: bool) -> tuple[Tensor, Tensor]:
-    """Image (S, S) float32 and mask (S, S) uint8; a mask that may not be used is all zero.
+    """Read image (S, S) float32 and mask (S, S) uint8; a mask that may not be used is all zero.
 
     A slice without the organ has an empty mask, which is true and free.
     """
@@ -203,7 +203,7 @@ def read_slice(table: SliceTable, row: int, has_mask: bool) -> tuple[Tensor, Ten
 
 
 def read_view(table: SliceTable, which: SliceView, has_mask: bool) -> tuple[Tensor, Tensor]:
-    """Image and mask (S, S) of a slice in one of its views, which is the same whenever it is made."""
+    """Read image and mask (S, S) of a slice in one of its views, which is the same whenever it is made."""
     row, view = which
     image, mask = read_slice(table, row, has_mask)
     if not view:

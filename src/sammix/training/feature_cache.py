@@ -72,13 +72,13 @@ class FeatureCache:
         self._features = self._opened()  # now: a damaged file may later be made anew under its name
 
     def read(self, entries: Sequence[SliceView]) -> Tensor:
-        """(B, C, h, w) float16 of entries that were added."""
+        """Read (B, C, h, w) float16 of entries that were added."""
         if self._features is None:
             self._features = self._opened()
         return torch.from_numpy(self._features[[self.position[entry] for entry in entries]])
 
     def __getstate__(self) -> dict[str, Any]:
-        """For another process, which opens the file anew."""
+        """Leave the open file out of what is sent to another process, which opens it itself."""
         return {**vars(self), "_features": None}
 
     def _opened(self) -> Any:
@@ -110,7 +110,7 @@ class FeatureCache:
         return self.folder / "views.json"
 
     def _held(self, path: Path, bytes_each: int) -> list[SliceView]:
-        """What is there, whole, in the order in which it lies."""
+        """List the entries whose features are whole in the file, in their order there."""
         try:
             told = json.loads(self._marker.read_text(encoding="utf-8"))
             held = [(int(row), int(view)) for row, view in told["views"]] if told["key"] == self.key else []
@@ -129,7 +129,7 @@ class FeatureCache:
 
 
 def _check_space(folder: Path, size: int) -> None:
-    """A full disk would end the process in the middle, so it is looked at before."""
+    """Refuse, before anything is computed, what the disk has no room for."""
     free = shutil.disk_usage(folder).free
     if size > free:
         raise OutputError(

@@ -52,7 +52,7 @@ class FitRequest:
     start: Path | None = None
 
     def settings(self) -> RunSettings:
-        """With the defaults.
+        """Fill in the defaults for what was not said, and check it.
 
         Raises:
             ConfigError: a number that cannot be. InputError: there is no model to go on from.
@@ -140,7 +140,7 @@ def fit(
 
 
 def _trainer(data: Path, run: RunFolder, asked: RunSettings, hardware: Hardware) -> Trainer:
-    """Data and network, ready to learn what was asked for.
+    """Build the network, read the data, and make the trainer.
 
     Raises:
         SammixError: they cannot be used, or are not those that the run was begun with.
@@ -168,7 +168,7 @@ def _trainer(data: Path, run: RunFolder, asked: RunSettings, hardware: Hardware)
 
 
 def _network(config: Config, asked: RunSettings) -> tuple[Network, str | None]:
-    """A fresh network of the run's seed, and the SHA-256 of its base. Its window is not known before the data is."""
+    """Build a network with the run's seed; return it with its base's SHA-256. The data set its window later."""
     torch.manual_seed(asked.seed)
     network, base = build_model(config, Preprocess(size=config.data.size))
     if asked.data and asked.base_sha256 != base:
@@ -177,7 +177,7 @@ def _network(config: Config, asked: RunSettings) -> tuple[Network, str | None]:
 
 
 def _table(data: Path, asked: RunSettings) -> tuple[SliceTable, str]:
-    """All slices with their splits, and what names their content."""
+    """Read all slices, split them, and compute the SHA-256 of their content."""
     config = asked.config
     table = load_table(data, config.data)
     content = table.sha256()
@@ -194,7 +194,7 @@ def _fit_data(table: SliceTable, config: Config, asked: RunSettings) -> FitData:
 
 
 def _fabric(config: Config, hardware: Hardware) -> Fabric:
-    """Launched, in each process of the fit."""
+    """Start Fabric: from here on, each process of the fit runs this code."""
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     device = pick_device(hardware.device)
     if device.index is not None and hardware.processes > 1:
@@ -214,7 +214,7 @@ def _fabric(config: Config, hardware: Hardware) -> Fabric:
 
 
 def _lineage(table: SliceTable, asked: RunSettings) -> Lineage:
-    """Whom the model will know: this fit's patients, and those of the model that it goes on from."""
+    """List the patients that the model will know: this fit's, and those of the model that it goes on from."""
     if asked.lineage is not None:  # of a resumed run, whose first model may have moved
         return asked.lineage
     own = lineage_of(table)
@@ -227,7 +227,7 @@ def _lineage(table: SliceTable, asked: RunSettings) -> Lineage:
 
 
 def _card(settings: RunSettings, data: FitData, content: str) -> ModelCard:
-    """The model's card but for its metrics."""
+    """Make the model's card, without its metrics."""
     table = data.table
     splits = {str(case): str(split) for case, split in zip(table.case, table.split, strict=True)}
     return ModelCard(

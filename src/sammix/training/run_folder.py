@@ -91,13 +91,13 @@ class RunFolder:
             raise InputError(self.path, "is not a run's folder: it has no config.json", "start it without --resume")
 
     def write(self, settings: RunSettings) -> None:
-        """``config.json``: the settings, and with what they were applied."""
+        """Write ``config.json``: the settings, and the versions of what they are applied with."""
         versions = {name: _version(name) for name in PACKAGES} | {"python": platform.python_version()}
         facts = {"versions": versions, "machine": platform.machine()}
         write_json(self.path / "config.json", settings.model_dump(mode="json") | facts)
 
     def settings(self) -> RunSettings:
-        """``config.json`` as it stands.
+        """Read ``config.json``.
 
         Raises:
             InputError: the file is damaged, or another version of sammix wrote it.
@@ -117,7 +117,7 @@ class RunFolder:
             raise InputError(path, misfit(error, FORMAT), "start a new run") from error
 
     def forget(self) -> None:
-        """Leave no trace of a run that did not come to learn."""
+        """Remove ``config.json`` of a run that failed before its first epoch, so that it can be started again."""
         (self.path / "config.json").unlink(missing_ok=True)
 
     def log(self, **values: Any) -> None:
@@ -147,7 +147,7 @@ class RunFolder:
                 os.replace(path, self.path / PREVIOUS)
 
     def load_checkpoint(self) -> dict[str, Any] | None:
-        """The last checkpoint, or None where there is none yet; where it is damaged, the one before it.
+        """Read the last checkpoint, or, where it is damaged, the one before it; None where there is none yet.
 
         Raises:
             InputError: it is damaged, or holds more or less than a fit's tensors and plain values, and so is the one

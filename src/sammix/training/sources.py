@@ -40,13 +40,13 @@ class FitData:
 
     @property
     def usable_masks(self) -> Rows:
-        """Rows whose mask may be looked at."""
+        """Rows whose mask may be used: the annotated ones, and those of validation."""
         rows: Rows = np.union1d(self.annotated, self.val[self.table.annotated[self.val]])
         return rows
 
 
 def open_slices(network: Network, data: FitData, card: ModelCard, run: RunFolder) -> Dataset[Sample | SammixError]:
-    """The slices of a fit, as its settings want them to be read."""
+    """Open the slices of a fit: from the cache, or from the scans, as its settings say."""
     fit = card.config.fit
     if fit.cache:
         views = views_of(data, card)
@@ -57,7 +57,7 @@ def open_slices(network: Network, data: FitData, card: ModelCard, run: RunFolder
 
 
 def views_of(data: FitData, card: ModelCard) -> Views:
-    """Which views of which slices are worth caching."""
+    """Choose which views of which slices to cache: the fewer are annotated, the more of each."""
     plain = {int(row): [0] for row in np.union1d(data.train, data.val)}
     if not card.config.fit.augment:
         return plain
@@ -68,7 +68,7 @@ def views_of(data: FitData, card: ModelCard) -> Views:
 
 
 def filled_cache(network: Network, data: FitData, card: ModelCard, run: RunFolder, views: Views) -> FeatureCache:
-    """A cache with the features of all ``views``; what is not there yet is computed."""
+    """Open the cache and compute the features of those ``views`` that it does not hold yet."""
     device, usable = next(network.parameters()).device, frozenset(data.usable_masks.tolist())
 
     def encode(entries: Sequence[SliceView]) -> Tensor:

@@ -1,4 +1,4 @@
-"""The loop: a few named steps, which a resumed run takes exactly as a run that was never cut."""
+"""The training loop, in named steps. A resumed run does the same as a run that was never interrupted."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ VALIDATION_BATCH = 8
 
 
 class Trainer:
-    """Each epoch draws its chances from the seed and its own number, so a resumed run is the same run.
+    """Train a network. All chance of an epoch depends on the seed and the epoch's number alone.
 
     Args:
         fabric: launched; device, precision and processes.
@@ -74,7 +74,7 @@ class Trainer:
             self.run.save_checkpoint(self._state(0, None))
 
     def _restore(self) -> tuple[int, float | None]:
-        """Set everything as the last checkpoint says; the first epoch to do, and the best score so far."""
+        """Set everything as the last checkpoint says; return the first epoch to do, and the best score so far."""
         state = self.run.load_checkpoint()
         epoch = int(state["epoch"]) if state else 0
         if self.fabric.is_global_zero:
@@ -95,7 +95,7 @@ class Trainer:
         return epoch + 1, state["best"]
 
     def _open(self) -> tuple[Loader, Loader]:
-        """Training and validation batches. The first process computes what the frozen stages make of the slices."""
+        """Open training and validation batches. The first process fills the cache of the frozen stages' features."""
         with self.fabric.rank_zero_first():
             slices = open_slices(self.network, self.data, self.card, self.run)
         of_val = [self.data.val[i : i + VALIDATION_BATCH] for i in range(0, len(self.data.val), VALIDATION_BATCH)]
@@ -104,7 +104,7 @@ class Trainer:
         return loader(slices, self.batches, self.fit.workers, device), loader(slices, plain, self.fit.workers, device)
 
     def _learn(self, epoch: int, batches: Loader) -> dict[str, float]:
-        """One pass; the mean of each part of the loss over the batches that knew it."""
+        """Train for one epoch; return the mean of the loss and of each of its terms over the batches that have it."""
         self.network.train()
         self.batches.epoch = epoch
         torch.manual_seed(int(np.random.SeedSequence([self.seed, epoch]).generate_state(1)[0]))  # dropout
@@ -121,7 +121,7 @@ class Trainer:
         return {name: float(np.mean(values)) for name, values in means.items()}
 
     def _step(self, epoch: int, batch: Batch, rng: np.random.Generator) -> tuple[float, Terms]:
-        """Learn from a batch; the whole batch's loss and its terms."""
+        """Take one optimiser step; return the loss of the whole batch, of all processes, and its terms."""
         objective = kind_of(self.config.model).objective(self.fit, epoch)
         self.optimizer.zero_grad()
         with trainable_attention(self.fabric.device):
@@ -140,14 +140,14 @@ class Trainer:
         return validate(self.network, map(self._at_hand, batches), self.fabric.autocast)
 
     def _at_hand(self, batch: Batch | SammixError) -> Batch:
-        """A batch on the device, with its features. Raises what went wrong while it was made."""
+        """Move a batch to the device and compute its features; raise the error that it may be instead."""
         if isinstance(batch, SammixError):
             raise batch
         batch = batch.to(self.fabric.device)
         return batch if batch.features is not None else batch.with_features(self.network.features(batch.images))
 
     def _to_beat(self, epoch: int, best: float | None) -> float | None:
-        """The best score so far. SAM-PP's tuned epochs are compared with each other, not with what was not tuned."""
+        """Return the score to beat: none in the first epoch that tunes SAM, since SAM-PP keeps a tuned model."""
         return None if epoch == self.fit.classifier_epochs + 1 else best
 
     def _keep(
@@ -180,7 +180,7 @@ class Trainer:
         }
 
     def _epoch(self, rng: np.random.Generator) -> Iterator[Rows]:
-        """The rows of each batch of an epoch."""
+        """Draw the rows of each batch of an epoch."""
         fit, data = self.fit, self.data
         shuffled = partial(shuffled_batches, data.train, fit.batch_size)
         two_streams = partial(two_stream_batches, data.train, data.annotated, fit.batch_size, fit.mask_batch_size)

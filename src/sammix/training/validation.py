@@ -19,7 +19,7 @@ NOTHING_TO_CHOOSE_BY = "last epoch"
 def validate(
     network: Network, batches: Iterable[Batch], autocast: Callable[[], AbstractContextManager[None]] = nullcontext
 ) -> dict[str, float | None]:
-    """Mean per-slice Dice of ungated automatic masks on positives with a mask, and the classifier's AUC.
+    """Measure per-slice Dice of ungated automatic masks, mean over positives with a mask, and the classifier's AUC.
 
     Each is None where the validation slices cannot tell it.
 
@@ -47,7 +47,7 @@ def validate(
 
 
 def selection_score(metrics: dict[str, float | None]) -> tuple[float, str]:
-    """What the best epoch is chosen by, and its name: Dice, else AUC, else nothing, and then the last epoch is kept."""
+    """Return the score to compare epochs by, and its name: Dice, else AUC; without either, the last epoch wins."""
     for name in ("val_dice", "val_auc"):
         value = metrics[name]
         if value is not None:
