@@ -101,4 +101,4 @@ if not TYPE_CHECKING:  # so that a type checker knows the names above and no oth
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted(__all__)
