@@ -13,10 +13,11 @@ import pytest
 import torch
 
 from sammix.config import DataConfig
+from sammix.data.lineage import Lineage
 from sammix.data.loading import load_table
 from sammix.data.table import SliceTable
 from sammix.errors import ConfigError, InputError, SammixError
-from sammix.evaluation.protocol import evaluate
+from sammix.evaluation.protocol import EvaluateOptions, evaluate
 from sammix.io import open_dataset
 from sammix.reproduce.nnunet_v2 import ENVIRONMENT, PROGRAMS, Recorded, Workspace, commands, export, find_programs, run
 
@@ -106,9 +107,7 @@ def test_where_it_is_absent_the_remedy_is_told(monkeypatch: pytest.MonkeyPatch, 
         find_programs()
 
 
-def test_its_masks_are_evaluated_as_any_networks(
-    programs: Path, workspace: Workspace, table: SliceTable, tmp_path: Path
-) -> None:
+def test_its_masks_are_evaluated_as_any_networks(programs: Path, workspace: Workspace, table: SliceTable) -> None:
     files = export(workspace, table, rows(3), rows(6), [(table, np.arange(len(table)))])
     run(workspace, "cpu")
     network = Recorded(files, workspace.predictions, table.preprocess)
@@ -116,9 +115,10 @@ def test_its_masks_are_evaluated_as_any_networks(
     found = network.segment(network.encode(images))
     np.testing.assert_array_equal(found.probability, images[:, 0] * 400 - 160 > BRIGHT)
     assert (found.presence == 1).all()
-    metrics = evaluate(network, table, tmp_path / "report", "all")
-    assert metrics["paper"]["dice"]["n"] == int(table.annotated.sum())
-    assert metrics["paper"]["dice"]["mean"] > 0.2
+    paper = evaluate(network, table, EvaluateOptions("liver", split="all"), Lineage()).metrics.paper
+    assert paper.dice.n == int(table.annotated.sum())
+    assert paper.dice.mean is not None
+    assert paper.dice.mean > 0.2
     with pytest.raises(InputError, match="nnU-Net left no mask here"):
         network.encode(torch.rand(1, 1, 64, 64))
 

@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 from sammix.cli import app
 from sammix.data.store import open_store
 from sammix.errors import ConfigError, InputError, OutputError
+from sammix.log import on_terminal
 from sammix.reproduce.grid import Grid
 from sammix.reproduce.methods import choose_methods
 from sammix.reproduce.page import write_page
@@ -43,7 +44,8 @@ def killed_at(hospital_a: Path, hospital_b: Path, tmp_path_factory: pytest.TempP
     process.wait()
     done = {path.parent.name for path in out.glob("jobs/*/result.json")}
     times = {name: (out / "jobs" / name / "result.json").stat().st_mtime_ns for name in done}
-    finished = CliRunner().invoke(app, command)
+    with on_terminal():  # as main() does: messages are set up for this command only
+        finished = CliRunner().invoke(app, command)
     assert finished.exit_code == 1, finished.output
     assert all((out / "jobs" / name / "result.json").stat().st_mtime_ns == at for name, at in times.items())
     return out, done
