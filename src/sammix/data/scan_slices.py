@@ -100,12 +100,12 @@ def read_slices(case: Case) -> ScanSlices:
     axial = volume.axial()
     count = len(axial.array)
     truth = None if mask is None else mask.axial().array
-    shown = None if truth is None else truth.any(axis=(1, 2))
+    shown: NDArray[np.bool_] | None = None if truth is None else np.asarray(truth.any(axis=(1, 2)))
     if case.label is not None and count != 1:
         raise InputError(
             case.image, f"has {count} slices, but the table gives it one label", "list each slice in a line of its own"
         )
-    labels = _labels(case.label, truth, count)
+    labels = _labels(case.label, shown, count)
     has_mask = np.zeros(count, np.bool_) if shown is None else np.asarray(shown == (labels == 1), np.bool_)
     return ScanSlices(
         case=case,
@@ -118,13 +118,11 @@ def read_slices(case: Case) -> ScanSlices:
     )
 
 
-def _labels(label: int | None, truth: NDArray[np.uint8] | None, count: int) -> NDArray[np.int8]:
-    """Label slices, (count,): as was given, else c = max(y) of the masks (count, H, W), else not known."""
+def _labels(label: int | None, shown: NDArray[np.bool_] | None, count: int) -> NDArray[np.int8]:
+    """Label slices, (count,): as was given, else c = max(y), by whether each mask shows anything, else not known."""
     if label is not None:
         return np.full(count, label, np.int8)
-    if truth is None:
-        return np.full(count, UNKNOWN, np.int8)
-    return np.asarray(truth.any(axis=(1, 2)), np.int8)
+    return np.full(count, UNKNOWN, np.int8) if shown is None else shown.astype(np.int8)
 
 
 def _contradictions(case: Case, has_mask: NDArray[np.bool_]) -> tuple[str, ...]:
