@@ -81,10 +81,7 @@ def lineage_of(table: SliceTable) -> Lineage:
     """
     train, val = (np.unique(table.patient[table.rows(split)]).tolist() for split in (TRAIN, VAL))
     splits: dict[str, Literal["train", "val"]] = {**dict.fromkeys(val, "val"), **dict.fromkeys(train, "train")}
-    digests: dict[str, set[str]] = {name: set() for name in splits}
-    for name, digest in zip(table.patient.tolist(), table.digest.tolist(), strict=True):
-        if name in digests and digest:
-            digests[name].add(digest)
+    digests = _digests(table)
     return Lineage(
         patients=tuple(
             KnownPatient(name=name, dataset=table.name, split=splits[name], digests=tuple(sorted(digests[name])))
@@ -98,8 +95,16 @@ def known_rows(table: SliceTable, lineage: Lineage) -> NDArray[np.bool_]:
 
     If any case of a patient is known, all rows of that patient are.
     """
-    content = [digest for known in lineage.patients for digest in known.digests if digest]
-    names = [known.name for known in lineage.patients if known.dataset == table.name]
-    met = np.isin(table.digest, content) | np.isin(table.patient, names)
-    rows: NDArray[np.bool_] = np.isin(table.patient, np.unique(table.patient[met]))
+    patients = _digests(table).items()
+    known = [patient for patient, digests in patients if lineage.knows(patient, table.name, digests) is not None]
+    rows: NDArray[np.bool_] = np.isin(table.patient, np.array(known, np.str_))
     return rows
+
+
+def _digests(table: SliceTable) -> dict[str, set[str]]:
+    """Collect the known digests of each patient's cases."""
+    digests: dict[str, set[str]] = {name: set() for name in table.patient.tolist()}
+    for name, digest in zip(table.patient.tolist(), table.digest.tolist(), strict=True):
+        if digest:
+            digests[name].add(digest)
+    return digests
