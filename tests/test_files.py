@@ -10,13 +10,18 @@ from pathlib import Path
 import pytest
 
 from sammix.errors import OutputError
-from sammix.files import LOCK, PLAIN_NAME, atomic_path, check_output, sole_writer, write_json, write_text
+from sammix.files import LOCK, PLAIN_NAME, atomic_path, check_output, sole_writer, write_csv, write_json, write_text
 
 
 def test_whole_file_appears_under_its_name_and_nothing_else(tmp_path: Path) -> None:
     write_text(tmp_path / "new" / "a.txt", "grüezi")
     assert (tmp_path / "new" / "a.txt").read_text(encoding="utf-8") == "grüezi"
     assert [p.name for p in (tmp_path / "new").iterdir()] == ["a.txt"]
+
+
+def test_a_table_has_its_columns_in_their_order_and_empty_cells(tmp_path: Path) -> None:
+    write_csv(tmp_path / "a.csv", ("name", "dice"), [{"dice": 0.5, "name": "é, 1"}, {"name": "b", "dice": None}])
+    assert (tmp_path / "a.csv").read_bytes() == 'name,dice\n"é, 1",0.5\nb,\n'.encode()
 
 
 def test_an_error_leaves_the_old_file_and_no_temporary(tmp_path: Path) -> None:

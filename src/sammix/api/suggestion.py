@@ -27,7 +27,7 @@ class Suggestions:
     @property
     def slices(self) -> list[dict[str, Any]]:
         """A dictionary for each: ``case``, ``slice``, ``patient``, ``doubt`` and ``presence``, both in [0, 1]."""
-        return [{name: getattr(one, name) for name in suggestions.COLUMNS} for one in self._found]
+        return [one.row for one in self._found]
 
     def show(self) -> Picture:
         """Show the first few: CT, activation map, prompt, mask."""

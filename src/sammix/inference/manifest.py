@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from pathlib import Path
 from typing import Any
 
 from sammix.errors import InputError, OutputError
-from sammix.files import write_json, write_text
+from sammix.files import write_csv, write_json
 from sammix.log import warn
 
 MODEL = ("model", "model_sha256")
@@ -45,7 +43,7 @@ class Manifest:
             self.statistics[name] = {"name": name, **statistics}
         self.out.mkdir(parents=True, exist_ok=True)
         rows = list(self.statistics.values())
-        write_text(self.out / "statistics.csv", _csv(rows))
+        write_csv(self.out / "statistics.csv", COLUMNS, rows)
         write_json(self.out / "statistics.json", {**self.settings, "scans": rows})
         write_json(self.out / "manifest.json", {**self.settings, "scans": list(self.entries.values())})
 
@@ -105,11 +103,3 @@ def _is_same_scan(entry: Record, origin: Record) -> bool:
     recorded, asked = Path(entry["input"]), Path(origin["input"])
     same_path = recorded.resolve() == asked if recorded.is_absolute() else recorded.name == asked.name
     return same_path and entry.get("series") == origin.get("series")
-
-
-def _csv(rows: list[Record]) -> str:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()

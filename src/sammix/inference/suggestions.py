@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +14,7 @@ from sammix.data.sampling import Rows
 from sammix.data.splits import TRAIN
 from sammix.data.table import SliceTable
 from sammix.errors import SammixError
-from sammix.files import write_text
+from sammix.files import write_csv
 from sammix.inference.evidence import SliceEvidence
 from sammix.inference.slices import Slice, SliceFinding, segment_slices
 from sammix.log import track
@@ -39,6 +38,11 @@ class Suggestion:
     doubt: float
     presence: float
     evidence: SliceEvidence
+
+    @property
+    def row(self) -> dict[str, Any]:
+        """All but the evidence, by the names of :data:`COLUMNS`."""
+        return {name: getattr(self, name) for name in COLUMNS}
 
 
 COLUMNS = tuple(field.name for field in fields(Suggestion) if field.name != "evidence")
@@ -83,11 +87,7 @@ def write_suggestions(path: Path, suggestions: Sequence[Suggestion]) -> None:
     Raises:
         OutputError: the file cannot be written.
     """
-    text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({name: getattr(one, name) for name in COLUMNS} for one in suggestions)
-    write_text(path, text.getvalue())
+    write_csv(path, COLUMNS, [one.row for one in suggestions])
 
 
 def candidates(table: SliceTable) -> Rows:
