@@ -9,6 +9,8 @@ import torch.distributed as distributed
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sammix.networks.processes import several_processes
+
 PRESENT = 1
 """The class "the slice shows the organ"; class 0 is "it does not"."""
 
@@ -69,7 +71,7 @@ class FeatureNorm2d(nn.BatchNorm2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, h, w) without gradient → the same shape."""
-        if not (self.training and _several_processes()):
+        if not (self.training and several_processes()):
             return super().forward(x)
         planes = x.detach().double()
         sums = torch.cat([planes.sum((0, 2, 3)), planes.square().sum((0, 2, 3)), planes.new_tensor([x.numel()])])
@@ -148,7 +150,3 @@ def _convolution(before: int, after: int, kernel: int = 3, stride: int = 1) -> n
 
 def _enlarge(x: Tensor, like: Tensor) -> Tensor:
     return F.interpolate(x, size=like.shape[-2:], mode="bilinear", align_corners=False)
-
-
-def _several_processes() -> bool:
-    return distributed.is_available() and distributed.is_initialized() and distributed.get_world_size() > 1

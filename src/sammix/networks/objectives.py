@@ -11,7 +11,6 @@ from typing import cast
 
 import numpy as np
 import torch
-import torch.distributed as distributed
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -19,6 +18,7 @@ from sammix.config import Config
 from sammix.networks.baselines.baseline import BaselineOutput
 from sammix.networks.interface import Network, TrainingBatch
 from sammix.networks.losses import focal_loss, map_entropy, mask_loss, soft_dice_loss
+from sammix.networks.processes import several_processes
 from sammix.networks.prompts import boxes_from_masks, jitter
 from sammix.networks.sam_mix import PromptedSlices, SAMMixOutput
 
@@ -162,7 +162,7 @@ def _batch_dice(logits: Tensor, truth: Tensor) -> Tensor:
     """Soft Dice loss of all slices of a batch as one, of all processes' slices where there are several."""
     probability = logits.float().sigmoid()
     sums = torch.stack([(probability * truth).sum(), probability.sum() + truth.sum()])
-    if distributed.is_available() and distributed.is_initialized() and distributed.get_world_size() > 1:
+    if several_processes():
         from torch.distributed.nn.functional import all_reduce  # keeps the gradient
 
         sums = all_reduce(sums)  # type: ignore[no-untyped-call]
