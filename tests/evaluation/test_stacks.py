@@ -9,8 +9,9 @@ import pytest
 from numpy.typing import NDArray
 
 from sammix.data.preprocess import Preprocess
+from sammix.data.scan_slices import read_slices
 from sammix.data.table import SliceTable
-from sammix.evaluation.stacks import read_stack, rows_by_case, table_stack
+from sammix.evaluation.stacks import EvaluationStack, rows_by_case, stack_of_scan, table_stack
 from sammix.io.dataset import Case
 from sammix.io.volume import Volume
 
@@ -37,6 +38,10 @@ AXIAL = np.array([[0, 0, -0.7, 0], [0, -0.7, 0, 0], [3.0, 0, 0, 0], [0, 0, 0, 1]
 def case(mask: bool = True, label: int | None = None, trusted: bool = True) -> Case:
     source = "trusted" if trusted else "picture"
     return DrawnCase("c", Path("c"), Path("m") if mask else None, "p", source, label=label)
+
+
+def read_stack(case: Case, preprocess: Preprocess, middle_fraction: float = 1.0) -> EvaluationStack:
+    return stack_of_scan(case, read_slices(case), preprocess, middle_fraction)
 
 
 def test_a_scan_with_trusted_geometry_is_kept_whole_for_millimetres() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sammix.data.preprocess import Preprocess
-from sammix.data.scan_slices import ScanSlices, known_on_grid, middle, read_slices
+from sammix.data.scan_slices import ScanSlices, known_on_grid, middle
 from sammix.data.table import SliceTable
 from sammix.evaluation.schema import PROTOCOL_PX
 from sammix.inference.assemble import ScanGrid
@@ -68,15 +68,6 @@ class EvaluationStack:
     def counts(self, position: int) -> bool:
         """Tell whether a slice enters figures by slice."""
         return position in range(len(self))[self.counted]
-
-
-def read_stack(case: Case, preprocess: Preprocess, middle_fraction: float = 1.0) -> EvaluationStack:
-    """Read a case; see :func:`stack_of_scan`.
-
-    Raises:
-        InputError: the image or its mask cannot be used.
-    """
-    return stack_of_scan(case, read_slices(case), preprocess, middle_fraction)
 
 
 def stack_of_scan(
