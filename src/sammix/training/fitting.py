@@ -57,8 +57,7 @@ class FitRequest:
         Raises:
             ConfigError: a number that cannot be. InputError: there is no model to go on from.
         """
-        config = self.config or load_preset(DEFAULT_PRESET)
-        start = None if self.start is None else find_model(self.start).resolve()
+        config, start = self.config or load_preset(DEFAULT_PRESET), self._start()
         if start is not None:
             config = config.model_copy(update={"model": read_card(start).config.model})
         kind_of(config.model)
@@ -76,14 +75,13 @@ class FitRequest:
         Raises:
             ConfigError: naming what differs.
         """
-        start = None if self.start is None else find_model(self.start).resolve()
         preset = None if self.config is None else self.config.preset
         own_labels = "all" if begun.labels is None else begun.labels
         for option, wanted, own in (
             ("--seed", self.seed, begun.seed),
             ("--labels", self.labels, own_labels),
             ("--preset", preset, begun.config.preset),
-            ("--from", start, begun.start),
+            ("--from", self._start(), begun.start),
         ):
             if wanted is not None and wanted != own:
                 begun_with = f"without {option}" if own is None else f"with {option} {own}"
@@ -91,6 +89,10 @@ class FitRequest:
                     f"{run.path}: was begun {begun_with}, not with {option} {wanted}; a resumed run keeps its "
                     f"settings: leave {option} out, or begin another run"
                 )
+
+    def _start(self) -> Path | None:
+        """Find the folder of the model to go on from. Raises InputError: there is none."""
+        return None if self.start is None else find_model(self.start).resolve()
 
 
 @dataclass(frozen=True)
