@@ -19,8 +19,10 @@ from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 from sammix.config import Config, load_preset
 from sammix.data.preprocess import Preprocess
 from sammix.demo.phantoms import NATIVE, PORTAL, make_phantom, write_lits, write_totalsegmentator
+from sammix.errors import WeightsError
 from sammix.evaluation.metrics import dice
 from sammix.io.volume import Volume
+from sammix.models import installing
 from sammix.models.registry import kind_of
 from sammix.networks.interface import MASK_THRESHOLD, Network
 from sammix.networks.objectives import weighted_sum
@@ -47,6 +49,15 @@ def real_data() -> Path:
     if not REAL_DATA.is_dir():
         pytest.skip(f"no real CT beside the checkout ({REAL_DATA.name} is absent)")
     return REAL_DATA
+
+
+@pytest.fixture(scope="session")
+def lite_medsam() -> None:
+    """LiteMedSAM's weights, on which the shipped model stands; a test is skipped, with the reason, without them."""
+    try:
+        installing.ensure("lite-medsam")
+    except WeightsError as error:
+        pytest.skip(str(error))
 
 
 @pytest.fixture

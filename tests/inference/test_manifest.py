@@ -70,11 +70,11 @@ def test_a_manifest_of_an_earlier_version_knows_no_content(tmp_path: Path) -> No
     old = json.loads(path.read_text())
     del old["model_sha256"]
     path.write_text(json.dumps(old))
-    assert again(tmp_path).is_done("ct", {"input": "/work/in/ct.nii"}, ("mask",)), "a relative path: only its name"
+    assert again(tmp_path).is_done("ct", {"input": "/scans/ct.nii"}, ("mask",)), "a relative path: only its name"
     with pytest.raises(InputError, match=r"under the same name as in/ct\.nii"):
-        again(tmp_path).is_done("ct", {"input": "/work/in/other.nii"}, ("mask",))
+        again(tmp_path).is_done("ct", {"input": "/scans/other.nii"}, ("mask",))
     with pytest.raises(InputError, match=r"under the same name as in/ct\.nii"):
-        again(tmp_path).is_done("ct", {"input": "/work/in/ct.nii", "series": "1.2"}, ("mask",))
+        again(tmp_path).is_done("ct", {"input": "/scans/ct.nii", "series": "1.2"}, ("mask",))
 
 
 def test_an_absolute_path_tells_scans_of_one_name_apart(tmp_path: Path) -> None:

@@ -15,8 +15,7 @@ from PIL import Image
 from torch import Tensor, nn
 from transformers.models.sam.configuration_sam import SamVisionConfig
 
-from sammix.errors import WeightsError
-from sammix.models import installing, pretrained
+from sammix.models import pretrained
 from sammix.models.download import BrokenTransferError
 from sammix.networks.sam.lora import add_lora
 from sammix.networks.sam.segment_anything import build_tiny
@@ -27,14 +26,7 @@ SIZE, DIM = 64, 32  # px of a slice, channels of its embedding
 
 
 @pytest.fixture(scope="session")
-def lite_medsam_weights() -> dict[str, Tensor]:
-    try:
-        pretrained.locate("lite-medsam")
-    except WeightsError:
-        try:
-            installing.fetch("lite-medsam", progress=False)
-        except WeightsError as error:
-            pytest.skip(str(error))
+def lite_medsam_weights(lite_medsam: None) -> dict[str, Tensor]:
     return pretrained.load_state("lite-medsam")
 
 
