@@ -16,6 +16,9 @@ from numpy.typing import NDArray
 
 Affine = NDArray[np.float64]
 
+LPS_TO_RAS: Affine = np.diag([-1.0, -1.0, 1.0, 1.0])
+"""From the axes of DICOM and ITK to those of NIfTI, and back: it is its own inverse."""
+
 AXIAL = ("S", "P", "L")
 
 

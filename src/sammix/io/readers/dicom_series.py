@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sammix.errors import InputError
-from sammix.io.volume import Affine
+from sammix.io.volume import LPS_TO_RAS, Affine
 
 Points = NDArray[np.float64]
 
@@ -165,7 +165,8 @@ def lps_to_ras(orientation: tuple[float, ...], spacing: tuple[float, ...], step:
     lps[:3, 1] = column_direction * between_rows
     lps[:3, 2] = step
     lps[:3, 3] = position
-    return np.diag([-1.0, -1.0, 1.0, 1.0]) @ lps
+    affine: Affine = LPS_TO_RAS @ lps
+    return affine
 
 
 def _check_slice(header: SliceHeader) -> None:

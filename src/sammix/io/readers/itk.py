@@ -16,14 +16,12 @@ import SimpleITK as sitk
 from sammix.errors import InputError
 from sammix.io.hu import check_hu, rescale
 from sammix.io.limits import MAX_DEFLATE_RATIO, check_size
-from sammix.io.volume import Affine, Volume
+from sammix.io.volume import LPS_TO_RAS, Affine, Volume
 
 MAX_HEADER = 64 * 1024
 """Bytes in which the text at the start of a file must name the file with its voxels."""
 
 VOXELS_ELSEWHERE = re.compile(rb"^(?:data ?file\s*:|ElementDataFile\s*=)([^\r\n]*)", re.MULTILINE | re.IGNORECASE)
-
-LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
 def read_itk(path: str | Path) -> Volume:

@@ -12,9 +12,7 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from sammix.errors import SammixError
-from sammix.io.volume import Affine
-
-RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0])
+from sammix.io.volume import LPS_TO_RAS, Affine
 
 
 def mask_image(array: NDArray[Any], affine: Affine) -> Any:
@@ -27,7 +25,7 @@ def mask_image(array: NDArray[Any], affine: Affine) -> Any:
     Raises:
         SammixError: the axes are not perpendicular: ITK's direction cannot say that.
     """
-    lps = RAS_TO_LPS @ affine[:3]
+    lps = (LPS_TO_RAS @ affine)[:3]
     spacing = np.linalg.norm(lps[:, :3], axis=0)
     direction = lps[:, :3] / spacing
     if not np.allclose(direction.T @ direction, np.eye(3), atol=1e-4):

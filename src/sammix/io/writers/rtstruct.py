@@ -20,7 +20,7 @@ from skimage.measure import approximate_polygon, find_contours
 
 from sammix import __version__
 from sammix.files import atomic_path
-from sammix.io.volume import Affine
+from sammix.io.volume import LPS_TO_RAS, Affine
 from sammix.io.writers.organ_codes import organ_code
 from sammix.io.writers.referenced_images import MAY_BE_EMPTY, SERIES_NUMBER, Sources, referring
 
@@ -122,7 +122,7 @@ def _region(image: Dataset, organ: str, model: str) -> Dataset:
 
 
 def _contours(mask: NDArray[Any], affine: Affine, references: dict[int, Dataset]) -> Dataset:
-    to_lps = np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine
+    to_lps = LPS_TO_RAS @ affine
     contours = []
     for k in np.flatnonzero(mask.any(axis=(0, 1))).tolist():
         for line in outlines(mask[..., k].T):
