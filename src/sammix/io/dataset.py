@@ -12,6 +12,7 @@ from pathlib import Path
 
 from sammix.errors import InputError
 from sammix.io.archive import unpacked
+from sammix.io.label_rules import LabelRules, Undrawn
 from sammix.io.readers.formats import read_volume, stem
 from sammix.io.readers.mask import read_mask
 from sammix.io.volume import Volume
@@ -33,7 +34,9 @@ class Case:
         split: ``train``, ``val`` or ``test`` where the data says so.
         label: 1 or 0, whether a case of one slice shows the organ; None where the data does not say.
         hu_range: HU of black and white, for pictures.
-        labels: the mask values that count as the organ; None counts all above 0.
+        labels: the mask values, or the names of segments, that count as the organ; None counts all above 0.
+        ignore: the mask values that mean “nobody looked here”.
+        undrawn: what an empty slice of a mask of several slices says, see :class:`~sammix.io.label_rules.LabelRules`.
         series: its SeriesInstanceUID, where its folder holds several.
         inside: where it is in ``image``, if that is a zip archive.
     """
@@ -46,7 +49,9 @@ class Case:
     split: str | None = None
     label: int | None = None
     hu_range: tuple[float, float] | None = None
-    labels: tuple[int, ...] | None = None
+    labels: tuple[int | str, ...] | None = None
+    ignore: tuple[int, ...] = ()
+    undrawn: Undrawn = "unknown"
     series: str | None = None
     inside: str | None = None
 
@@ -89,6 +94,10 @@ class Dataset:
     window_width: float | None = None
     problems: tuple[str, ...] = ()
 
+    def under(self, rules: LabelRules) -> Dataset:
+        """Let the user's rules hold for every case, before what the data itself says."""
+        return replace(self, cases=tuple(_under(rules, case) for case in self.cases))
+
     def fingerprint(self) -> str:
         """Hash the files' names, sizes and contents, labels and splits (SHA-256): a copy has the same.
 
@@ -101,13 +110,17 @@ class Dataset:
         for case in sorted(self.cases, key=lambda c: c.image):
             patient = "" if case.patient == case.name else case.patient
             source = "" if case.source == self.name else case.source  # the folder's own name must not count
-            facts = (patient, source, case.split, case.label, case.hu_range, case.labels)
+            facts = (patient, source, case.split, case.label, case.hu_range, case.labels, case.ignore, case.undrawn)
             digest.update(repr(facts).encode())
             for path in (case.image, case.mask):
                 for file in _files(path):
                     digest.update(file.relative_to(self.root).as_posix().encode())
                     digest.update(_content(file))
         return digest.hexdigest()
+
+
+def _under(rules: LabelRules, case: Case) -> Case:
+    return replace(case, labels=rules.label or case.labels, ignore=rules.ignore or case.ignore, undrawn=rules.undrawn)
 
 
 def case_names(root: Path, images: Sequence[Path]) -> list[str]:

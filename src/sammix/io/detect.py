@@ -8,6 +8,7 @@ from pathlib import Path
 from sammix.errors import InputError
 from sammix.io.archive import is_archive, unpacked
 from sammix.io.dataset import Case, Dataset
+from sammix.io.label_rules import LabelRules
 from sammix.io.layouts import decathlon, dicom_folders, lits, plain, slice_table, totalsegmentator
 from sammix.io.readers.dicom import series_in
 from sammix.io.readers.dicom_files import has_magic
@@ -18,7 +19,7 @@ LAYOUTS = (slice_table, decathlon, lits, totalsegmentator, dicom_folders, plain)
 """From the most to the least specific; the first that fits is taken."""
 
 
-def open_dataset(path: str | Path, organ: str | None = None) -> Dataset:
+def open_dataset(path: str | Path, organ: str | None = None, rules: LabelRules | None = None) -> Dataset:
     """Find the scans and masks in a folder, whichever supported layout it has.
 
     Only file names and tables are read here; scans are read by ``Case.read``. What does not fit together
@@ -27,6 +28,7 @@ def open_dataset(path: str | Path, organ: str | None = None) -> Dataset:
     Args:
         path: the folder.
         organ: which organ's masks; None takes what the data names, else the liver.
+        rules: what the user says of the labels.
 
     Raises:
         InputError: no such folder, no layout that fits, or a table that is wrong.
@@ -45,7 +47,7 @@ def open_dataset(path: str | Path, organ: str | None = None) -> Dataset:
             problem = f"cannot be opened ({error.strerror})"
             raise InputError(error.filename or root, problem, "check its permissions") from error
         if dataset is not None:
-            return dataset
+            return dataset.under(rules or LabelRules())
     looked_for = "; ".join(layout.LOOKED_FOR for layout in LAYOUTS)
     raise InputError(root, "no scans found", f"looked for {looked_for}")
 

@@ -17,7 +17,7 @@ SAME_VOXEL = 0.1
 """Share of a voxel by which two headers may place one voxel apart and still mean the same grid."""
 
 
-def read_mask(path: str | Path, volume: Volume, labels: tuple[int, ...] | None = None) -> Volume:
+def read_mask(path: str | Path, volume: Volume, labels: tuple[int | str, ...] | None = None) -> Volume:
     """Read the mask at ``path`` as uint8 0/1, on ``volume``'s own grid and affine.
 
     The two grids are compared, in this order:
@@ -38,10 +38,11 @@ def read_mask(path: str | Path, volume: Volume, labels: tuple[int, ...] | None =
     Raises:
         InputError: the shape does not fit, or the values are not labels (negative, or with fractions).
     """
+    numbers = None if labels is None else tuple(label for label in labels if isinstance(label, int))
     if is_segmentation(Path(path)):
-        return _placed(read_segmentation(path, labels), volume, Path(path))
+        return _placed(read_segmentation(path, numbers), volume, Path(path))
     stored = read_labels(path)
-    array = _binary(Path(path), stored.array, labels)
+    array = _binary(Path(path), stored.array, numbers)
     mask = Volume(array, stored.affine, stored.path, (), stored.trusted_geometry)
     smallest = min(volume.spacing)
     same_shape = array.shape == volume.array.shape
