@@ -100,7 +100,7 @@ def dicom(folder: Path) -> Target:
     compressed.save_as(series / "2.dcm")
     scan = read_volume(series)
     mask = (scan.array > 20).astype(np.uint8)
-    write_scan_mask(folder / "liver.dcm", mask, scan, "dicom-seg", series=None, organ="liver", model="fuzz")
+    write_scan_mask(folder / "liver.dcm", mask, scan, "dicom-seg", organ="liver", model="fuzz")
 
     def read(case: Path) -> None:
         segmentation = case / "liver.dcm"

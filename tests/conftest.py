@@ -230,7 +230,8 @@ def write_series(write_dicom) -> Callable[..., Path]:
         for k in range(n):
             stored = np.random.default_rng(k).integers(0, 1200, (6, 4)).astype(np.uint16)
             stored[0, 0] = 1000 + k
-            place = {"ImagePositionPatient": [-10, -20, 30 + step * k], "SOPInstanceUID": f"1.2.3.{k}"}
+            instance = f"{tags.get('SeriesInstanceUID') or '1.2.3'}.{k}"
+            place = {"ImagePositionPatient": [-10, -20, 30 + step * k], "SOPInstanceUID": instance}
             write_dicom(folder / f"{n - k:03}.dcm", stored, **{**place, **tags})
         return folder
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -44,6 +44,23 @@ class WeightsError(SammixError):
 
 class MissingExtraError(SammixError):
     """Packages that come with one of sammix's extras and are not installed."""
+
+
+@contextmanager
+def explained(notes: Sequence[str]) -> Iterator[None]:
+    """Let an InputError also say what else was found: it may be the cause.
+
+    >>> with explained(["unreadable beside the scan: 1 × empty file (003.dcm)"]):
+    ...     raise InputError("ct", "slices are missing", "export them again")
+    Traceback (most recent call last):
+    sammix.errors.InputError: ct: slices are missing (unreadable beside the scan: 1 × empty file (003.dcm)); export ...
+    """
+    try:
+        yield
+    except InputError as error:
+        if not notes:
+            raise
+        raise type(error)(error.path, f"{error.problem} ({'; '.join(notes)})", error.remedy) from error
 
 
 @contextmanager

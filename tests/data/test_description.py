@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -29,7 +30,7 @@ def test_a_folder_of_two_studies(tmp_path, write_series, write_dicom) -> None:
     mr = {"StudyInstanceUID": "1.2", "SeriesInstanceUID": "1.2.2", "SeriesNumber": 5, "Modality": "MR"}
     write_dicom(tmp_path / "in/mr", np.zeros((6, 4), np.uint16), **mr)
     shown = describe_path(tmp_path / "in")
-    blocks = shown.split("in: series ")
+    blocks = re.split(r"^in_\d: series ", shown, flags=re.MULTILINE)
     assert blocks[1].splitlines()[0] == "1.1.1, study 1 of 2: CT, 7 slices, “portal[31m venous”"
     assert "4 × 6 × 7 voxels, 0.7 × 0.9 × 2 mm, axes LPS" in blocks[1]
     assert "HU in 5 of 7 slices" in blocks[1]
@@ -38,7 +39,8 @@ def test_a_folder_of_two_studies(tmp_path, write_series, write_dicom) -> None:
     assert "refused by predict" in blocks[2]
     assert "1.2.1, study 2 of 2" in blocks[3]
     assert "for predict: a scan, named in_3" in blocks[3]
-    assert "left out by predict: no CT scan" in blocks[4]
+    assert shown.endswith("left out: 1 × MR (mr)")
+    assert "20 files are part of a scan" in shown
     assert "Secret" not in shown
 
     alone = describe_path(tmp_path / "in", "1.2.1")
@@ -54,7 +56,7 @@ def test_values_are_those_of_the_scan(tmp_path, write_series) -> None:
     folder = write_series(tmp_path / "ct", n=4)
     hu = read_volume(folder).array
     assert f"values from {hu.min()} to {hu.max()} HU\n" in describe_path(folder), "all four slices are looked at"
-    (case,) = find_inputs(folder / "001.dcm")
+    (case,) = find_inputs(folder / "001.dcm").cases
     assert f"for predict: a scan, named {case.name}" in describe_path(folder / "001.dcm")
 
 
@@ -108,6 +110,8 @@ def test_a_slice_table_says_its_labels_and_splits(tmp_path: Path) -> None:
         "labels: 1 with the liver, 2 without",
         "splits (cases): train 2, val 1",
         "for fit, evaluate, predict",
+        "3 files are part of a scan",
+        "left out: 1 × .csv file (slices.csv)",
     ]
 
 

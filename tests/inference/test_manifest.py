@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sammix.errors import InputError, OutputError
+from sammix.errors import OutputError
 from sammix.inference.manifest import COLUMNS, Manifest
 
 SETTINGS = {"sammix": "1", "model": "lite-50", "model_sha256": "a" * 64, "organ": "liver", "format": "nifti"}
@@ -38,11 +38,11 @@ def test_the_records_can_be_read_by_others(tmp_path: Path) -> None:
 
 def test_what_is_done_is_known_while_its_files_are_there(tmp_path: Path) -> None:
     done(tmp_path, {"input": "/in/ct.nii"})
-    assert again(tmp_path).is_done("ct", {"input": "/in/ct.nii"}, ("mask",))
-    assert not again(tmp_path).is_done("ct", {"input": "/in/ct.nii"}, ("mask", "preview"))
-    assert not again(tmp_path).is_done("other", {"input": "/in/other.nii"}, ("mask",))
+    assert again(tmp_path).is_done("ct", ("mask",))
+    assert not again(tmp_path).is_done("ct", ("mask", "preview"))
+    assert not again(tmp_path).is_done("other", ("mask",))
     (tmp_path / "ct.nii.gz").unlink()
-    assert not again(tmp_path).is_done("ct", {"input": "/in/ct.nii"}, ("mask",))
+    assert not again(tmp_path).is_done("ct", ("mask",))
 
 
 def test_masks_of_another_model_of_the_same_name_are_refused_naming_both(tmp_path: Path) -> None:
@@ -53,7 +53,7 @@ def test_masks_of_another_model_of_the_same_name_are_refused_naming_both(tmp_pat
 
 def test_one_model_under_another_name_is_the_same_model(tmp_path: Path) -> None:
     done(tmp_path, {"input": "/in/ct.nii"})
-    assert again(tmp_path, model="renamed").is_done("ct", {"input": "/in/ct.nii"}, ("mask",))
+    assert again(tmp_path, model="renamed").is_done("ct", ("mask",))
 
 
 def test_where_a_models_content_is_not_known_its_name_counts(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -70,17 +70,29 @@ def test_a_manifest_of_an_earlier_version_knows_no_content(tmp_path: Path) -> No
     old = json.loads(path.read_text())
     del old["model_sha256"]
     path.write_text(json.dumps(old))
-    assert again(tmp_path).is_done("ct", {"input": "/scans/ct.nii"}, ("mask",)), "a relative path: only its name"
-    with pytest.raises(InputError, match=r"under the same name as in/ct\.nii"):
-        again(tmp_path).is_done("ct", {"input": "/scans/other.nii"}, ("mask",))
-    with pytest.raises(InputError, match=r"under the same name as in/ct\.nii"):
-        again(tmp_path).is_done("ct", {"input": "/scans/ct.nii", "series": "1.2"}, ("mask",))
+    manifest = again(tmp_path)
+    assert manifest.is_done("ct", ("mask",))
+    assert not manifest.holds_another("ct", {"input": "/scans/ct.nii"}), "of a relative path only the name is known"
+    assert not manifest.holds_another("ct", {"input": "/scans/ct.nii", "series": "1.2"}), "nor was the series recorded"
+    assert manifest.holds_another("ct", {"input": "/scans/other.nii"})
 
 
-def test_an_absolute_path_tells_scans_of_one_name_apart(tmp_path: Path) -> None:
-    done(tmp_path, {"input": "/in/ct.nii"})
-    with pytest.raises(InputError, match=r"under the same name as /in/ct\.nii"):
-        again(tmp_path).is_done("ct", {"input": "/other/ct.nii"}, ("mask",))
+def test_an_absolute_path_and_a_series_tell_scans_of_one_name_apart(tmp_path: Path) -> None:
+    manifest = done(tmp_path, {"input": "/in/ct", "series": "1.2"})
+    assert not manifest.holds_another("ct", {"input": "/in/ct", "series": "1.2"})
+    assert manifest.holds_another("ct", {"input": "/other/ct", "series": "1.2"})
+    assert manifest.holds_another("ct", {"input": "/in/ct", "series": "1.3"})
+    assert not manifest.holds_another("new", {"input": "/in/ct", "series": "1.3"})
+
+
+def test_what_was_given_is_recorded_from_the_start_and_kept(tmp_path: Path) -> None:
+    first = {"input": "/a", "files_in_scans": 3}
+    Manifest(tmp_path, SETTINGS, keep=False, inputs=[first]).write()
+    assert json.loads((tmp_path / "manifest.json").read_text())["inputs"] == [first]
+    assert json.loads((tmp_path / "statistics.json").read_text())["scans"] == []
+    more = [{"input": "/a", "files_in_scans": 4}, {"input": "/b", "error": "no scan"}]
+    Manifest(tmp_path, SETTINGS, keep=True, inputs=more).write()
+    assert json.loads((tmp_path / "manifest.json").read_text())["inputs"] == more
 
 
 def test_other_settings_are_refused(tmp_path: Path) -> None:

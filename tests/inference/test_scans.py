@@ -201,7 +201,7 @@ def test_a_segmentation_in_dicom_needs_dicom(bright_right, write_series, hospita
     assert mask.array.any()
 
 
-def break_in_ten_ways(folder: Path, good: Path, write_series, write_dicom) -> int:
+def break_in_ten_ways(folder: Path, good: Path, write_series) -> int:
     """Ten scans that cannot be segmented, each for another reason."""
     content = good.read_bytes()
     (folder / "empty.nii").write_bytes(b"")
@@ -211,9 +211,9 @@ def break_in_ten_ways(folder: Path, good: Path, write_series, write_dicom) -> in
     (folder / "page.png").write_bytes(b"\x89PNG\r\n\x1a\n")
     nib.save(nib.Nifti1Image(np.zeros((3, 3, 3, 2), np.int16), np.diag([2, 2, 2, 1])), folder / "frames.nii")
     nib.save(nib.Nifti1Image(np.full((3, 3, 3), np.nan), np.diag([2, 2, 2, 1])), folder / "nan.nii")
-    (write_series(folder / "gap", n=6) / "003.dcm").unlink()
-    shutil.copy(write_series(folder / "twice") / "004.dcm", folder / "twice/copy.dcm")
-    write_dicom(folder / "mr/a.dcm", np.arange(24, dtype=np.uint16).reshape(6, 4), Modality="MR")
+    (write_series(folder / "gap", n=6, SeriesInstanceUID="1.2.71") / "003.dcm").unlink()
+    shutil.copy(write_series(folder / "twice", SeriesInstanceUID="1.2.72") / "004.dcm", folder / "twice/copy.dcm")
+    write_series(folder / "black", n=3, SeriesInstanceUID="1.2.73", RescaleSlope=0)
     return 10
 
 
@@ -222,7 +222,6 @@ def test_a_hundred_scans_of_which_ten_are_broken(
     hospital_a: Path,
     tmp_path: Path,
     write_series,
-    write_dicom,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -232,7 +231,7 @@ def test_a_hundred_scans_of_which_ten_are_broken(
     for k in range(90):
         hu = rng.integers(-900, 300, (16, 16, 2)).astype(np.int16)
         nib.save(nib.Nifti1Image(hu, np.diag([9, 9, 5, 1])), folder / f"good{k}.nii")
-    broken = break_in_ten_ways(folder, hospital_a / "volume-0.nii", write_series, write_dicom)
+    broken = break_in_ten_ways(folder, hospital_a / "volume-0.nii", write_series)
     names = {path.name.split(".")[0] for path in folder.iterdir()}
     bad = {name for name in names if not name.startswith("good")}
     assert (len(names), len(bad)) == (100, broken)
@@ -262,13 +261,13 @@ def test_a_hundred_scans_of_which_ten_are_broken(
 
 
 def test_a_rerun_does_only_what_failed_or_is_missing(
-    bright_right, hospital_a: Path, tmp_path: Path, write_series, write_dicom, monkeypatch: pytest.MonkeyPatch
+    bright_right, hospital_a: Path, tmp_path: Path, write_series, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder, out = tmp_path / "in", tmp_path / "out"
     folder.mkdir()
     for k in range(3):
         shutil.copy(hospital_a / f"volume-{k}.nii", folder / f"good{k}.nii")
-    broken = break_in_ten_ways(folder, hospital_a / "volume-0.nii", write_series, write_dicom)
+    broken = break_in_ten_ways(folder, hospital_a / "volume-0.nii", write_series)
     assert predict(bright_right, [folder], out, LIVER) == broken
     masks = {f"good{k}_liver.nii.gz" for k in range(3)}
     assert {path.name for path in out.iterdir()} == masks | {"manifest.json", "statistics.json", "statistics.csv"}
@@ -306,8 +305,10 @@ def test_skipping_never_mixes_runs(bright_right, hospital_a: Path, tmp_path: Pat
         predict(bright_right, [scan], out, OutputOptions("spleen"), PredictOptions(skip_done=True))
     (tmp_path / "other").mkdir()
     shutil.copy(scan, tmp_path / "other")
-    with pytest.raises(InputError, match="under the same name as"):
-        predict(bright_right, [tmp_path / "other/volume-0.nii"], out, LIVER, PredictOptions(skip_done=True))
+    assert predict(bright_right, [tmp_path / "other/volume-0.nii"], out, LIVER, PredictOptions(skip_done=True)) == 0
+    first, second = json.loads((out / "manifest.json").read_text())["scans"]
+    assert (first["name"], first["input"]) == ("volume-0", str(scan))
+    assert second["name"].startswith("volume-0-"), "another scan of the same name keeps away from what is done"
     (out / "manifest.json").write_text("{")
     with pytest.raises(OutputError, match="cannot be used by --skip-done"):
         predict(bright_right, [scan], out, LIVER, PredictOptions(skip_done=True))
@@ -341,7 +342,7 @@ def test_scans_out_of_an_archive(bright_right, write_series, tmp_path: Path) -> 
     assert (tmp_path / "one/ct_2_liver.nii.gz").is_file()
     assert len(list((tmp_path / "one").glob("*.nii.gz"))) == 1
     plain = write_series(tmp_path / "plain", SeriesInstanceUID="1.7.3")
-    assert list(find_scans([plain, archive], "1.7.1")) == ["ct_1"]
+    assert list(find_scans([plain, archive], "1.7.1").scans) == ["ct_1"]
     with pytest.raises(InputError, match=r"plain: holds no scan of series 1\.7\.9"):
         find_scans([plain, archive], "1.7.9")
 

@@ -6,7 +6,8 @@ import pytest
 import sammix.io.glance
 from sammix.errors import InputError
 from sammix.io.glance import GLANCE_SLICES, glance, glance_series
-from sammix.io.readers.dicom import read_dicom, series_in
+from sammix.io.readers.dicom import read_dicom
+from sammix.io.readers.dicom_index import index_path
 from sammix.io.readers.formats import read_volume
 
 
@@ -43,7 +44,7 @@ def test_slices_that_show_nothing_are_told_but_a_scan_that_shows_nothing_is_refu
 @pytest.mark.parametrize("slices", [1, 3, 9])
 def test_of_a_series_the_ends_and_some_between_are_seen(tmp_path, write_series, write_dicom, slices):
     folder = write_series(tmp_path / "ct", n=slices)
-    ((_, headers),) = series_in(folder).items()
+    headers = index_path(folder).scans[0].headers
     seen, volume = glance_series(headers, folder), read_dicom(folder)
     assert (seen.shape, seen.seen) == (volume.array.shape, min(slices, GLANCE_SLICES))
     np.testing.assert_array_equal(seen.affine, volume.affine)
@@ -63,6 +64,6 @@ def test_of_a_series_the_ends_and_some_between_are_seen(tmp_path, write_series, 
 def test_a_series_that_is_no_scan_is_refused(tmp_path, write_series):
     folder = write_series(tmp_path / "ct", n=4)
     (folder / "002.dcm").unlink()
-    ((_, headers),) = series_in(folder).items()
+    headers = index_path(folder).scans[0].headers
     with pytest.raises(InputError, match="slices are missing"):
         glance_series(headers, folder)

@@ -57,7 +57,7 @@ def read_scan(path: PathLike, series: str | None = None) -> Volume:
 
 def _read(path: PathLike, series: str | None) -> Volume:
     place = as_path(path, "path")
-    scans = find_scans([place], series)
+    scans = find_scans([place], series).scans
     if len(scans) > 1:
         raise InputError(
             place,

@@ -12,27 +12,27 @@ import numpy as np
 from sammix.data.scan_slices import UNKNOWN
 from sammix.data.store import is_store, open_store
 from sammix.errors import InputError
-from sammix.io import Case, Dataset, open_dataset
+from sammix.io import Case, Dataset, Inputs, find_inputs, open_dataset
 from sammix.io.archive import is_archive, unpacked
 from sammix.io.glance import Glance, glance, glance_series
-from sammix.io.readers.dicom import series_in
-from sammix.io.readers.dicom_files import has_magic
+from sammix.io.readers.dicom_headers import SliceHeader, read_headers
 from sammix.io.readers.dicom_seg import describe_segments, is_segmentation
-from sammix.io.readers.dicom_series import SliceHeader, scans_among, series_kind
+from sammix.io.stock import Stock
 
-MAX_SERIES_FOLDERS = 20
-"""Of so many folders with DICOM the series are described; more would take too long."""
+MAX_SERIES = 20
+"""So many series are described; more would take too long."""
 
 
 def describe_path(path: Path, series: str | None = None) -> str:
-    """Describe a scan's or a series' geometry and HU, or a data set's layout, cases and labels; what is suspicious; and
-    what would be done with it.
+    """Describe a scan's or a series' geometry and HU, or a data set's layout, cases and labels.
+
+    What is suspicious is said as well, what would be done with each scan, and where every other file ended.
 
     Free text of DICOM headers (the series' descriptions) is shown here and nowhere else.
 
     Args:
         path: anything that sammix reads.
-        series: of a DICOM folder, this SeriesInstanceUID alone.
+        series: of DICOM, this SeriesInstanceUID alone.
 
     Raises:
         InputError: nothing that sammix reads; no such series.
@@ -42,59 +42,61 @@ def describe_path(path: Path, series: str | None = None) -> str:
     if is_archive(path):
         with unpacked(path) as root:
             return f"zip archive, as unpacked:\n{describe_path(root, series)}"
-    if path.is_dir():
-        return "\n".join(_folder(open_dataset(path), series))
     if is_segmentation(path):
         return describe_segments(path)
-    if path.is_file() and has_magic(path):
-        return "\n".join(_dicom(Case(path.name, path, None, path.name, ""), series))
-    return "\n".join([*_scan(glance(path)), "for predict: a scan"])
+    inputs = find_inputs(path)
+    scans = [case for case in inputs.cases if case.files and series in (None, case.series)]
+    if series is not None:
+        if not scans:
+            raise InputError(path, f"holds no series {series}", "run `sammix info` without --series for a list")
+        return "\n".join(_series_lines(scans))
+    if path.is_file() and not scans:
+        return "\n".join([*_scan(glance(path)), "for predict: a scan"])
+    return "\n".join([*_folder(path, inputs), *_series_lines(scans), *_stock(inputs.stock)])
 
 
-def _folder(dataset: Dataset, series: str | None) -> Iterator[str]:
-    folders = [case for case in dataset.cases if case.image.is_dir()]
-    if series is None:
-        yield from _dataset(dataset)
-    if len(dataset.cases) == 1 and not folders:
-        yield from _scan(glance(dataset.cases[0].image))
-    shown = [line for case in folders[:MAX_SERIES_FOLDERS] for line in _dicom(case, series)]
-    if series is not None and not shown:
-        raise InputError(dataset.root, f"holds no series {series}", "run `sammix info` without --series for a list")
-    yield from shown
-    if len(folders) > MAX_SERIES_FOLDERS:
-        yield f"and {len(folders) - MAX_SERIES_FOLDERS} more folders with DICOM"
-
-
-def _dicom(case: Case, series: str | None) -> Iterator[str]:
-    """Describe each series in a folder, and what ``predict`` would do with it."""
-    try:
-        groups = series_in(case.image)
-    except InputError as error:
-        yield f"warning: {error}"
+def _folder(path: Path, inputs: Inputs) -> Iterator[str]:
+    """Describe a folder as a data set, if it is one; a lone file in it as a scan."""
+    if not path.is_dir():
         return
-    scans = scans_among(groups) or list(groups)[: len(groups) == 1]
-    studies = list(dict.fromkeys(group[0].study for group in groups.values()))
-    for uid, group in groups.items():
-        if series not in (None, uid):
-            continue
-        study = f", study {studies.index(group[0].study) + 1} of {len(studies)}" if len(studies) > 1 else ""
-        words = "".join(letter for letter in group[0].description if letter.isprintable())
+    try:
+        yield from _dataset(open_dataset(path))
+    except InputError:  # it holds archives or spread series alone
+        yield f"{len(inputs.cases)} scans, for predict"
+    if len(inputs.cases) == 1 and not inputs.cases[0].files and inputs.cases[0].inside is None:
+        yield from _scan(glance(inputs.cases[0].image))
+
+
+def _series_lines(scans: Sequence[Case]) -> Iterator[str]:
+    """Describe DICOM scans, and what ``predict`` would do with each."""
+    headers = [[header for file in case.files for header in read_headers(file)] for case in scans[:MAX_SERIES]]
+    studies = list(dict.fromkeys(of_scan[0].study for of_scan in headers))
+    for case, of_scan in zip(scans, headers, strict=False):
+        study = f", study {studies.index(of_scan[0].study) + 1} of {len(studies)}" if len(studies) > 1 else ""
+        words = "".join(letter for letter in of_scan[0].description if letter.isprintable())
         text = f", “{words}”" if words else ""
-        yield f"{case.image.name}: series {uid or 'without UID'}{study}: {series_kind(group)}{text}"
-        name = case.name if len(scans) == 1 else f"{case.name}_{scans.index(uid) + 1}" if uid in scans else ""
-        yield from (f"  {line}" for line in _series(group, case.image, name if uid in scans else ""))
+        size = f"{len(of_scan)} {'slice' if len(of_scan) == 1 else 'slices'}"
+        yield f"{case.name}: series {case.series or 'without UID'}{study}: CT, {size}{text}"
+        yield from (f"  {line}" for line in _series(case, of_scan))
+    if len(scans) > MAX_SERIES:
+        yield f"and {len(scans) - MAX_SERIES} more series"
 
 
-def _series(group: list[SliceHeader], path: Path, name: str) -> Iterator[str]:
-    if not name:
-        yield "left out by predict: no CT scan"
-        return
+def _series(case: Case, headers: list[SliceHeader]) -> Iterator[str]:
+    yield from (f"warning: {note}" for note in case.notes)
     try:
-        yield from _scan(glance_series(group, path))
-        yield f"for predict: a scan, named {name}"
+        yield from _scan(glance_series(headers, case.image))
+        yield f"for predict: a scan, named {case.name}"
     except InputError as error:
-        yield f"warning: {error.problem}; {error.remedy}"
+        where = f"{error.path.name} " if error.path != case.image else ""
+        yield f"warning: {where}{error.problem}; {error.remedy}"
         yield "refused by predict"
+
+
+def _stock(stock: Stock) -> Iterator[str]:
+    """Account for the files that are part of no scan."""
+    yield f"{stock.used} {'file is' if stock.used == 1 else 'files are'} part of a scan"
+    yield from stock.lines()
 
 
 def _scan(seen: Glance) -> Iterator[str]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from sammix.errors import InputError, OutputError
+from sammix.errors import OutputError
 from sammix.files import write_csv, write_json
 from sammix.log import warn
 
@@ -23,13 +24,14 @@ class Manifest:
         out: the folder.
         settings: what must be the same for all its scans: ``model``, ``model_sha256``, ``organ``, ``format`` …
         keep: go on from what an earlier run left.
+        inputs: what was given, and where each file of it ended.
 
     Raises:
         OutputError: an earlier run had another model or other settings, or its records are damaged.
     """
 
-    def __init__(self, out: Path, settings: Record, keep: bool) -> None:
-        self.out, self.settings = out, settings
+    def __init__(self, out: Path, settings: Record, keep: bool, inputs: Sequence[Record] = ()) -> None:
+        self.out, self.settings, self.inputs = out, settings, {one["input"]: one for one in inputs}
         self.entries: dict[str, Record] = {}
         self.statistics: dict[str, Record] = {}
         if keep and (out / "manifest.json").exists():
@@ -41,24 +43,27 @@ class Manifest:
         self.statistics.pop(name, None)
         if statistics is not None:
             self.statistics[name] = {"name": name, **statistics}
+        self.write()
+
+    def write(self) -> None:
+        """Write all files as they are now."""
         self.out.mkdir(parents=True, exist_ok=True)
         rows = list(self.statistics.values())
         write_csv(self.out / "statistics.csv", COLUMNS, rows)
         write_json(self.out / "statistics.json", {**self.settings, "scans": rows})
-        write_json(self.out / "manifest.json", {**self.settings, "scans": list(self.entries.values())})
+        inputs, scans = list(self.inputs.values()), list(self.entries.values())
+        write_json(self.out / "manifest.json", {**self.settings, "inputs": inputs, "scans": scans})
 
-    def is_done(self, name: str, origin: Record, files: tuple[str, ...]) -> bool:
-        """Say whether an earlier run did this very scan and its ``files`` (keys of an entry) are still there.
+    def holds_another(self, name: str, origin: Record) -> bool:
+        """Say whether an earlier run did another scan under this name."""
+        entry = self.entries.get(name)
+        return entry is not None and entry["status"] == "done" and not _is_same_scan(entry, origin)
 
-        Raises:
-            InputError: another scan was done under this name.
-        """
+    def is_done(self, name: str, files: tuple[str, ...]) -> bool:
+        """Say whether an earlier run did this scan and its ``files`` (keys of an entry) are still there."""
         entry = self.entries.get(name)
         if entry is None or entry["status"] != "done":
             return False
-        if not _is_same_scan(entry, origin):
-            problem = f"would be written under the same name as {entry['input']}, which is done"
-            raise InputError(origin["input"], problem, "name another --out folder")
         return name in self.statistics and all(key in entry and (self.out / entry[key]).is_file() for key in files)
 
     def _load(self) -> None:
@@ -67,6 +72,7 @@ class Manifest:
             before = json.loads(path.read_text(encoding="utf-8"))
             figures = json.loads((self.out / "statistics.json").read_text(encoding="utf-8"))
             self.entries = {entry["name"]: entry for entry in before["scans"]}
+            self.inputs = {one["input"]: one for one in before.get("inputs", [])} | self.inputs
             self.statistics = {row["name"]: row for row in figures["scans"]}
             other = [
                 key for key in self.settings if key not in ("sammix", *MODEL) and before[key] != self.settings[key]
@@ -102,4 +108,5 @@ def _is_same_scan(entry: Record, origin: Record) -> bool:
     """
     recorded, asked = Path(entry["input"]), Path(origin["input"])
     same_path = recorded.resolve() == asked if recorded.is_absolute() else recorded.name == asked.name
-    return same_path and entry.get("series") == origin.get("series")
+    both = entry.get("series"), origin.get("series")  # of a folder with one series, earlier versions recorded none
+    return same_path and (None in both or both[0] == both[1])

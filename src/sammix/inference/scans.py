@@ -11,7 +11,7 @@ from sammix.errors import SammixError
 from sammix.files import check_output, sole_writer
 from sammix.inference.assemble import SMALLEST_PART
 from sammix.inference.evidence import SliceEvidence
-from sammix.inference.inputs import find_scans, origin
+from sammix.inference.inputs import find_scans, origin, with_digest
 from sammix.inference.manifest import Manifest, Record
 from sammix.inference.scan import VolumePrediction, predict_volume
 from sammix.inference.statistics import organ_statistics
@@ -78,18 +78,23 @@ def predict(
         how: how the scans are gone through.
 
     Returns:
-        How many scans failed; each is named in the manifest, and the others are done.
+        How many scans and inputs failed; each is named in the manifest, and the others are done.
 
     Raises:
-        InputError: an input does not exist or holds no scan.
+        InputError: no input holds a scan.
         OutputError: ``out`` holds something already, or masks of another model, or another process writes there.
         SammixError: every scan failed.
     """
-    scans = find_scans(inputs, how.series)
+    found = find_scans(inputs, how.series)
+    for line in found.remarks:
+        say(line)
+    for line in found.problems:
+        warn(line)
     with sole_writer(out, lambda: check_output(out, how.overwrite or how.skip_done)):
         run = _Run(load(), out, wanted, how.batch_size)
-        manifest = Manifest(out, run.settings, keep=how.skip_done)
-        return _predict_all(run, scans, manifest)
+        manifest = Manifest(out, run.settings, keep=how.skip_done, inputs=found.inputs)
+        manifest.write()
+        return _predict_all(run, found.scans, manifest) + found.refused
 
 
 @dataclass(frozen=True)
@@ -117,7 +122,8 @@ class _Run:
 def _predict_all(run: _Run, scans: dict[str, Case], manifest: Manifest) -> int:
     """Do the scans that are not done, one after the other; returns how many failed."""
     files = ("mask",) if run.wanted.preview is None else ("mask", "preview")
-    todo = {name: case for name, case in scans.items() if not manifest.is_done(name, origin(case), files)}
+    scans = {with_digest(c) if manifest.holds_another(name, origin(c)) else name: c for name, c in scans.items()}
+    todo = {name: case for name, case in scans.items() if not manifest.is_done(name, files)}
     if len(todo) < len(scans):
         say(f"{len(scans) - len(todo)} of {len(scans)} scans are done already")
     failed = 0
@@ -131,6 +137,11 @@ def _predict_all(run: _Run, scans: dict[str, Case], manifest: Manifest) -> int:
             failed += 1
             warn(f"failed: {error}")
             entry = {"status": "failed", "error": str(error) or "not enough memory for this scan"}
+        except Exception as error:  # ours, but the other scans are not to wait for us
+            failed += 1
+            problem = f"a fault of sammix itself ({type(error).__name__}: {error}); please report it"
+            warn(f"failed: {case.image}: {problem}")
+            entry = {"status": "failed", "error": f"{case.image}: {problem}"}
         manifest.add(name, origin(case) | entry, statistics)
     if failed == len(scans):
         raise SammixError(f"none of {failed} scans could be segmented; see {run.out / 'manifest.json'}")
@@ -146,7 +157,7 @@ def _predict_one(run: _Run, name: str, case: Case) -> tuple[Record, Record]:
         case: with its files at hand.
     """
     organ = run.wanted.organ
-    check_source(case.image, run.wanted.mask_format)
+    check_source(case.image, bool(case.files), run.wanted.mask_format)
     volume = case.read()
     for warning in volume.warnings:
         warn(f"{name}: {warning}")
@@ -184,14 +195,14 @@ def _write_files(
             found.mask,
             volume,
             wanted.mask_format,
-            series=case.series,
+            files=case.files,
             organ=wanted.organ,
             model=run.segmenter.name,
         )
         if wanted.preview is None:
             return {"mask": mask.name}, problems
         wanted.preview(picture, found.evidence, name, wanted.organ)
-    except (SammixError, MemoryError):
+    except Exception:
         mask.unlink(missing_ok=True)
         raise
     return {"mask": mask.name, "preview": picture.name}, problems

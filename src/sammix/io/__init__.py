@@ -1,12 +1,13 @@
 """Files ⇄ volumes with exact geometry, and folders → data sets of cases.
 
 ``readers`` and ``writers`` have a file a format, ``layouts`` a file for each way in which people lay out scans.
-``volume`` is an array with its place in the patient, ``dataset`` a case and a data set of cases, ``detect`` finds them
-in a path.
+``volume`` is an array with its place in the patient, ``dataset`` a case and a data set of cases. ``detect`` finds a
+folder's layout; ``finding`` finds the scans to predict in a path, and ``stock`` accounts for every other file there.
 """
 
 from sammix.io.dataset import Case, Dataset
-from sammix.io.detect import find_inputs, open_dataset
+from sammix.io.detect import open_dataset
+from sammix.io.finding import Inputs, find_in_files, find_inputs
 from sammix.io.readers.formats import read_volume
 
-__all__ = ["Case", "Dataset", "find_inputs", "open_dataset", "read_volume"]
+__all__ = ["Case", "Dataset", "Inputs", "find_in_files", "find_inputs", "open_dataset", "read_volume"]

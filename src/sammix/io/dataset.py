@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from os import SEEK_END
 from pathlib import Path
 
-from sammix.errors import InputError
+from sammix.errors import InputError, explained
 from sammix.io.archive import unpacked
 from sammix.io.label_rules import LabelRules, Undrawn
 from sammix.io.readers.formats import read_volume, stem
@@ -38,6 +38,8 @@ class Case:
         ignore: the mask values that mean “nobody looked here”.
         undrawn: what an empty slice of a mask of several slices says, see :class:`~sammix.io.label_rules.LabelRules`.
         series: its SeriesInstanceUID, where its folder holds several.
+        files: of a scan in DICOM, its files, wherever below ``image`` they lie; empty where they are not known yet.
+        notes: what was found around it, each a line for the user.
         inside: where it is in ``image``, if that is a zip archive.
     """
 
@@ -53,6 +55,8 @@ class Case:
     ignore: tuple[int, ...] = ()
     undrawn: Undrawn = "unknown"
     series: str | None = None
+    files: tuple[Path, ...] = ()
+    notes: tuple[str, ...] = ()
     inside: str | None = None
 
     @contextmanager
@@ -62,12 +66,14 @@ class Case:
             yield self
         else:
             with unpacked(self.image, self.inside) as root:
-                yield replace(self, image=root / self.inside, inside=None)
+                image = root / self.inside
+                yield replace(self, image=image, files=tuple(image / file for file in self.files), inside=None)
 
     def read(self) -> Volume:
         """Read the scan, in HU. Raises InputError naming what is wrong with it."""
-        with self.opened() as case:
-            return read_volume(case.image, self.hu_range, self.series)
+        with self.opened() as case, explained(self.notes):
+            volume = read_volume(case.image, self.hu_range, self.series, case.files)
+        return replace(volume, warnings=self.notes + volume.warnings)
 
     def read_mask(self, volume: Volume) -> Volume | None:
         """Read its mask as uint8 0/1 on ``volume``'s own grid, or None; by the rules of ``readers.mask``."""
@@ -112,10 +118,9 @@ class Dataset:
             source = "" if case.source == self.name else case.source  # the folder's own name must not count
             facts = (patient, source, case.split, case.label, case.hu_range, case.labels, case.ignore, case.undrawn)
             digest.update(repr(facts).encode())
-            for path in (case.image, case.mask):
-                for file in _files(path):
-                    digest.update(file.relative_to(self.root).as_posix().encode())
-                    digest.update(_content(file))
+            for file in (*(case.files or _files(case.image)), *_files(case.mask)):
+                digest.update(file.relative_to(self.root).as_posix().encode(errors="surrogateescape"))
+                digest.update(_content(file))
         return digest.hexdigest()
 
 

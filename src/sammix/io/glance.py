@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from sammix.errors import InputError
 from sammix.io.hu import check_hu
 from sammix.io.readers.dicom import frame_hu
-from sammix.io.readers.dicom_series import SliceHeader, check_ct, stack
+from sammix.io.readers.dicom_headers import SliceHeader
+from sammix.io.readers.dicom_series import check_scan, stack
 from sammix.io.readers.formats import NIFTI, has_suffix, read_volume
 from sammix.io.volume import Affine, Volume
 
@@ -74,9 +75,9 @@ def glance_series(headers: Sequence[SliceHeader], path: Path) -> Glance:
     """Look at a DICOM series: at the headers of all its slices and the pixels of a few.
 
     Raises:
-        InputError: what ``check_ct`` and ``stack`` refuse; a damaged slice among those that are decoded.
+        InputError: what ``check_scan`` and ``stack`` refuse; a damaged slice among those that are decoded.
     """
-    check_ct(headers, path)
+    check_scan(headers, path)
     ordered, affine, warnings = stack(headers, path)
     chosen = np.unique(np.linspace(0, len(ordered) - 1, GLANCE_SLICES).round().astype(int)).tolist()
     values = np.stack([frame_hu(ordered[place]) for place in chosen])

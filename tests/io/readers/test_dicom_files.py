@@ -7,60 +7,58 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from pydicom.uid import DeflatedExplicitVRLittleEndian
+from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+)
 
 from sammix.errors import InputError
 from sammix.io.readers.dicom import read_dicom
-from sammix.io.readers.dicom_files import (
-    MAX_DEFLATED,
-    _padding,
-    dicom_files,
-    functional,
-    guarded,
-    is_dicom_series,
-    read_headers,
-)
+from sammix.io.readers.dicom_files import MAX_DEFLATED, functional, guarded, is_dicom_file, read_object
+from sammix.io.readers.dicom_headers import read_headers
 
 SLICE = np.arange(24, dtype=np.uint16).reshape(6, 4)
+ENCODINGS = {"implicit": (True, True), "explicit": (False, True), "big endian": (False, False)}
 
 
-def test_files_are_known_by_their_first_bytes_and_ordered_by_name(tmp_path, write_dicom):
-    for name in ("b.dcm", "a", ".hidden.dcm", "DICOMDIR"):
-        write_dicom(tmp_path / name, SLICE)
-    (tmp_path / "c.dcm").write_text("no DICOM")
-    (tmp_path / "folder.dcm").mkdir()
-    assert [file.name for file in dicom_files(tmp_path)] == ["a", "b.dcm"]
-    assert dicom_files(tmp_path / "b.dcm") == [tmp_path / "b.dcm"]
+@pytest.fixture
+def without_preamble(write_dicom):
+    """``write(path, is_implicit, is_little, **tags)`` → path: the data set alone, as old programs write it."""
+
+    def write(path, is_implicit, is_little, **tags):
+        data = pydicom.dcmread(write_dicom(path, SLICE, **tags))
+        data.preamble = None
+        del data.file_meta
+        if not is_little:
+            data["PixelData"].VR = "OW"
+            data.PixelData = SLICE.astype(">u2").tobytes()
+        pydicom.dcmwrite(path, data, implicit_vr=is_implicit, little_endian=is_little, enforce_file_format=False)
+        return path
+
+    return write
 
 
-def test_a_header_has_what_places_the_slice(tmp_path, write_dicom):
-    tags = {"SeriesNumber": 4, "PixelPaddingValue": 63536, "RescaleSlope": 2, "ImageType": ["ORIGINAL", "LOCALIZER"]}
-    path = write_dicom(tmp_path / "a.dcm", SLICE, **tags)
-    (header,) = read_headers(path)
-    assert (header.path, header.frame, header.frames, header.shape) == (path, 0, 1, (6, 4))
-    assert (header.study, header.series, header.number) == ("1.2", "1.2.3", 4)
-    assert (header.slope, header.intercept, header.padding) == (2, -1024, (63536, 63536))
-    assert header.position == (-10, -20, 30)
-    assert header.spacing == (0.9, 0.7)
-    assert header.localizer
-    assert "Secret" not in repr(header)
+def test_files_are_known_by_their_first_bytes(tmp_path, write_dicom):
+    assert is_dicom_file(write_dicom(tmp_path / "a", SLICE))
+    for content in (b"", b"no DICOM", bytes(500), b"\x5c\x01\0\0" + bytes(400), b"\x08\0\x08\0" + b"\xff" * 400):
+        (tmp_path / "b.dcm").write_bytes(content)
+        assert not is_dicom_file(tmp_path / "b.dcm"), content[:8]
 
 
-def test_a_header_that_says_nothing_is_kept_for_the_check_to_name(tmp_path, write_dicom):
-    empty = dict.fromkeys(("PixelSpacing", "ImagePositionPatient", "SliceThickness", "RescaleSlope", "SeriesNumber"))
-    (header,) = read_headers(write_dicom(tmp_path / "a.dcm", SLICE, **empty))
-    assert (header.spacing, header.position, header.thickness) == ((), (), None)
-    assert (header.slope, header.number) == (1, 0)
-
-
-@given(st.integers(-(2**15), 2**15 - 1), st.integers(0, 100), st.booleans())
-def test_padding_of_signed_pixels_may_be_written_unsigned(low, extent, unsigned):
-    ends = low, min(low + extent, 2**15 - 1)
-    written = [value % 2**16 for value in ends] if unsigned else ends
-    data = {"PixelRepresentation": 1, "PixelPaddingValue": written[1], "PixelPaddingRangeLimit": written[0]}
-    assert _padding(data) == ends
+@pytest.mark.parametrize(("is_implicit", "is_little"), ENCODINGS.values(), ids=ENCODINGS)
+def test_a_file_may_lack_its_first_bytes_and_its_encoding(
+    tmp_path, without_preamble, write_dicom, is_implicit, is_little
+):
+    bare = without_preamble(tmp_path / "a" / "x", is_implicit, is_little)
+    assert not pydicom.misc.is_dicom(bare)
+    assert is_dicom_file(bare)
+    assert (read_headers(bare)[0].shape, read_headers(bare)[0].is_slice) == ((6, 4), True)
+    write_dicom(tmp_path / "b.dcm", SLICE)
+    np.testing.assert_array_equal(read_dicom(bare).array, read_dicom(tmp_path / "b.dcm").array)
+    syntax = {(True, True): ImplicitVRLittleEndian, (False, True): ExplicitVRLittleEndian}
+    assert read_object(bare).file_meta.TransferSyntaxUID == syntax.get((is_implicit, is_little), ExplicitVRBigEndian)
 
 
 def test_a_frames_own_value_goes_before_the_shared_one():
@@ -89,15 +87,6 @@ def test_whatever_goes_wrong_with_a_file_is_one_clear_error(tmp_path):
         raise MemoryError
 
 
-def test_a_file_that_may_not_be_read(tmp_path, write_series, monkeypatch):
-    def locked(file):
-        raise PermissionError(13, "Permission denied")
-
-    monkeypatch.setattr("sammix.io.readers.dicom_files.is_dicom", locked)
-    with pytest.raises(InputError, match=r"001\.dcm: cannot be opened \(Permission denied\)"):
-        read_dicom(write_series(tmp_path / "ct"))
-
-
 def test_an_object_that_unpacks_without_end(tmp_path):
     packer, zeros = zlib.compressobj(1, zlib.DEFLATED, -zlib.MAX_WBITS), bytes(2**24)
     bomb = b"".join(packer.compress(zeros) for _ in range(MAX_DEFLATED // 2**24 + 1)) + packer.flush()
@@ -109,8 +98,10 @@ def test_an_object_that_unpacks_without_end(tmp_path):
         read_headers(tmp_path / "a.dcm")
 
 
-def test_series_are_told_from_other_objects(tmp_path, write_series, write_dicom):
-    assert is_dicom_series(write_series(tmp_path / "ct"))
-    write_dicom(tmp_path / "seg/a.dcm", np.zeros((6, 4), np.uint16), Modality="SEG")
-    assert not is_dicom_series(tmp_path / "seg")
-    assert not is_dicom_series(tmp_path)
+def test_a_file_that_may_not_be_read(tmp_path, monkeypatch):
+    def locked(self, *how):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "open", locked)
+    with pytest.raises(InputError, match=r"001\.dcm: cannot be opened \(Permission denied\)"):
+        is_dicom_file(tmp_path / "001.dcm")

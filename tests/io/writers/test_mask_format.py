@@ -22,17 +22,16 @@ def test_every_format_has_a_name_and_a_suffix():
 
 def test_a_scan_that_dicom_cannot_refer_to_is_refused_before_any_work(tmp_path, write_series, write_nifti, hu):
     scan, folder = write_nifti(tmp_path / "ct.nii.gz", hu), write_series(tmp_path / "ct")
-    check_source(scan, "nifti")
+    check_source(scan, False, "nifti")
     for mask_format in ("dicom-seg", "rtstruct"):
-        check_source(folder, mask_format)
-        check_source(folder / "001.dcm", mask_format)
+        check_source(folder, True, mask_format)
         with pytest.raises(InputError, match=f"is not DICOM, and {mask_format} refers to DICOM images"):
-            check_source(scan, mask_format)
+            check_source(scan, False, mask_format)
 
 
 @pytest.mark.parametrize("mask_format", SUFFIX)
 def test_each_format_holds_the_mask_of_the_series_that_is_meant(tmp_path, write_series, mask_format):
-    folder = write_series(tmp_path / "ct", n=3, SeriesInstanceUID="1.8", SOPInstanceUID=None)
+    folder = write_series(tmp_path / "ct", n=3, SeriesInstanceUID="1.8")
     write_series(tmp_path / "other", n=5)
     for file in (tmp_path / "other").iterdir():
         file.rename(folder / f"b{file.name}")
@@ -40,7 +39,7 @@ def test_each_format_holds_the_mask_of_the_series_that_is_meant(tmp_path, write_
     mask = np.zeros(scan.array.shape, np.uint8)
     mask[1:3, 1:5, 1:4] = 1
     path = tmp_path / f"mask{SUFFIX[mask_format]}"
-    words = {"series": "1.2.3", "organ": "spleen", "model": "tiny"}
+    words = {"files": sorted(folder.glob("b*")), "organ": "spleen", "model": "tiny"}
     assert write_scan_mask(path, mask, scan, mask_format, **words) == ()
     if mask_format == "rtstruct":
         structures = pydicom.dcmread(path)
@@ -54,5 +53,5 @@ def test_a_scan_that_is_no_dicom_gets_a_nifti_mask(tmp_path, write_nifti, hu):
     scan = read_volume(write_nifti(tmp_path / "ct.nii.gz", hu))
     mask = (hu > 0).astype(np.uint8)
     path = tmp_path / "mask.nii.gz"
-    assert write_scan_mask(path, mask, scan, "nifti", series=None, organ="liver", model="tiny") == ()
+    assert write_scan_mask(path, mask, scan, "nifti", organ="liver", model="tiny") == ()
     np.testing.assert_array_equal(read_mask(path, scan).array, mask)

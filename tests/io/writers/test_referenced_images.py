@@ -29,7 +29,9 @@ def test_a_uid_that_was_emptied_is_made_of_the_images_own_and_named(tmp_path, wr
     assert len(made) == 1, "one for all images, the same every time"
     (uid,) = made
     assert UID(uid).is_valid
-    images, _ = completed(source_images(write_series(tmp_path / "other", SOPInstanceUID="1.2.3.99", **{tag: None})))
+    images, _ = completed(
+        source_images(write_series(tmp_path / "other", n=1, SOPInstanceUID="1.2.3.99", **{tag: None}))
+    )
     assert images[0].get(tag) != uid, "other images, another UID"
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sammix.errors import InputError
 from sammix.io.dataset import Case, Dataset, case_names, unpaired
-from sammix.io.readers.dicom_files import is_dicom_series
+from sammix.io.readers.dicom_index import scan_folders
 from sammix.io.readers.dicom_seg import is_segmentation
 from sammix.io.readers.formats import is_image_file, stem
 
@@ -48,10 +48,11 @@ def open_layout(root: Path, organ: str | None) -> Dataset | None:
 
 def _scans(root: Path) -> Iterator[tuple[str, Path, bool]]:
     """Find each scan under ``root``: its relative name without ``_mask`` and suffix; its path; whether it is a mask."""
+    with_series = scan_folders(root)
     for folder, folders, files in os.walk(root):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         here = Path(folder)
-        is_series = is_dicom_series(here)
+        is_series = here in with_series
         if is_series:
             yield root.name if here == root else here.relative_to(root).as_posix(), here, False
         for path in (here / name for name in sorted(files)):

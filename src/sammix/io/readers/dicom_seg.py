@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from sammix.errors import InputError
 from sammix.io.limits import check_size
-from sammix.io.readers.dicom_files import functional, guarded, has_magic, numbers
+from sammix.io.readers.dicom_files import functional, guarded, is_dicom_file, numbers, read_object
 from sammix.io.readers.dicom_series import lps_to_ras, perpendicular
 from sammix.io.volume import Volume
 
@@ -34,11 +34,11 @@ class _Frame:
 
 def is_segmentation(path: Path) -> bool:
     """Tell whether a file is a DICOM Segmentation."""
-    if not (path.is_file() and has_magic(path)):
+    if not (path.is_file() and is_dicom_file(path)):
         return False
     try:
         with guarded(path):
-            header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=["SOPClassUID"])
+            header = read_object(path, stop_before_pixels=True, specific_tags=["SOPClassUID"])
             return header.get("SOPClassUID") in (SEGMENTATION, LABEL_MAP)
     except InputError:  # whoever reads it will say so
         return False
@@ -51,7 +51,7 @@ def segments_called(path: Path, organ: str) -> tuple[int, ...]:
         InputError: damaged.
     """
     with guarded(path):
-        header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=["SegmentSequence"])
+        header = read_object(path, stop_before_pixels=True, specific_tags=["SegmentSequence"])
         segments = list(header.SegmentSequence)
         if len(segments) == 1:
             return (int(segments[0].SegmentNumber),)
@@ -66,7 +66,7 @@ def describe_segments(path: Path) -> str:
         InputError: damaged, or frames that are no even, parallel stack.
     """
     with guarded(path):
-        data = pydicom.dcmread(path, stop_before_pixels=True)
+        data = read_object(path, stop_before_pixels=True)
         frames = _frames(path, data)
         places, affine = _stack(path, frames)
         spacing = " × ".join(f"{mm:.3g}" for mm in np.linalg.norm(affine[:3, :3], axis=0))
@@ -92,7 +92,7 @@ def read_segmentation(path: str | Path, segments: tuple[int, ...] | None = None)
     """
     path = Path(path)
     with guarded(path):
-        data = pydicom.dcmread(path)
+        data = read_object(path)
         frames = _frames(path, data)
         there = sorted(int(segment.SegmentNumber) for segment in data.SegmentSequence)
         chosen = there if segments is None else [number for number in segments if number in there]

@@ -1,10 +1,8 @@
-"""Find which DICOM headers are one CT series (parallel, equal, evenly spaced slices), and where they lie."""
+"""Find where the slices of one CT scan lie: parallel, equal, evenly spaced, of one patient."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from math import isfinite
 from pathlib import Path
 
@@ -12,142 +10,77 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sammix.errors import InputError
+from sammix.io.readers.dicom_headers import IDENTITY, SliceHeader
 from sammix.io.volume import LPS_TO_RAS, Affine
 
 Points = NDArray[np.float64]
 
-CT_IMAGE = "1.2.840.10008.5.1.4.1.1.2"
-ENHANCED_CT = {"1.2.840.10008.5.1.4.1.1.2.1", "1.2.840.10008.5.1.4.1.1.2.2"}
-"""Enhanced CT, and legacy CT that was converted to it: many frames a file."""
+GAP = 1.5
+"""Times the usual step: a step of more than that is a gap."""
 
-NOT_IMAGES = {"SEG", "RTSTRUCT", "RTPLAN", "RTDOSE", "SR", "PR", "KO", "REG", "DOC"}
-"""Modalities of DICOM objects that lie beside a scan without being one."""
+OFF_GRID = 0.5
+"""Share of a step by which a slice may lie off the even grid. Beyond, a voxel of the mask is another slice's."""
 
-MODALITIES = NOT_IMAGES | {"CT", "MR", "PT", "NM", "CR", "DX", "US", "XA", "RF", "MG", "OT"}
-"""What is shown of a Modality: anything else could be a name."""
-
-UNEVEN = 0.1
-"""Share of the usual step by which one step may differ (headers round positions)."""
+NOTICED = 0.1
+"""Share of a step from which on a slice off the grid is worth a warning: below it headers may have been rounded."""
 
 
-@dataclass(frozen=True)
-class SliceHeader:
-    """What of a DICOM header is needed to place a slice.
-
-    ``frame`` counts from 0 in a multi-frame file. ``orientation`` is ImageOrientationPatient (row direction, column
-    direction) and ``position`` ImagePositionPatient (mm, LPS); ``spacing`` is PixelSpacing (between rows, between
-    columns; mm). HU = ``slope`` × stored + ``intercept``, but for the stored values in ``padding`` (from, to).
-    ``description`` is free text in which a patient may be named: it is for ``sammix info`` alone.
-    """
-
-    path: Path
-    frame: int
-    study: str
-    series: str
-    number: int
-    description: str
-    modality: str
-    localizer: bool
-    sop_class: str
-    frames: int
-    samples: int
-    shape: tuple[int, int]
-    orientation: tuple[float, ...]
-    position: tuple[float, ...]
-    spacing: tuple[float, ...]
-    thickness: float | None
-    slope: float
-    intercept: float
-    padding: tuple[int, int] | None
-
-    @property
-    def is_scan(self) -> bool:
-        """Whether it can be a slice of a CT at all: not a scout view, a report or another modality."""
-        return self.modality == "CT" and self.sop_class in (CT_IMAGE, *ENHANCED_CT, "") and not self.localizer
-
-
-def group_series(headers: Sequence[SliceHeader]) -> dict[str, list[SliceHeader]]:
-    """Group headers by SeriesInstanceUID, ordered by study, series number and UID, whatever the files' names."""
-    groups: dict[str, list[SliceHeader]] = {}
-    for header in sorted(headers, key=lambda h: (h.study, h.number, h.series)):
-        groups.setdefault(header.series, []).append(header)
-    return groups
-
-
-def scans_among(groups: dict[str, list[SliceHeader]]) -> list[str]:
-    """Select the series that may be CT scans, not a scout view, another modality or a report beside them."""
-    return [uid for uid, group in groups.items() if group[0].is_scan]
-
-
-def choose_series(groups: dict[str, list[SliceHeader]], source: Path, series: str | None) -> list[SliceHeader]:
-    """Choose the series that is meant: the one named, else the only one, else the only one that is CT.
+def check_scan(headers: Sequence[SliceHeader], source: Path) -> None:
+    """Refuse what is not the CT slices of one scan of one patient, naming the cause.
 
     Raises:
-        InputError: none is called ``series``; several could be meant.
-    """
-    scans = scans_among(groups)
-    if series is None and (len(groups) == 1 or len(scans) == 1):
-        series = next(iter(scans or groups))
-    if series is not None and series in groups:
-        return groups[series]
-    listed = "; ".join(f"{uid or 'without UID'} ({series_kind(group)})" for uid, group in groups.items())
-    if series is not None:
-        raise InputError(source, f"holds no series {series}", f"choose one of {listed}")
-    raise InputError(
-        source, f"holds {len(groups)} series: {listed}", "keep one in the folder, or choose with --series UID"
-    )
-
-
-def left_out(groups: dict[str, list[SliceHeader]], chosen: list[SliceHeader]) -> tuple[str, ...]:
-    """Warn of the images beside a scan that are no scans. Reports and masks go without saying."""
-    scans = scans_among(groups)
-    beside = [group for uid, group in groups.items() if uid not in scans and group is not chosen]
-    images = [series_kind(group) for group in beside if group[0].modality not in NOT_IMAGES]
-    return (f"other images in its folder are left out: {'; '.join(images)}",) if images else ()
-
-
-def series_kind(group: Sequence[SliceHeader]) -> str:
-    """Describe modality and size in words that name no patient: ``CT, 78 slices``."""
-    return f"{_kind(group[0])}, {len(group)} {'slice' if len(group) == 1 else 'slices'}"
-
-
-def _kind(header: SliceHeader) -> str:
-    return "scout view" if header.localizer else header.modality if header.modality in MODALITIES else "other"
-
-
-def check_ct(headers: Sequence[SliceHeader], source: Path) -> None:
-    """Refuse whatever is not the CT slices of one scan, naming the cause.
-
-    Raises:
-        InputError: another modality or object than CT; colours; a header without size, position or
-            orientation; sizes, orientations or spacings that differ.
+        InputError: a header without size, position or orientation; slices of two patients, studies or frames of
+            reference; one SOPInstanceUID twice; sizes, orientations or spacings that differ.
     """
     for header in headers:
-        _check_slice(header)
-    _check_same(headers, source, "sizes", lambda h: f"{h.shape[0]} × {h.shape[1]}")
-    _check_same(headers, source, "pixel spacings", lambda h: tuple(round(s, 4) for s in h.spacing))
-    _check_same(headers, source, "orientations", lambda h: tuple(round(c, 3) + 0.0 for c in h.orientation))
+        check_slice(header)
+    _check_identity(headers)
+    for header in headers:
+        if not same_grid(header, headers[0]):
+            problem = f"has another size, orientation or pixel spacing than {headers[0].path.name} in {source.name}"
+            raise InputError(header.path, problem, "keep the files of one scan only")
 
 
 def stack(headers: Sequence[SliceHeader], source: Path) -> tuple[list[SliceHeader], Affine, tuple[str, ...]]:
     """Order slices along their normal; returns them, the affine of (column, row, slice) → RAS mm, and warnings.
 
-    The order comes from the positions only; file names and instance numbers are not looked at.
+    The order comes from the positions only; file names and instance numbers are not looked at. The affine has even
+    steps: a slice may lie off it by half a step at most. Orientation and spacing are the medians: headers round.
 
     Raises:
-        InputError: two slices at one position, missing slices, or a tilted gantry.
+        InputError: two slices at one position, missing slices, uneven steps, or a tilted gantry.
     """
-    normal = np.cross(*np.array(headers[0].orientation).reshape(2, 3))
+    orientation = tuple(np.median([h.orientation for h in headers], axis=0).tolist())
+    spacing = tuple(np.median([h.spacing for h in headers], axis=0).tolist())
+    normal = np.cross(*np.array(orientation).reshape(2, 3))
     ordered = sorted(headers, key=lambda h: float(normal @ np.array(h.position)))
     positions = np.array([h.position for h in ordered])
     if len(ordered) == 1:
         step = headers[0].thickness or 1.0
         warnings: tuple[str, ...] = (f"one slice only; its thickness is taken as {step:g} mm",)
     else:
-        _check_steps(ordered, positions @ normal, source)
-        _check_tilt(positions, normal, min(headers[0].spacing), source)
-        step, warnings = float((positions[-1] - positions[0]) @ normal) / (len(ordered) - 1), ()
-    return ordered, lps_to_ras(headers[0].orientation, headers[0].spacing, normal * step, positions[0]), warnings
+        step, warnings = _even_step(ordered, positions @ normal, source)
+        _check_tilt(positions, normal, min(spacing), source)
+    return ordered, lps_to_ras(orientation, spacing, normal * step, positions[0]), warnings
+
+
+def same_grid(a: SliceHeader, b: SliceHeader) -> bool:
+    """Tell whether two slices have the same pixels, but for the last digits in which programs round.
+
+    Their sizes are the same, and their far corners, as seen from the near ones, less than half a pixel apart.
+    """
+    if a.shape != b.shape or len(a.orientation) != len(b.orientation) or len(a.spacing) != len(b.spacing):
+        return False
+    if (len(a.orientation), len(a.spacing)) != (6, 2):
+        return True  # neither says where it lies, which is refused later
+    apart = [np.linalg.norm(one - other) for one, other in zip(_edges(a), _edges(b), strict=True)]
+    return bool(max(apart) < 0.5 * min(a.spacing))
+
+
+def _edges(header: SliceHeader) -> tuple[Points, Points]:
+    """Give the vectors along a slice's first row and first column, mm."""
+    row, column = np.array(header.orientation).reshape(2, 3)
+    return row * header.spacing[1] * header.shape[1], column * header.spacing[0] * header.shape[0]
 
 
 def lps_to_ras(orientation: tuple[float, ...], spacing: tuple[float, ...], step: Points, position: Points) -> Affine:
@@ -169,19 +102,15 @@ def lps_to_ras(orientation: tuple[float, ...], spacing: tuple[float, ...], step:
     return affine
 
 
-def _check_slice(header: SliceHeader) -> None:
-    """Check one header by itself."""
+def check_slice(header: SliceHeader) -> None:
+    """Check one header by itself.
+
+    Raises:
+        InputError: it is no slice of a CT, or does not say where it lies.
+    """
     path = header.path
-    if header.modality != "CT":
-        problem = f"is not CT but {_kind(header) if header.modality else 'of no stated modality'}"
-        raise InputError(path, problem, "give a CT series")
-    if header.frames > 1 and header.sop_class not in ENHANCED_CT:
-        problem = f"is a multi-frame DICOM object ({header.frames} frames), but no enhanced CT"
-        raise InputError(path, problem, "convert it to NIfTI or to one file a slice")
-    if header.sop_class not in (CT_IMAGE, *ENHANCED_CT, ""):
-        raise InputError(path, f"is not a CT image (SOP class {header.sop_class})", "give a CT series")
-    if header.samples != 1:
-        raise InputError(path, "is a colour picture, not CT values", "remove it from the folder")
+    if not header.is_slice:
+        raise InputError(path, f"is not a CT slice but: {header.kind}", "give a CT series")
     complete = {
         "Rows and Columns": min(header.shape) > 0,
         "ImageOrientationPatient": len(header.orientation) == 6 and perpendicular(header.orientation),
@@ -199,36 +128,58 @@ def perpendicular(orientation: tuple[float, ...]) -> bool:
     return bool(np.allclose([row @ row, column @ column, row @ column], [1, 1, 0], atol=1e-2))
 
 
-def _check_same(
-    headers: Sequence[SliceHeader],
-    source: Path,
-    what: str,
-    of: Callable[[SliceHeader], Hashable],
-) -> None:
-    values = Counter(of(h) for h in headers)
-    if len(values) > 1:
-        listed = ", ".join(f"{value} ({n} files)" for value, n in values.most_common(3))
-        problem = f"its slices have different {what}: {listed}"
-        raise InputError(source, problem, "keep the files of one scan only")
+def _check_identity(headers: Sequence[SliceHeader]) -> None:
+    """Refuse slices of two patients, studies or frames of reference, and one slice twice. No value is shown."""
+    for place, tag in enumerate(IDENTITY):
+        first = next((h for h in headers if h.identity[place]), headers[0])
+        for header in headers:
+            if header.identity[place] not in ("", first.identity[place]):
+                problem = f"has another {tag} than {first.path}, in one series"
+                raise InputError(header.path, problem, "keep the files of one patient and study, or export them again")
+    files: dict[str, Path] = {}
+    for header in headers:
+        other = files.setdefault(header.instance or str(header.path), header.path)
+        if other != header.path:
+            problem = f"has the same SOPInstanceUID as {other}"
+            raise InputError(header.path, problem, "keep one copy of each slice, or export the series again")
 
 
-def _check_steps(ordered: Sequence[SliceHeader], heights: Points, source: Path) -> None:
-    """Refuse uneven steps along the normal; ``heights`` are in mm, ascending."""
+def _even_step(ordered: Sequence[SliceHeader], heights: Points, source: Path) -> tuple[float, tuple[str, ...]]:
+    """Find the even step (mm) nearest to the slices' ``heights`` along the normal, ascending; and warnings.
+
+    Raises:
+        InputError: two slices share a place, slices are missing, or one lies too far off the even grid.
+    """
     steps = np.diff(heights)
-    usual = float(np.median(steps))
-    copies = steps < max(0.01, UNEVEN * usual)
+    usual = float(np.sort(steps)[(len(steps) - 1) // 2])  # the lower median: of two, the one without the gap
+    copies = steps < max(0.01, NOTICED * usual)
     if copies.any():
         first = int(np.argmax(copies))
         names = " and ".join(h.path.name for h in ordered[first : first + 2])
         problem = f"{int(copies.sum())} slices share their position with another (first: {names})"
         raise InputError(source, problem, "keep one phase, and one copy of each slice")
-    worst = int(np.argmax(np.abs(steps - usual)))
-    if abs(steps[worst] - usual) > UNEVEN * usual:
+    widest = int(np.argmax(steps))
+    if steps[widest] > GAP * usual:
         problem = (
-            f"slices are missing or mixed: a gap of {steps[worst]:.2f} mm between {heights[worst]:.2f} and "
-            f"{heights[worst + 1]:.2f} mm along the stack, where {usual:.2f} mm is usual"
+            f"slices are missing or mixed: a gap of {steps[widest]:.2f} mm between {heights[widest]:.2f} and "
+            f"{heights[widest + 1]:.2f} mm along the stack, where {usual:.2f} mm is usual"
         )
         raise InputError(source, problem, "export the whole series again, or resample it")
+    step = float(heights[-1] - heights[0]) / (len(heights) - 1)
+    off = np.abs(heights - heights[0] - step * np.arange(len(heights)))
+    worst = int(np.argmax(off))
+    if off[worst] > OFF_GRID * step:
+        problem = (
+            f"its slices are not evenly spaced (steps of {steps.min():.2f} to {steps.max():.2f} mm): "
+            f"{ordered[worst].path.name} lies {off[worst]:.2f} mm off the even grid of {step:.2f} mm"
+        )
+        raise InputError(source, problem, "export each part of even steps by itself, or resample it")
+    if off[worst] > NOTICED * step:
+        return step, (
+            f"its slices lie up to {off[worst]:.2f} mm off an even grid of {step:.2f} mm (steps of {steps.min():.2f} "
+            f"to {steps.max():.2f} mm); a NIfTI mask has the even grid",
+        )
+    return step, ()
 
 
 def _check_tilt(positions: Points, normal: Points, pixel: float, source: Path) -> None:

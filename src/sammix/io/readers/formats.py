@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from sammix.errors import InputError
@@ -15,13 +16,19 @@ PICTURE = (".png", ".jpg", ".jpeg")
 SUPPORTED = "NIfTI (.nii, .nii.gz), .mha, .mhd, .nrrd, .png, .jpg, a DICOM file or a DICOM folder"
 
 
-def read_volume(path: str | Path, hu_range: tuple[float, float] | None = None, series: str | None = None) -> Volume:
+def read_volume(
+    path: str | Path,
+    hu_range: tuple[float, float] | None = None,
+    series: str | None = None,
+    files: Sequence[Path] = (),
+) -> Volume:
     """Read a CT in HU from a file or a DICOM folder. Its name or its first bytes tell the format.
 
     Args:
         path: NIfTI, MetaImage, NRRD, PNG, JPEG or DICOM file, or a folder that holds a DICOM series.
         hu_range: for pictures, HU of black and white; None takes the paper's window, with a warning.
         series: for DICOM folders, the SeriesInstanceUID where they hold several.
+        files: the files of one DICOM scan, where they are known.
 
     Raises:
         InputError: nothing there, an unknown format, or whatever that format's reader refuses.
@@ -44,10 +51,10 @@ def read_volume(path: str | Path, hu_range: tuple[float, float] | None = None, s
 
         return read_itk(path)
     from sammix.io.readers.dicom import read_dicom
-    from sammix.io.readers.dicom_files import has_magic
+    from sammix.io.readers.dicom_files import is_dicom_file
 
-    if path.is_dir() or has_magic(path):
-        return read_dicom(path, series)
+    if path.is_dir() or is_dicom_file(path):
+        return read_dicom(path, series, files)
     raise InputError(path, "is of no format that sammix reads", f"give {SUPPORTED}")
 
 

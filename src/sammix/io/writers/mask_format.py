@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 from numpy.typing import NDArray
 
 from sammix.errors import ConfigError, InputError
-from sammix.io.readers.dicom_files import dicom_files
 from sammix.io.volume import Volume
 from sammix.io.writers.nifti_mask import write_mask
 
@@ -29,13 +29,13 @@ def check_format(name: str) -> MaskFormat:
     raise ConfigError(f"no format is called '{name}'; known are {', '.join(SUFFIX)}")
 
 
-def check_source(path: Path, mask_format: MaskFormat) -> None:
+def check_source(path: Path, is_dicom: bool, mask_format: MaskFormat) -> None:
     """Refuse, before any work, a scan that an output in DICOM cannot refer to.
 
     Raises:
         InputError: it is not DICOM.
     """
-    if mask_format != "nifti" and not dicom_files(path):
+    if mask_format != "nifti" and not is_dicom:
         raise InputError(path, f"is not DICOM, and {mask_format} refers to DICOM images", "choose --format nifti")
 
 
@@ -45,7 +45,7 @@ def write_scan_mask(
     scan: Volume,
     mask_format: MaskFormat,
     *,
-    series: str | None,
+    files: Sequence[Path] = (),
     organ: str,
     model: str,
 ) -> tuple[str, ...]:
@@ -53,7 +53,7 @@ def write_scan_mask(
 
     Args:
         path: ends in ``SUFFIX[mask_format]``.
-        series: which of the folder's series the scan is; None where it holds one.
+        files: of a scan in DICOM, its files.
         model: the algorithm's name, for DICOM.
 
     Raises:
@@ -65,7 +65,7 @@ def write_scan_mask(
     from sammix.io.readers.dicom import source_images
 
     assert scan.path is not None, "check_source has seen it"
-    sources = source_images(scan.path, series)
+    sources = source_images(scan.path, files=files)
     if mask_format == "dicom-seg":
         from sammix.io.writers.segmentation import write_dicom_seg
 
