@@ -45,11 +45,11 @@ def describe_path(path: Path, series: str | None = None) -> str:
     if is_segmentation(path):
         return describe_segments(path)
     inputs = find_inputs(path)
-    scans = [case for case in inputs.cases if case.files and series in (None, case.series)]
+    scans = [case for case in inputs.cases if case.files]
     if series is not None:
-        if not scans:
+        if not any(case.series == series for case in scans):
             raise InputError(path, f"holds no series {series}", "run `sammix info` without --series for a list")
-        return "\n".join(_series_lines(scans))
+        return "\n".join(_series_lines(scans, series))
     if path.is_file() and not scans:
         return "\n".join([*_scan(glance(path)), "for predict: a scan"])
     return "\n".join([*_folder(path, inputs), *_series_lines(scans), *_stock(inputs.stock)])
@@ -67,19 +67,20 @@ def _folder(path: Path, inputs: Inputs) -> Iterator[str]:
         yield from _scan(glance(inputs.cases[0].image))
 
 
-def _series_lines(scans: Sequence[Case]) -> Iterator[str]:
-    """Describe DICOM scans, and what ``predict`` would do with each."""
-    headers = [[header for file in case.files for header in read_headers(file)] for case in scans[:MAX_SERIES]]
-    studies = list(dict.fromkeys(of_scan[0].study for of_scan in headers))
-    for case, of_scan in zip(scans, headers, strict=False):
+def _series_lines(scans: Sequence[Case], series: str | None = None) -> Iterator[str]:
+    """Describe DICOM scans, all or those of one series, and what ``predict`` would do with each."""
+    studies = list(dict.fromkeys(read_headers(case.files[0])[0].study for case in scans))
+    shown = [case for case in scans if series in (None, case.series)]
+    for case in shown[:MAX_SERIES]:
+        of_scan = [header for file in case.files for header in read_headers(file)]
         study = f", study {studies.index(of_scan[0].study) + 1} of {len(studies)}" if len(studies) > 1 else ""
         words = "".join(letter for letter in of_scan[0].description if letter.isprintable())
         text = f", “{words}”" if words else ""
         size = f"{len(of_scan)} {'slice' if len(of_scan) == 1 else 'slices'}"
         yield f"{case.name}: series {case.series or 'without UID'}{study}: CT, {size}{text}"
         yield from (f"  {line}" for line in _series(case, of_scan))
-    if len(scans) > MAX_SERIES:
-        yield f"and {len(scans) - MAX_SERIES} more series"
+    if len(shown) > MAX_SERIES:
+        yield f"and {len(shown) - MAX_SERIES} more series"
 
 
 def _series(case: Case, headers: list[SliceHeader]) -> Iterator[str]:

@@ -14,6 +14,7 @@ from typing import Any
 
 from sammix.errors import InputError
 from sammix.io import Case, Inputs, find_in_files, find_inputs
+from sammix.io.dataset import listing
 from sammix.io.readers.dicom_files import is_dicom_file
 
 LONGEST_NAME = 150
@@ -54,7 +55,7 @@ def find_scans(inputs: Sequence[Path], series: str | None = None) -> FoundScans:
     Raises:
         InputError: there is no scan at all (of that series).
     """
-    found, taken = FoundScans(), set[str]()
+    found, taken, there = FoundScans(), set[str](), set[str]()
     first: InputError | None = None
     for name, look in _looks(_expanded(inputs)):
         try:
@@ -68,13 +69,13 @@ def find_scans(inputs: Sequence[Path], series: str | None = None) -> FoundScans:
         found.inputs.append({"input": name, **inside.stock.record()})
         found.remarks += [f"{name}: left out: {line}" for line in inside.stock.left_out.lines()]
         found.problems += [f"{name}: unreadable: {line}" for line in inside.stock.unreadable.lines()]
+        there |= {case.series for case in inside.cases if case.series}
         for case in inside.cases:
             if series in (None, case.series):
                 found.scans[_own_name(case, taken)] = case
     if not found.scans:
-        raise first or InputError(
-            inputs[0], f"holds no scan of series {series}", "see which there are with `sammix info`"
-        )
+        remedy = f"choose one of {listing(sorted(there))}" if there else "give a folder of DICOM slices"
+        raise first or InputError(inputs[0], f"holds no scan of series {series}", remedy)
     return found
 
 

@@ -230,6 +230,16 @@ def test_padding_that_is_written_unsigned(tmp_path, write_dicom):
     assert read_dicom(path).array[0, :2, 0].tolist() == [-1024, -24]
 
 
+@pytest.mark.parametrize("signed", [False, True])
+def test_bits_that_are_not_stored_say_nothing(tmp_path, write_dicom, signed):
+    """Twelve bits of sixteen: old scanners put overlays into the others, and leave the sign out of them."""
+    low = -(2**11) if signed else 0
+    true = np.random.default_rng(0).integers(low, low + 2**12, (6, 4))
+    raw = (true & 0x0FFF) | np.random.default_rng(1).integers(0, 16, (6, 4)) << 12
+    path = write_dicom(tmp_path / "a.dcm", raw.astype(np.uint16), BitsStored=12, HighBit=11, PixelRepresentation=signed)
+    np.testing.assert_array_equal(read_dicom(path).array[..., 0].T, true - 1024)
+
+
 @pytest.mark.parametrize("name", ["chaos-ct-3/dicom", "dicom-jpeg2000/dicom", "dicom-seg/ct"])
 def test_real_series_are_itks(real_data, name):
     folder = real_data / name

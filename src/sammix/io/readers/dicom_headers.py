@@ -37,7 +37,10 @@ TAGS = [
     "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence", *IDENTITY, *ACQUISITION,
 ]  # fmt: skip
 
-MODALITIES = {"CT", "MR", "PT", "NM", "CR", "DX", "US", "XA", "RF", "MG", "OT", "SEG", "SR", "PR", "KO", "REG", "DOC"}
+MODALITIES = {
+    "CT", "MR", "PT", "NM", "CR", "DX", "US", "XA", "RF", "MG", "OT", "SEG", "SR", "PR", "KO", "REG", "DOC", "RTSTRUCT",
+    "RTPLAN", "RTDOSE",
+}  # fmt: skip
 """What is shown of a Modality: anything else could be a name."""
 
 KEPT = 2**14
@@ -52,8 +55,8 @@ class SliceHeader:
     direction) and ``position`` ImagePositionPatient (mm, LPS); ``spacing`` is PixelSpacing (between rows, between
     columns; mm). HU = ``slope`` × stored + ``intercept``, but for the stored values in ``padding`` (from, to).
     ``identity`` has a text for each tag of ``IDENTITY``, the UIDs themselves and digests of what names the patient;
-    ``acquisition`` has a digest for each of ``ACQUISITION``; empty texts stand for what is missing. ``description`` is free text in which a patient may be named: it is for ``sammix info``
-    alone.
+    ``acquisition`` has a digest for each of ``ACQUISITION``; empty texts stand for what is missing. ``description`` is
+    free text in which a patient may be named: it is for ``sammix info`` alone.
     """
 
     path: Path
