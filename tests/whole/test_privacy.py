@@ -80,6 +80,12 @@ def break_them(patients: Path, folder: Path) -> None:
     """Copies of a patient's series that fail in several ways, each with the name close to what is wrong."""
     for name in ("gap", "cut", "garbled", "twice", "emptied", "charset"):
         shutil.copytree(patients / "p0/dicom", folder / name)
+        series = f"1.6.{len(list(folder.iterdir()))}"
+        for file in (folder / name).iterdir():  # each a series of its own: one over several folders is one scan
+            data = pydicom.dcmread(file)
+            data.SeriesInstanceUID, data.SOPInstanceUID = series, f"{series}.{file.stem}"
+            data.file_meta.MediaStorageSOPInstanceUID = data.SOPInstanceUID
+            data.save_as(file)
     (folder / "gap/3.dcm").unlink()
     content = (folder / "cut/2.dcm").read_bytes()
     at = content.index(NAME.encode())

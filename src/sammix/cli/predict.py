@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from glob import has_magic
 from pathlib import Path
 from typing import Annotated
 
@@ -35,6 +36,7 @@ def predict(
     """Write a mask for each scan, on the scan's own grid, and statistics of them all."""
     from sammix.inference.scans import OutputOptions, PredictOptions
     from sammix.inference.scans import predict as predict_scans
+    from sammix.io.readers.formats import check_readable
     from sammix.io.writers.mask_format import check_format
     from sammix.log import say, show_on_terminal
     from sammix.models.card import DEFAULT_MODEL, is_model, read_card
@@ -45,6 +47,8 @@ def predict(
     show_on_terminal(quiet)
     if skip_done and overwrite:
         raise typer.BadParameter("--skip-done keeps what --overwrite would replace; say one of them")
+    if not (is_model(paths[0]) or has_magic(str(paths[0]))):
+        check_readable(paths[0])  # it may be meant as a model: what is missing there is no input like others
     model, *inputs = paths if is_model(paths[0]) else [Path(DEFAULT_MODEL), *paths]
     say(f"model: {model}")
     if not inputs:
