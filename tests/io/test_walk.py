@@ -1,8 +1,8 @@
 from __future__ import annotations
 
-import pytest
+import os
+from pathlib import Path
 
-from sammix.errors import InputError
 from sammix.io.walk import walk
 
 
@@ -34,10 +34,19 @@ def test_a_name_that_is_no_text(tmp_path):
     assert len(walk(tmp_path).files) == 1
 
 
-def test_a_folder_that_may_not_be_read(tmp_path, monkeypatch):
-    def locked(self):
-        raise PermissionError(13, "Permission denied")
+def test_what_cannot_be_walked_into_is_told(tmp_path, monkeypatch):
+    (tmp_path / "locked").mkdir()
+    (tmp_path / "open").mkdir()
+    (tmp_path / "open/a").touch()
+    os.mkfifo(tmp_path / "pipe")
+    listing = Path.iterdir
 
-    monkeypatch.setattr("pathlib.Path.iterdir", locked)
-    with pytest.raises(InputError, match=r"cannot be opened \(Permission denied\)"):
-        walk(tmp_path)
+    def iterdir(self):
+        if self.name == "locked":
+            raise PermissionError(13, "Permission denied")
+        return listing(self)
+
+    monkeypatch.setattr("pathlib.Path.iterdir", iterdir)
+    found = walk(tmp_path)
+    assert found.files == [tmp_path / "open/a"]
+    assert (found.closed, found.special) == ([tmp_path / "locked"], [tmp_path / "pipe"])

@@ -99,6 +99,10 @@ def _in_folder(root: Path) -> Inputs:
     stock = _stock(found.files, index, cases)
     for path in found.repeated:
         stock.left_out.add("link to what is met already", path)
+    for path in found.special:
+        stock.left_out.add("pipe, socket or device", path)
+    for path in found.closed:
+        stock.unreadable.add("folder that may not be opened: check its permissions", path)
     for inside in map(_in_archive, archives):
         cases += inside.cases
         stock = stock.joined(inside.stock)

@@ -7,8 +7,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sammix.errors import InputError
-
 
 @dataclass(frozen=True)
 class Walk:
@@ -18,19 +16,19 @@ class Walk:
         files: every file, links followed; one that several names lead to is here under the first.
         repeated: further names of files and folders that are met already.
         dead_links: links to what is not there.
+        closed: folders that may not be read.
+        special: pipes, sockets and devices.
     """
 
     files: list[Path] = field(default_factory=list)
     repeated: list[Path] = field(default_factory=list)
     dead_links: list[Path] = field(default_factory=list)
+    closed: list[Path] = field(default_factory=list)
+    special: list[Path] = field(default_factory=list)
 
 
 def walk(root: Path) -> Walk:
-    """Walk through a folder and all below it; of a file, give it alone. Hidden folders are met as any other.
-
-    Raises:
-        InputError: a folder may not be read.
-    """
+    """Walk through a folder and all below it; of a file, give it alone. Hidden folders are met as any other."""
     found, met = Walk(), set[str]()
     if not root.is_dir():
         return Walk(files=[root])
@@ -41,8 +39,10 @@ def walk(root: Path) -> Walk:
         elif path.is_file():
             met.add(real)
             found.files.append(path)
-        elif path.is_symlink():
-            found.dead_links.append(path)  # what is no file, such as a socket, is no link either, and nobody's scan
+        elif path.exists():
+            found.special.append(path)
+        else:
+            found.dead_links.append(path)
     return found
 
 
@@ -55,8 +55,9 @@ def _entries(folder: Path, found: Walk, met: set[str]) -> Iterator[Path]:
     met.add(real)
     try:
         inside = sorted(folder.iterdir(), key=lambda path: os.fsencode(path.name))
-    except OSError as error:
-        raise InputError(folder, f"cannot be opened ({error.strerror})", "check its permissions") from error
+    except OSError:
+        found.closed.append(folder)
+        return
     yield from (path for path in inside if not path.is_dir())
     for path in inside:
         if path.is_dir():

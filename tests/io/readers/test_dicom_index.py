@@ -72,7 +72,8 @@ def test_an_odd_slice_is_left_out_and_said(tmp_path, write_series, write_dicom):
         volume = read_dicom(folder)
         assert volume.array.shape == (4, 6, 5)
         assert any(
-            f"CT of another size or orientation than the rest of its series ({name}.dcm)" in w for w in volume.warnings
+            f"CT image unlike the rest of its series in size, orientation or place ({name}.dcm)" in w
+            for w in volume.warnings
         )
         (folder / f"{name}.dcm").unlink()
 

@@ -7,8 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sammix.errors import InputError
 from sammix.io.readers.dicom_headers import ACQUISITION, IDENTITY
 from sammix.io.readers.dicom_scans import sort_out
+from sammix.io.readers.dicom_series import check_scan
 
 
 def heights(scan):
@@ -53,7 +55,7 @@ def test_a_scout_that_does_not_call_itself_one(header):
     slices = [header((0, 0, k)) for k in range(5)]
     scout = header((0, 0, 0), orientation=(1, 0, 0, 0, 0, -1), shape=(9, 4))
     (scan,), ((kind, _),) = sort_out([scout, *slices])
-    assert (len(scan.headers), kind) == (5, "CT of another size or orientation than the rest of its series")
+    assert (len(scan.headers), kind) == (5, "CT image unlike the rest of its series in size, orientation or place")
 
 
 @pytest.mark.parametrize("tag", range(len(ACQUISITION)), ids=ACQUISITION)
@@ -100,3 +102,25 @@ def test_numbers_that_a_scout_has_are_not_missing(header):
     slices = [header((0, 0, k), instance_number=k + 2) for k in range(4)]
     scout = replace(header((0, 0, 9), localizer=True), instance_number=1)
     assert sort_out([scout, *slices])[0][0].notes == ()
+
+
+def test_a_page_saved_as_ct_is_no_slice_and_does_not_stop_the_scan(header):
+    slices = [header((0, 0, k)) for k in range(5)]
+    page = header((), orientation=(), spacing=())
+    (scan,), ((kind, _),) = sort_out([page, *slices])
+    assert (len(scan.headers), "unlike the rest" in kind) == (5, True)
+    assert "left out of its series: 1 ×" in scan.notes[0]
+
+
+@given(st.permutations(range(6)))
+def test_a_stack_whose_files_each_got_a_series_of_their_own_is_not_six_scans(header, order):
+    headers = [header((0, 0, 2 * k), series=f"1.{k}", path=Path(f"ct/{k}.dcm")) for k in order]
+    (scan,), _ = sort_out(headers)
+    assert len(scan.headers) == 6
+    with pytest.raises(InputError, match="has another SeriesInstanceUID than"):
+        check_scan(scan.headers, Path("ct"))
+
+
+def test_single_slices_that_make_no_stack_are_scans_of_their_own(header):
+    headers = [header((0, 0, z), series=f"1.{z}", path=Path(f"ct/{z}.dcm")) for z in (0, 1, 7, 100)]
+    assert len(sort_out(headers)[0]) == 4

@@ -29,6 +29,9 @@ ACQUISITION = (
 )  # fmt: skip
 """What may tell two acquisitions of the same places apart, which some programs put into one series."""
 
+SCOUTS = {"LOCALIZER", "SCOUT", "TOPOGRAM", "SURVIEW", "SCANOGRAM"}
+"""Of ImageType: the standard's word for a scout view, and the makers'."""
+
 TAGS = [
     "SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "SeriesNumber", "SeriesDescription", "Modality",
     "InstanceNumber", "ImagesInAcquisition", "NumberOfFrames", "SamplesPerPixel", "Rows", "Columns",
@@ -163,7 +166,7 @@ def _header(file: Path, data: Any, sop_class: str, frame: int, own: Any, shared:
         instance_number=_whole(_get(data, "InstanceNumber")),
         images_in_acquisition=_whole(_get(data, "ImagesInAcquisition")),
         modality=str(data.get("Modality") or ""),
-        localizer="LOCALIZER" in (data.get("ImageType") or ()),
+        localizer=not SCOUTS.isdisjoint(str(part).upper() for part in data.get("ImageType") or ()),
         sop_class=sop_class,
         frames=int(data.get("NumberOfFrames") or 1),
         samples=int(data.get("SamplesPerPixel") or 1),

@@ -8,14 +8,15 @@ from dataclasses import dataclass
 from os.path import commonpath
 from pathlib import Path
 
+from sammix.errors import InputError
 from sammix.io.readers.dicom_headers import ACQUISITION, SliceHeader
-from sammix.io.readers.dicom_series import same_grid
+from sammix.io.readers.dicom_series import check_slice, same_grid, stack
 
 FEW = 3
 """Slices: fewer, beside more in the same series, are no scan but pictures of another kind."""
 
 
-OTHER_GRID = "CT of another size or orientation than the rest of its series"
+OTHER_GRID = "CT image unlike the rest of its series in size, orientation or place"
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,38 @@ def sort_out(headers: Iterable[SliceHeader]) -> tuple[list[DicomScan], list[tupl
             if not len(part) < FEW <= most:
                 missing = _missing(part, numbers.get(key, set()), len(group))
                 scans.append(DicomScan(key[0], tuple(part), notes + missing))
-    return scans, others
+    return _whole_again(scans), others
+
+
+def _whole_again(scans: list[DicomScan]) -> list[DicomScan]:
+    """Put together what one series was before each of its files got a SeriesInstanceUID of its own.
+
+    These are series of one slice each in one folder which make an even stack. Nobody made so many scans of one slice:
+    the stack is refused when it is read.
+    """
+    alone: dict[Path, list[DicomScan]] = {}
+    for scan in scans:
+        if len(scan.headers) == 1:
+            alone.setdefault(scan.folder, []).append(scan)
+    for folder, singles in alone.items():
+        headers = tuple(scan.headers[0] for scan in singles)
+        if (
+            len(headers) >= FEW
+            and all(same_grid(header, headers[0]) for header in headers)
+            and _is_stack(headers, folder)
+        ):
+            scans = [scan for scan in scans if scan not in singles] + [DicomScan(headers[0].series, headers)]
+    return scans
+
+
+def _is_stack(headers: Sequence[SliceHeader], folder: Path) -> bool:
+    try:
+        for header in headers:
+            check_slice(header)
+        stack(headers, folder)
+    except InputError:
+        return False
+    return all(same_grid(header, headers[0]) for header in headers)
 
 
 def _by_grid(group: Sequence[SliceHeader]) -> list[list[SliceHeader]]:

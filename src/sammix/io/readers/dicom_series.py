@@ -69,12 +69,17 @@ def same_grid(a: SliceHeader, b: SliceHeader) -> bool:
 
     Their sizes are the same, and their far corners, as seen from the near ones, less than half a pixel apart.
     """
-    if a.shape != b.shape or len(a.orientation) != len(b.orientation) or len(a.spacing) != len(b.spacing):
+    if a.shape != b.shape or _given(a) != _given(b):
         return False
-    if (len(a.orientation), len(a.spacing)) != (6, 2):
+    if _given(a) != (6, 2, 3):
         return True  # neither says where it lies, which is refused later
     apart = [np.linalg.norm(one - other) for one, other in zip(_edges(a), _edges(b), strict=True)]
     return bool(max(apart) < 0.5 * min(a.spacing))
+
+
+def _given(header: SliceHeader) -> tuple[int, int, int]:
+    """Count the numbers of its orientation, spacing and position: 6, 2 and 3 where all are there."""
+    return len(header.orientation), len(header.spacing), len(header.position)
 
 
 def _edges(header: SliceHeader) -> tuple[Points, Points]:
@@ -129,7 +134,13 @@ def perpendicular(orientation: tuple[float, ...]) -> bool:
 
 
 def _check_identity(headers: Sequence[SliceHeader]) -> None:
-    """Refuse slices of two patients, studies or frames of reference, and one slice twice. No value is shown."""
+    """Refuse slices of two patients, studies, series or frames of reference, and one slice twice. No value is shown."""
+    for header in headers:
+        if header.series != headers[0].series:
+            problem = (
+                f"has another SeriesInstanceUID than {headers[0].path}, though each file is one slice of one stack"
+            )
+            raise InputError(header.path, problem, "export the series again: some anonymisers give each file its own")
     for place, tag in enumerate(IDENTITY):
         first = next((h for h in headers if h.identity[place]), headers[0])
         for header in headers:
