@@ -118,3 +118,9 @@ def test_a_slice_table_says_its_labels_and_splits(tmp_path: Path) -> None:
 def test_a_real_segmentation(real_data) -> None:
     shown = describe_path(real_data / "dicom-seg/liver.dcm")
     assert "512 × 512 × 3 voxels, 0.811 × 0.811 × 1 mm\nsegment 1: “Liver” (Liver)" in shown
+
+
+def test_scans_in_archives_are_named(tmp_path, write_series) -> None:
+    write_series(tmp_path / "ct")
+    shutil.make_archive(str(tmp_path / "in/export"), "zip", tmp_path, "ct")
+    assert "scans in archives, for predict: ct (in export.zip)" in describe_path(tmp_path / "in").splitlines()

@@ -14,6 +14,7 @@ from sammix.data.store import is_store, open_store
 from sammix.errors import InputError
 from sammix.io import Case, Dataset, Inputs, find_inputs, open_dataset
 from sammix.io.archive import is_archive, unpacked
+from sammix.io.dataset import listing
 from sammix.io.glance import Glance, glance, glance_series
 from sammix.io.readers.dicom_headers import SliceHeader, read_headers
 from sammix.io.readers.dicom_seg import describe_segments, is_segmentation
@@ -45,14 +46,14 @@ def describe_path(path: Path, series: str | None = None) -> str:
     if is_segmentation(path):
         return describe_segments(path)
     inputs = find_inputs(path)
-    scans = [case for case in inputs.cases if case.files]
+    scans = [case for case in inputs.cases if case.files and case.inside is None]
     if series is not None:
         if not any(case.series == series for case in scans):
             raise InputError(path, f"holds no series {series}", "run `sammix info` without --series for a list")
         return "\n".join(_series_lines(scans, series))
     if path.is_file() and not scans:
         return "\n".join([*_scan(glance(path)), "for predict: a scan"])
-    return "\n".join([*_folder(path, inputs), *_series_lines(scans), *_stock(inputs.stock)])
+    return "\n".join([*_folder(path, inputs), *_series_lines(scans), *_in_archives(inputs), *_stock(inputs.stock)])
 
 
 def _folder(path: Path, inputs: Inputs) -> Iterator[str]:
@@ -92,6 +93,13 @@ def _series(case: Case, headers: list[SliceHeader]) -> Iterator[str]:
         where = f"{error.path.name} " if error.path != case.image else ""
         yield f"warning: {where}{error.problem}; {error.remedy}"
         yield "refused by predict"
+
+
+def _in_archives(inputs: Inputs) -> Iterator[str]:
+    packed = [case for case in inputs.cases if case.inside is not None]
+    if packed:
+        archives = listing(sorted({case.image.name for case in packed}))
+        yield f"scans in archives, for predict: {listing([case.name for case in packed])} (in {archives})"
 
 
 def _stock(stock: Stock) -> Iterator[str]:

@@ -112,6 +112,12 @@ def test_a_page_saved_as_ct_is_no_slice_and_does_not_stop_the_scan(header):
     assert "left out of its series: 1 ×" in scan.notes[0]
 
 
+def test_of_two_scans_in_one_series_the_longer_comes_first(header):
+    short = [header((0, 0, k), orientation=(1, 0, 0, 0, 0, -1)) for k in range(3)]
+    scans, _ = sort_out([*short, *(header((0, 0, k)) for k in range(5))])
+    assert [len(scan.headers) for scan in scans] == [5, 3]
+
+
 @given(st.permutations(range(6)))
 def test_a_stack_whose_files_each_got_a_series_of_their_own_is_not_six_scans(header, order):
     headers = [header((0, 0, 2 * k), series=f"1.{k}", path=Path(f"ct/{k}.dcm")) for k in order]

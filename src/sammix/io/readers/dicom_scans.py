@@ -74,7 +74,7 @@ def sort_out(headers: Iterable[SliceHeader]) -> tuple[list[DicomScan], list[tupl
         odd = [header for part in parts if len(part) < FEW <= most for header in part]
         others += [(OTHER_GRID, header) for header in odd]
         notes = (f"left out of its series: {len(odd)} × {OTHER_GRID} ({odd[0].path.name})",) if odd else ()
-        for part in parts:
+        for part in sorted(parts, key=len, reverse=True):
             if not len(part) < FEW <= most:
                 missing = _missing(part, numbers.get(key, set()), len(group))
                 scans.append(DicomScan(key[0], tuple(part), notes + missing))
