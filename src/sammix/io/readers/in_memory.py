@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from sammix.errors import InputError
 from sammix.io.hu import check_hu, rescale
+from sammix.io.nifti_forms import NiftiForms
 from sammix.io.readers.itk import image_volume
 from sammix.io.readers.nifti import DAMAGE, geometry, judge_affine
 from sammix.io.volume import Affine, Volume, is_usable
@@ -60,9 +62,9 @@ def from_nibabel(image: Any) -> Volume:
     hu, value_warnings = _hu(name, np.asarray(stored), slope, intercept)
     if isinstance(image, nib.Nifti1Pair):
         affine, warnings, trusted = geometry(name, image)
-    else:
-        affine = _matrix(image.affine)
-        warnings, trusted = judge_affine(affine)
+        return Volume(hu, affine, None, warnings + value_warnings, trusted, NiftiForms.of(image.header, affine))
+    affine = _matrix(image.affine)
+    warnings, trusted = judge_affine(affine)
     return Volume(hu, affine, None, warnings + value_warnings, trusted)
 
 
@@ -90,7 +92,7 @@ def from_volume(volume: Volume) -> Volume:
     name = volume.path or VOLUME
     hu, warnings = _hu(name, volume.array)
     known = tuple(dict.fromkeys(volume.warnings + warnings))
-    return Volume(hu, volume.affine, volume.path, known, volume.trusted_geometry)
+    return replace(volume, array=hu, warnings=known)
 
 
 def _hu(
