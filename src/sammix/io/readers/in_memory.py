@@ -17,17 +17,12 @@ from numpy.typing import ArrayLike, NDArray
 from sammix.errors import InputError
 from sammix.io.hu import check_hu, rescale
 from sammix.io.nifti_forms import NiftiForms
-from sammix.io.readers.itk import image_volume
+from sammix.io.readers.itk import SITK, image_volume
 from sammix.io.readers.nifti import DAMAGE, geometry, judge_affine
 from sammix.io.volume import Affine, Volume, is_usable
 
 FROM_INDEX_TO_MM = "a 4 × 4 matrix from voxel index to mm in RAS+ (as nibabel's image.affine)"
-ARRAY, NIBABEL, SITK, VOLUME = (
-    Path("the array"),
-    Path("the nibabel image"),
-    Path("the SimpleITK image"),
-    Path("the scan"),
-)
+ARRAY, NIBABEL, VOLUME = Path("the array"), Path("the nibabel image"), Path("the scan")
 """What messages call a scan that has no file."""
 
 
