@@ -81,8 +81,8 @@ def place(volume: Volume, header: TextHeader) -> Volume:
     why = _unplaced(header)
     if why and volume.trusted_geometry:
         warnings.append(
-            f"no orientation in the patient is stored ({why}); its axes are taken to point left, posterior and superior "
-            "as stored: where the pictures of --preview are upside down or mirrored, so is this, and the mask is wrong"
+            f"no orientation in the patient is stored ({why}); its axes are taken to point left, posterior and superior: "
+            "if the pictures of --preview are upside down or mirrored, the mask is wrong; store the orientation"
         )
     if not header.nrrd:
         warnings += _contradictions(volume, header)
@@ -92,7 +92,7 @@ def place(volume: Volume, header: TextHeader) -> Volume:
 
 
 def _fields(start: bytes, nrrd: bool) -> dict[str, str]:
-    fields = {}
+    fields: dict[str, str] = {}
     for line in start.decode("utf-8", "replace").splitlines():
         name, _, value = line.partition(":" if nrrd else "=")
         if nrrd and (line.startswith("#") or value.startswith("=")):
