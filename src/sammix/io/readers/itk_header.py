@@ -81,7 +81,7 @@ def place(volume: Volume, header: TextHeader) -> Volume:
     why = _unplaced(header)
     if why and volume.trusted_geometry:
         warnings.append(
-            f"no orientation in the patient is stored ({why}); its axes are taken to point left, posterior and superior: "
+            f"no orientation in the patient is stored ({why}); its axes are taken to point left, posterior, superior: "
             "if the pictures of --preview are upside down or mirrored, the mask is wrong; store the orientation"
         )
     if not header.nrrd:
