@@ -146,6 +146,20 @@ def test_it_is_an_image_on_the_scans_grid(scan_file: Path, expected: sammix.Pred
     np.testing.assert_allclose(image.affine, nib.load(scan_file).affine)
 
 
+def test_both_orientations_of_a_nifti_are_kept(bright: sammix.Model, scan_file: Path, tmp_path: Path) -> None:
+    image = nib.load(scan_file)
+    other = image.affine @ np.diag([1, 1, -1, 1])
+    image.set_qform(other, code=3)
+    nib.save(image, tmp_path / "ct.nii")
+    for scan in (tmp_path / "ct.nii", nib.load(tmp_path / "ct.nii"), sammix.read_scan(tmp_path / "ct.nii")):
+        found = sammix.predict(bright, scan)
+        saved = nib.load(found.save(tmp_path / "m.nii", overwrite=True))
+        for mask in (saved, found.as_nibabel()):
+            np.testing.assert_allclose(mask.get_qform(), other, atol=1e-4)
+            np.testing.assert_allclose(mask.get_sform(), image.affine, atol=1e-4)
+            assert (mask.header["qform_code"], mask.header["sform_code"]) == (3, image.header["sform_code"])
+
+
 def test_its_volume_is_known_where_millimetres_are(
     bright: sammix.Model, scan_file: Path, expected: sammix.Prediction
 ) -> None:

@@ -19,6 +19,7 @@ from sammix.inference.assemble import SMALLEST_PART
 from sammix.inference.evidence import SliceEvidence
 from sammix.inference.scan import predict_volume
 from sammix.inference.statistics import organ_statistics
+from sammix.io.nifti_forms import NiftiForms
 from sammix.io.readers.formats import stem
 from sammix.io.volume import Affine, Volume
 from sammix.io.writers import nifti_mask
@@ -58,6 +59,7 @@ class Prediction:
     model: str
     scan: str
     _evidence: list[SliceEvidence]
+    _forms: NiftiForms | None
 
     @property
     def organ_found(self) -> bool:
@@ -75,7 +77,9 @@ class Prediction:
         return Volume(self.mask, self.affine).axial().array
 
     def save(self, path: PathLike, *, overwrite: bool = False) -> Path:
-        """Write the mask as NIfTI, on the scan's own grid. DICOM is written by the command line (``--format``).
+        """Write the mask as NIfTI, on the scan's own grid; of a scan in NIfTI with its qform, sform and unit.
+
+        DICOM is written by the command line (``--format``).
 
         Args:
             path: ends in ``.nii.gz`` or ``.nii``.
@@ -88,12 +92,12 @@ class Prediction:
             OutputError: another suffix, a file that is there already, or one that cannot be written.
         """
         target = new_file(path, (".nii.gz", ".nii"), overwrite)
-        nifti_mask.write_mask(target, self.mask, Volume(self.mask, self.affine))
+        nifti_mask.write_mask(target, self.mask, Volume(self.mask, self.affine, forms=self._forms))
         return target
 
     def as_nibabel(self) -> nib.Nifti1Image:
-        """The mask as a nibabel image, uint8 0/1, with the scan's affine."""
-        image: nib.Nifti1Image = nifti_mask.mask_image(self.mask, self.affine)
+        """The mask as a nibabel image, uint8 0/1, with the scan's affine, of NIfTI its qform, sform and unit."""
+        image: nib.Nifti1Image = nifti_mask.mask_image(self.mask, self.affine, self._forms)
         return image
 
     def as_sitk(self) -> sitk.Image:
@@ -177,4 +181,5 @@ def predict(
             model=trained.name,
             scan=name,
             _evidence=found.evidence,
+            _forms=volume.forms,
         )

@@ -54,13 +54,12 @@ def glance(path: Path) -> Glance:
         InputError: as ``read_volume``, as far as the part that is read can tell.
     """
     if has_suffix(path, NIFTI) and path.is_file():
-        from sammix.io.readers.nifti import first_slices, open_nifti
+        from sammix.io.readers.nifti import first_slices, read_geometry
 
-        image, affine, warnings = open_nifti(path)
-        shape = (*image.shape, 1, 1)[:3]
+        shape, affine, warnings = read_geometry(path)
         seen = min(shape[2], max(1, GLANCE_VOXELS // (shape[0] * shape[1])))
         if seen < shape[2]:
-            return _glance(path, shape, affine, first_slices(path, image, seen), seen, warnings)
+            return _glance(path, shape, affine, first_slices(path, seen), seen, warnings)
     volume = read_volume(path)
     return whole(volume)
 

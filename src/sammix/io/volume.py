@@ -14,6 +14,8 @@ import numpy as np
 from nibabel.orientations import apply_orientation, axcodes2ornt, inv_ornt_aff, io_orientation, ornt_transform
 from numpy.typing import NDArray
 
+from sammix.io.nifti_forms import NiftiForms
+
 Affine = NDArray[np.float64]
 
 LPS_TO_RAS: Affine = np.diag([-1.0, -1.0, 1.0, 1.0])
@@ -32,6 +34,7 @@ class Volume:
         path: the file or folder it was read from.
         warnings: what the reader found suspicious, each a line for the user.
         trusted_geometry: False where millimetres mean nothing (pictures, identity affines).
+        forms: how a NIfTI file stores the affine, so that its mask can store it alike; None of everything else.
 
     >>> ct = Volume(np.zeros((40, 30, 20), np.int16), np.diag([-2.0, -2.0, 5.0, 1.0]))
     >>> ct.axcodes, ct.axial().array.shape, ct.axial().spacing
@@ -43,6 +46,7 @@ class Volume:
     path: Path | None = None
     warnings: tuple[str, ...] = ()
     trusted_geometry: bool = True
+    forms: NiftiForms | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "affine", np.array(self.affine, np.float64))

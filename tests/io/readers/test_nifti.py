@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from sammix.errors import InputError
 from sammix.io.hu import AIR
 from sammix.io.limits import MAX_BESIDE
-from sammix.io.readers.nifti import first_slices, open_nifti, read_nifti, read_nifti_labels
+from sammix.io.readers.nifti import first_slices, read_geometry, read_nifti, read_nifti_labels
 
 AFFINE = np.array([[-0.8, 0, 0, 60.0], [0, -0.8, 0, 75.0], [0, 0, 2.5, -300.0], [0, 0, 0, 1]])
 
@@ -40,6 +40,46 @@ def test_the_geometry_is_itks(tmp_path, hu, write_nifti):
         lps = image.TransformIndexToPhysicalPoint(index)
         np.testing.assert_allclose(lps, (-ras[0], -ras[1], ras[2]), atol=1e-4)
         assert volume.array[index] == image[index]
+
+
+@pytest.mark.parametrize("kind", [nib.Nifti1Image, nib.Nifti2Image])
+def test_whether_it_is_compressed_its_bytes_tell(tmp_path, hu, kind):
+    nib.save(kind(hu, AFFINE), tmp_path / "ct.nii.gz")
+    packed = (tmp_path / "ct.nii.gz").read_bytes()
+    (tmp_path / "packed.nii").write_bytes(packed)
+    (tmp_path / "plain.nii.gz").write_bytes(gzip.decompress(packed))
+    for name in ("packed.nii", "plain.nii.gz"):
+        np.testing.assert_array_equal(read_nifti(tmp_path / name).array, hu)
+        np.testing.assert_array_equal(read_nifti_labels(tmp_path / name).array, hu)
+        np.testing.assert_array_equal(first_slices(tmp_path / name, 2), hu[..., :2])
+        shape, affine, warnings = read_geometry(tmp_path / name)
+        assert (shape, warnings) == (hu.shape, ())
+        np.testing.assert_allclose(affine, AFFINE, atol=1e-5)
+    (tmp_path / "short.nii").write_bytes(packed[:-40])
+    with pytest.raises(InputError, match="gzip data is damaged or cut short"):
+        read_nifti(tmp_path / "short.nii")
+
+
+def test_sizes_and_extensions_are_checked_whatever_the_name(tmp_path, hu, write_nifti):
+    raw = bytearray(write_nifti(tmp_path / "ct.nii", hu).read_bytes())
+    (tmp_path / "extended.nii").write_bytes(gzip.compress(with_extension(raw, 2**31 - 8)))
+    with pytest.raises(InputError, match="an extension of its header claims"):
+        read_nifti(tmp_path / "extended.nii")
+    raw[42:48] = struct.pack("<3h", 9, 9, 9)
+    (tmp_path / "plain.nii.gz").write_bytes(raw)
+    with pytest.raises(InputError, match="is cut short: 9 × 9 × 9 voxels need 1,810 bytes, the file holds 1,024;"):
+        read_nifti(tmp_path / "plain.nii.gz")
+    (tmp_path / "bomb.nii").write_bytes(gzip.compress(raw + bytes(2 * MAX_BESIDE), 1))
+    with pytest.raises(InputError, match="holds far more than its header says"):
+        read_nifti(tmp_path / "bomb.nii")
+
+
+def test_a_spacing_that_contradicts_the_sform_is_named(tmp_path, hu):
+    image = nib.Nifti1Image(hu, None)
+    image.set_sform(AFFINE, code=1)
+    nib.save(image, tmp_path / "ct.nii")
+    (warning,) = read_nifti(tmp_path / "ct.nii").warnings
+    assert warning == "its sform has voxels of 0.8 × 0.8 × 2.5 mm, its pixdim of 1 × 1 × 1; the sform is used"
 
 
 def test_slope_and_intercept_are_applied(tmp_path, hu):
@@ -141,7 +181,8 @@ def test_values_that_are_no_hu_are_named(tmp_path, write_nifti, low, high):
     values = np.linspace(low, high, 60, dtype=np.float32).reshape(3, 4, 5)
     volume = read_nifti(write_nifti(tmp_path / "ct.nii", values))
     named = f"values from {low} to {high}: not HU, or windowed? (air is -1000, fat -100 HU)"
-    assert volume.warnings == (named,)
+    reasons = {1: "; they are normalised", 255: "; they are an 8-bit picture's"}
+    assert volume.warnings == (named + reasons.get(high, ""),)
 
 
 @pytest.mark.parametrize(
@@ -264,10 +305,10 @@ def test_a_gzip_bomb_is_refused(tmp_path, hu, write_nifti):
 def test_damage_in_the_first_slices_is_named(tmp_path, write_nifti):
     hu = np.random.default_rng(0).integers(-1000, 900, (20, 20, 8)).astype(np.int16)
     path = write_nifti(tmp_path / "ct.nii.gz", hu)
-    np.testing.assert_array_equal(first_slices(path, open_nifti(path)[0], 2), hu[..., :2])
+    np.testing.assert_array_equal(first_slices(path, 2), hu[..., :2])
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     with pytest.raises(InputError, match="gzip data is damaged or cut short"):
-        first_slices(path, open_nifti(path)[0], 8)
+        first_slices(path, 8)
 
 
 def test_labels_are_read_as_they_are(tmp_path, write_nifti):

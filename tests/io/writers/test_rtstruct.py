@@ -46,7 +46,7 @@ def test_the_region_lies_where_the_mask_does(tmp_path, oriented_series):
     scan, sources = read_dicom(oriented_series), source_images(oriented_series)
     mask = np.random.default_rng(1).integers(0, 2, scan.array.shape)
     mask[..., 2] = 0
-    assert write_rtstruct(tmp_path / "s.dcm", mask, scan.affine, sources, "liver", "tiny") == ()
+    assert write_rtstruct(tmp_path / "s.dcm", mask, sources, "liver", "tiny") == ()
     np.testing.assert_array_equal(filled(tmp_path / "s.dcm", scan), mask > 0)
     data = pydicom.dcmread(tmp_path / "s.dcm")
     assert (data.Modality, data.PatientID, data.StudyInstanceUID) == ("RTSTRUCT", "SECRET-7", "1.2")
@@ -66,13 +66,13 @@ def test_the_region_lies_where_the_mask_does(tmp_path, oriented_series):
 def test_nothing_found_and_nothing_to_refer_to(tmp_path, write_series):
     folder = write_series(tmp_path / "ct")
     scan, sources = read_dicom(folder), source_images(folder)
-    write_rtstruct(tmp_path / "s.dcm", np.zeros((4, 6, 5)), scan.affine, sources, "spleen", "tiny")
+    write_rtstruct(tmp_path / "s.dcm", np.zeros((4, 6, 5)), sources, "spleen", "tiny")
     assert not filled(tmp_path / "s.dcm", scan).any()
     with pytest.raises(OutputError, match=r"end it in \.dcm"):
-        write_rtstruct(tmp_path / "s.nii", np.zeros((4, 6, 5)), scan.affine, sources, "spleen", "tiny")
+        write_rtstruct(tmp_path / "s.nii", np.zeros((4, 6, 5)), sources, "spleen", "tiny")
     sources[0][0].SOPInstanceUID = sources[0][0].file_meta.MediaStorageSOPInstanceUID = None
     with pytest.raises(InputError, match="has no SOPInstanceUID"):
-        write_rtstruct(tmp_path / "t.dcm", np.zeros((4, 6, 5)), scan.affine, sources, "spleen", "tiny")
+        write_rtstruct(tmp_path / "t.dcm", np.zeros((4, 6, 5)), sources, "spleen", "tiny")
 
 
 def test_a_real_liver_is_the_same_when_filled(real_data, tmp_path):
@@ -80,6 +80,6 @@ def test_a_real_liver_is_the_same_when_filled(real_data, tmp_path):
     scan = read_dicom(folder)
     mask = read_mask(folder.parent / "liver.nii.gz", scan).array
     mask[..., 1:] = 0
-    write_rtstruct(tmp_path / "s.dcm", mask, scan.affine, source_images(folder), "liver", "tiny")
+    write_rtstruct(tmp_path / "s.dcm", mask, source_images(folder), "liver", "tiny")
     assert mask.sum() > 5_000
     np.testing.assert_array_equal(filled(tmp_path / "s.dcm", scan), mask > 0)

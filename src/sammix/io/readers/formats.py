@@ -10,10 +10,10 @@ from sammix.errors import InputError
 from sammix.io.volume import Volume
 
 NIFTI = (".nii", ".nii.gz")
-ITK = (".mha", ".mhd", ".nrrd")
+ITK = (".mha", ".mhd", ".nrrd", ".nhdr")
 PICTURE = (".png", ".jpg", ".jpeg")
 
-SUPPORTED = "NIfTI (.nii, .nii.gz), .mha, .mhd, .nrrd, .png, .jpg, a DICOM file or a DICOM folder"
+SUPPORTED = "NIfTI (.nii, .nii.gz), .mha, .mhd, .nrrd, .nhdr, .png, .jpg, a DICOM file or a DICOM folder"
 
 
 def read_volume(

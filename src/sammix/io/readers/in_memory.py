@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -15,17 +16,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from sammix.errors import InputError
 from sammix.io.hu import check_hu, rescale
-from sammix.io.readers.itk import image_volume
+from sammix.io.nifti_forms import NiftiForms
+from sammix.io.readers.itk import SITK, image_volume
 from sammix.io.readers.nifti import DAMAGE, geometry, judge_affine
 from sammix.io.volume import Affine, Volume, is_usable
 
 FROM_INDEX_TO_MM = "a 4 × 4 matrix from voxel index to mm in RAS+ (as nibabel's image.affine)"
-ARRAY, NIBABEL, SITK, VOLUME = (
-    Path("the array"),
-    Path("the nibabel image"),
-    Path("the SimpleITK image"),
-    Path("the scan"),
-)
+ARRAY, NIBABEL, VOLUME = Path("the array"), Path("the nibabel image"), Path("the scan")
 """What messages call a scan that has no file."""
 
 
@@ -60,9 +57,9 @@ def from_nibabel(image: Any) -> Volume:
     hu, value_warnings = _hu(name, np.asarray(stored), slope, intercept)
     if isinstance(image, nib.Nifti1Pair):
         affine, warnings, trusted = geometry(name, image)
-    else:
-        affine = _matrix(image.affine)
-        warnings, trusted = judge_affine(affine)
+        return Volume(hu, affine, None, warnings + value_warnings, trusted, NiftiForms.of(image.header, affine))
+    affine = _matrix(image.affine)
+    warnings, trusted = judge_affine(affine)
     return Volume(hu, affine, None, warnings + value_warnings, trusted)
 
 
@@ -90,7 +87,7 @@ def from_volume(volume: Volume) -> Volume:
     name = volume.path or VOLUME
     hu, warnings = _hu(name, volume.array)
     known = tuple(dict.fromkeys(volume.warnings + warnings))
-    return Volume(hu, volume.affine, volume.path, known, volume.trusted_geometry)
+    return replace(volume, array=hu, warnings=known)
 
 
 def _hu(

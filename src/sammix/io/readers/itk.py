@@ -1,4 +1,4 @@
-"""MetaImage and NRRD (.mha, .mhd, .nrrd), through SimpleITK → Volume."""
+"""MetaImage and NRRD (.mha, .mhd, .nrrd, .nhdr), through SimpleITK → Volume."""
 
 # SimpleITK is not typed.
 # mypy: disable-error-code="no-untyped-call"
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from math import prod
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,12 +16,12 @@ import SimpleITK as sitk
 from sammix.errors import InputError
 from sammix.io.hu import check_hu, rescale
 from sammix.io.limits import MAX_DEFLATE_RATIO, check_size
-from sammix.io.volume import LPS_TO_RAS, Affine, Volume
+from sammix.io.readers.itk_header import place, read_header
+from sammix.io.readers.nifti import judge_affine
+from sammix.io.volume import LPS_TO_RAS, Affine, Volume, is_usable
 
-MAX_HEADER = 64 * 1024
-"""Bytes in which the text at the start of a file must name the file with its voxels."""
-
-VOXELS_ELSEWHERE = re.compile(rb"^(?:data ?file\s*:|ElementDataFile\s*=)([^\r\n]*)", re.MULTILINE | re.IGNORECASE)
+SITK = Path("the SimpleITK image")
+"""What messages call an image that has no file."""
 
 
 def read_itk(path: str | Path) -> Volume:
@@ -34,50 +34,30 @@ def read_itk(path: str | Path) -> Volume:
 def read_itk_labels(path: str | Path) -> Volume:
     """Read a mask or label map with the file's own numbers, not yet judged."""
     path = Path(path)
-    voxels = _voxel_file(path)
+    header = read_header(path)
+    problem, remedy = f"cannot be read as {path.suffix[1:].upper()}: damaged or cut short", "export it again"
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(str(path))
     try:
-        reader = sitk.ImageFileReader()
-        reader.SetFileName(str(path))
         reader.ReadImageInformation()
-        _check_header(path, voxels, reader)
+    except RuntimeError as error:
+        reason = str(error).strip().splitlines()[-1].rpartition(": ")[2].rstrip(". ")
+        raise InputError(path, f"{problem}, or of a kind that ITK does not read ({reason})", remedy) from error
+    _check_header(path, header.voxels, reader)
+    try:
         image = reader.Execute()
     except RuntimeError as error:
-        problem = f"cannot be read as {path.suffix[1:].upper()}: damaged or cut short"
-        raise InputError(path, problem, "copy it again or export it again") from error
-    return image_volume(image, path)
+        raise InputError(path, problem, f"copy it again or {remedy}") from error
+    return place(image_volume(image, path), header)
 
 
 def image_volume(image: Any, path: Path | None) -> Volume:
     """Take a 3-D SimpleITK image of one component with its own numbers, not yet judged."""
     affine = _ras_affine(image)
-    identity = np.allclose(np.abs(affine), np.eye(4), atol=1e-6)
-    warnings = ("identity affine: spacing and orientation are unknown",) if identity else ()
-    return Volume(sitk.GetArrayFromImage(image).transpose(2, 1, 0), affine, path, warnings, not identity)
-
-
-def _voxel_file(path: Path) -> Path:
-    """Find the file that holds the voxels: this one, or one that its header names, which must lie beside it.
-
-    ITK would open whatever is named there, ``/dev/zero`` too.
-    """
-    with path.open("rb") as stream:
-        start = stream.read(MAX_HEADER)
-    if start.startswith(b"NRRD"):
-        start, end, _ = start.replace(b"\r\n", b"\n").partition(b"\n\n")
-        named = VOXELS_ELSEWHERE.findall(start)
-        if not (end or named):
-            raise InputError(path, "its header has no end: damaged or cut short", "copy it again or export it again")
-    else:
-        named = VOXELS_ELSEWHERE.findall(start)[:1]  # in MetaImage the last line; what follows is voxels
-        if not named:
-            raise InputError(path, "is damaged or cut short: nothing says where its voxels are", "copy it again")
-    for name in (PurePosixPath(raw.decode("utf-8", "replace").strip().replace("\\", "/")) for raw in named):
-        if path.suffix.lower() != ".mhd" and name.name.upper() == "LOCAL":
-            continue
-        if len(name.parts) != 1 or not (path.parent / name).is_file() or (path.parent / name).is_symlink():
-            raise InputError(path, "names no single file beside it that holds its voxels", "export it as one file")
-        return path.parent / name
-    return path
+    if not is_usable(affine):
+        raise InputError(path or SITK, "its direction places several voxels on one point", "repair its header")
+    warnings, trusted = judge_affine(affine)
+    return Volume(sitk.GetArrayFromImage(image).transpose(2, 1, 0), affine, path, warnings, trusted)
 
 
 def _check_header(path: Path, voxels: Path, reader: Any) -> None:

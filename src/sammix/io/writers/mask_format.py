@@ -72,4 +72,4 @@ def write_scan_mask(
         return write_dicom_seg(path, mask, sources, organ, model)
     from sammix.io.writers.rtstruct import write_rtstruct
 
-    return write_rtstruct(path, mask, scan.affine, sources, organ, model)
+    return write_rtstruct(path, mask, sources, organ, model)

@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 
 from sammix.errors import OutputError
 from sammix.files import atomic_path
+from sammix.io.nifti_forms import NiftiForms
 from sammix.io.volume import Affine, Volume
 
 
 def write_mask(path: str | Path, array: NDArray[Any], reference: Volume) -> None:
-    """Write a mask as uint8 0/1 NIfTI with the scan's affine as sform and qform (code 1, mm).
+    """Write a mask as uint8 0/1 NIfTI that lies where its scan does, as :func:`mask_image` says.
 
     Args:
         path: ``.nii`` or ``.nii.gz``.
@@ -33,14 +34,25 @@ def write_mask(path: str | Path, array: NDArray[Any], reference: Volume) -> None
         raise OutputError(path, "is not a NIfTI name", "end it in .nii.gz or .nii")
     if array.shape != reference.array.shape:
         raise ValueError(f"the mask {array.shape} is not on the scan's grid {reference.array.shape}")
-    image = mask_image(array, reference.affine)
+    image = mask_image(array, reference.affine, reference.forms)
     with atomic_path(path) as temporary:
         nib.save(image, temporary)
 
 
-def mask_image(array: NDArray[Any], affine: Affine) -> Any:
-    """Make a mask a ``nibabel.Nifti1Image`` of uint8 0/1, the affine as sform and qform (code 1, mm)."""
-    image = nib.Nifti1Image((array > 0).astype(np.uint8), affine)
+def mask_image(array: NDArray[Any], affine: Affine, forms: NiftiForms | None = None) -> Any:
+    """Make a mask a ``nibabel`` image of uint8 0/1 with its scan's own qform, sform, codes, spacing and unit.
+
+    Without ``forms``, or if they are no longer those of ``affine``, the affine is both sform and qform (code 1, mm).
+    """
+    marked = (array > 0).astype(np.uint8)
+    if forms and forms.hold_for(affine):
+        kind = nib.Nifti2Image if forms.nifti2 else nib.Nifti1Image
+        header = kind.header_class()
+        header.set_data_dtype(np.uint8)
+        header.set_data_shape(marked.shape)
+        forms.put_into(header)
+        return kind(marked, header.get_best_affine(), header)
+    image = nib.Nifti1Image(marked, affine)
     image.set_sform(affine, code=1)
     image.set_qform(affine, code=1)
     if not np.allclose(image.get_qform(), affine, atol=1e-3):

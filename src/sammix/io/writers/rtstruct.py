@@ -20,26 +20,25 @@ from skimage.measure import approximate_polygon, find_contours
 
 from sammix import __version__
 from sammix.files import atomic_path
-from sammix.io.volume import LPS_TO_RAS, Affine
 from sammix.io.writers.organ_codes import organ_code
-from sammix.io.writers.referenced_images import MAY_BE_EMPTY, SERIES_NUMBER, Sources, referring
+from sammix.io.writers.planes import Plane, planes
+from sammix.io.writers.referenced_images import SERIES_NUMBER, Sources, referring
+from sammix.io.writers.repeated_tags import MAY_BE_EMPTY
 
 STUDY_COMPONENT = "1.2.840.10008.3.1.2.3.1"
 COLOUR = [255, 59, 48]
 
 
-def write_rtstruct(
-    path: str | Path, mask: NDArray[Any], affine: Affine, sources: Sources, organ: str, model: str
-) -> tuple[str, ...]:
+def write_rtstruct(path: str | Path, mask: NDArray[Any], sources: Sources, organ: str, model: str) -> tuple[str, ...]:
     """Write a mask's outlines as one region of interest (PS3.3 A.19).
 
     An outline runs halfway between the centres of pixels inside and outside, so that filling it gives the mask
-    again. A hole is an outline of its own within another, as most programs have it: overlaps cancel.
+    again. It lies in its own image's plane, as that image's header has it, however even the slices are. A hole is an
+    outline of its own within another, as most programs have it: overlaps cancel.
 
     Args:
         path: ``.dcm``.
         mask: (column, row, slice) on the grid of ``read_dicom``; above 0 counts.
-        affine: of that grid, to RAS mm.
         sources: the images it was made from.
         organ: the region's name.
         model: the algorithm's name.
@@ -58,11 +57,16 @@ def write_rtstruct(
             for image, (_, places) in zip(images, sources, strict=True)
             for frame, place in enumerate(places, start=1)
         }
+        where = {
+            place: plane
+            for image, places in sources
+            for place, plane in zip(places, planes(image, len(places)), strict=True)
+        }
         data.ReferencedFrameOfReferenceSequence = [
             _frame_of_reference(images[0], [_reference(i, None) for i in images])
         ]
         data.StructureSetROISequence = [_region(images[0], organ, model)]
-        data.ROIContourSequence = [_contours(mask, affine, references)]
+        data.ROIContourSequence = [_contours(mask, where, references)]
         data.RTROIObservationsSequence = [_observation(organ)]
         with atomic_path(path) as temporary:
             data.save_as(temporary, enforce_file_format=True)
@@ -121,13 +125,11 @@ def _region(image: Dataset, organ: str, model: str) -> Dataset:
     )
 
 
-def _contours(mask: NDArray[Any], affine: Affine, references: dict[int, Dataset]) -> Dataset:
-    to_lps = LPS_TO_RAS @ affine
+def _contours(mask: NDArray[Any], where: dict[int, Plane], references: dict[int, Dataset]) -> Dataset:
     contours = []
     for k in np.flatnonzero(mask.any(axis=(0, 1))).tolist():
         for line in outlines(mask[..., k].T):
-            voxels = np.column_stack([line[:, ::-1], np.full(len(line), k), np.ones(len(line))])
-            points = (voxels @ to_lps.T)[:, :3]
+            points = where[k].points(line)
             contours.append(
                 _item(
                     ContourImageSequence=[references[k]],
