@@ -34,7 +34,9 @@ class Case:
         split: ``train``, ``val`` or ``test`` where the data says so.
         label: 1 or 0, whether a case of one slice shows the organ; None where the data does not say.
         hu_range: HU of black and white, for pictures.
-        labels: the mask values, or the names of segments, that count as the organ; None counts all above 0.
+        labels: the mask values, or the names of segments, that count as the organ; None counts all above 0, if that
+            is one value.
+        usual: the mask values that count by the habit of such data sets, in masks that hold several.
         ignore: the mask values that mean “nobody looked here”.
         undrawn: what an empty slice of a mask of several slices says, see :class:`~sammix.io.label_rules.LabelRules`.
         series: its SeriesInstanceUID, where its folder holds several.
@@ -54,6 +56,7 @@ class Case:
     undrawn: Undrawn = "unknown"
     series: str | None = None
     inside: str | None = None
+    usual: tuple[int, ...] | None = None
 
     @contextmanager
     def opened(self) -> Iterator[Case]:
@@ -70,8 +73,8 @@ class Case:
             return read_volume(case.image, self.hu_range, self.series)
 
     def read_mask(self, volume: Volume) -> Volume | None:
-        """Read its mask as uint8 0/1 on ``volume``'s own grid, or None; by the rules of ``readers.mask``."""
-        return None if self.mask is None else read_mask(self.mask, volume, self.labels)
+        """Read its mask on ``volume``'s own grid, or None: 0, 1, or 255 where nobody looked; see ``readers.mask``."""
+        return None if self.mask is None else read_mask(self.mask, volume, self.labels, self.ignore, self.usual)
 
 
 @dataclass(frozen=True)

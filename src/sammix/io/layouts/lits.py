@@ -13,6 +13,9 @@ LOOKED_FOR = "LiTS (volume-N.nii[.gz], segmentation-N.nii[.gz])"
 
 NAME = re.compile(r"(volume|segmentation)-(\d+)\.nii(\.gz)?")
 
+LIVER_AND_TUMOUR = (1, 2)
+"""The tumours lie in the liver, and are numbered apart from it."""
+
 
 def open_layout(root: Path, organ: str | None) -> Dataset | None:
     """Pair volumes and segmentations by their number. Labels 1 (liver) and 2 (tumour) both count.
@@ -26,8 +29,9 @@ def open_layout(root: Path, organ: str | None) -> Dataset | None:
         return None
     masks = _by_number(path for path in found if path.name.startswith("segmentation"))
     name = root.resolve().name
+    usual = LIVER_AND_TUMOUR if organ in (None, "liver") else None
     cases = tuple(
-        Case(f"volume-{number}", volume, masks.get(number), f"volume-{number}", name)
+        Case(f"volume-{number}", volume, masks.get(number), f"volume-{number}", name, usual=usual)
         for number, volume in sorted(volumes.items())
     )
     problems = unpaired([f"volume-{n}" for n in volumes], [f"volume-{n}" for n in masks])

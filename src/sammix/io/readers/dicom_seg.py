@@ -12,6 +12,7 @@ import pydicom
 from numpy.typing import NDArray
 
 from sammix.errors import InputError
+from sammix.io.label_names import words
 from sammix.io.limits import check_size
 from sammix.io.readers.dicom_files import functional, guarded, has_magic, numbers
 from sammix.io.readers.dicom_series import lps_to_ras, perpendicular
@@ -55,8 +56,26 @@ def segments_called(path: Path, organ: str) -> tuple[int, ...]:
         segments = list(header.SegmentSequence)
         if len(segments) == 1:
             return (int(segments[0].SegmentNumber),)
-        wanted = _words(organ)
-        return tuple(int(s.SegmentNumber) for s in segments if any(wanted <= _words(name) for name in _names(s)))
+        wanted = words(organ)
+        return tuple(int(s.SegmentNumber) for s in segments if any(wanted <= words(name) for name in _names(s)))
+
+
+def segments_named(path: Path, labels: tuple[int | str, ...] | None) -> tuple[int, ...] | None:
+    """Find the numbers of segments that are given by number or by label; None, for all, stays None.
+
+    Raises:
+        InputError: damaged.
+    """
+    if labels is None:
+        return None
+    asked = {label.lower() for label in labels if isinstance(label, str)}
+    numbers = tuple(label for label in labels if isinstance(label, int))
+    if not asked:
+        return numbers
+    with guarded(path):
+        header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=["SegmentSequence"])
+        segments = header.SegmentSequence
+        return numbers + tuple(int(s.SegmentNumber) for s in segments if asked & {name.lower() for name in _names(s)})
 
 
 def describe_segments(path: Path) -> str:
@@ -177,7 +196,3 @@ def _names(segment: Any) -> list[str]:
     sides = kind[0].get("SegmentedPropertyTypeModifierCodeSequence") or []
     meaning = " ".join(str(code.get("CodeMeaning", "")) for code in (kind[0], *sides))
     return [str(segment.get("SegmentLabel", "")), meaning]
-
-
-def _words(name: str) -> set[str]:
-    return set(name.lower().replace("_", " ").replace("-", " ").split())
