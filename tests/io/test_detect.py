@@ -116,13 +116,13 @@ def test_scans_in_an_archive(tmp_path, study, hu, write_nifti):
     assert [(case.name, case.inside, case.series) for case in cases] == [
         ("study_1", "study", "1.3.9"),
         ("study_2", "study", "1.3.4"),
-        ("ct", "study/deeper/ct.nii.gz", None),
+        ("deeper", "study/deeper/ct.nii.gz", None),
     ]
     assert [case.read().array.shape for case in cases] == [(4, 6, 3), (4, 6, 4), (6, 7, 8)]
     assert [case.name for case in find_inputs(archive, "1.3.4")] == ["study_2"]
     shutil.rmtree(study)
     (tmp_path / "broken.zip").write_bytes(archive.read_bytes()[:700])
-    assert [case.name for case in find_inputs(tmp_path)] == ["broken", "study_1", "study_2", "ct"]
+    assert [case.name for case in find_inputs(tmp_path)] == ["broken", "study_1", "study_2", "deeper"]
     with pytest.raises(InputError, match=r"broken\.zip: cannot be unpacked"):
         find_inputs(tmp_path)[0].read()
 

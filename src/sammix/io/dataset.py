@@ -17,6 +17,9 @@ from sammix.io.readers.formats import read_volume, stem
 from sammix.io.readers.mask import read_mask
 from sammix.io.volume import Volume
 
+SAYS_NOTHING = {"ct", "image", "images", "img", "imaging", "scan", "volume", "dicom", "dcm", "0000"}
+"""Names that say of a scan only that it is one."""
+
 PIECE = 16 * 1024
 """Bytes taken from the start, the middle and the end of a file for the fingerprint."""
 
@@ -129,18 +132,28 @@ def _under(rules: LabelRules, case: Case) -> Case:
 def case_names(root: Path, images: Sequence[Path]) -> list[str]:
     """Give each image a unique name: its stem; where that is not enough, with its folders; then its suffix.
 
+    A file or series whose name only says that it is a scan (``ct``, ``imaging``, ``dicom``) is named after its folder.
+
     Raises:
         InputError: two names cannot be told apart.
     """
     relative = [image.relative_to(root) for image in images]
-    with_folders = ["_".join([*path.parent.parts, stem(path) or root.name]) for path in relative]
-    names = [stem(path) or root.name for path in relative]
+    with_folders = ["_".join([*path.parent.parts, stem(path) or root.resolve().name]) for path in relative]
+    names = [_short_name(root, path) for path in relative]
     for longer in (with_folders, ["_".join(path.parts) for path in relative]):
         twice = _repeated(names)
         names = [more if name in twice else name for name, more in zip(names, longer, strict=True)]
     if twice := _repeated(names):
         raise InputError(root, f"several images would be named {min(twice)}", "rename one of them")
     return names
+
+
+def _short_name(root: Path, relative: Path) -> str:
+    name = stem(relative) or root.resolve().name
+    if name.lower() not in SAYS_NOTHING:
+        return name
+    folder = next((part for part in reversed(relative.parent.parts) if part.lower() not in SAYS_NOTHING), "")
+    return folder or root.resolve().name or name
 
 
 def unpaired(images: Iterable[str], masks: Iterable[str]) -> tuple[str, ...]:

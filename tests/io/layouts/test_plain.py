@@ -17,7 +17,8 @@ def test_images_and_masks_folders(tmp_path, ct, mask, write_picture, pairs):
     dataset = open_dataset(tmp_path)
     assert dataset.layout == "plain folder"
     assert pairs(dataset) == {"a": "masks/a.nii.gz", "b": "masks/sub/b_mask.png"}
-    assert dataset.problems == ("1 masks have no image: c",)
+    outside = "1 files lie outside the folders of images, left out: preview.png"
+    assert dataset.problems == ("1 masks have no image: c", outside)
 
 
 def test_side_by_side(tmp_path, ct, mask, write_series, pairs):
@@ -30,7 +31,7 @@ def test_side_by_side(tmp_path, ct, mask, write_series, pairs):
     mask(tmp_path / "lost_seg.nii.gz")
     dataset = open_dataset(tmp_path)
     assert pairs(dataset) == {"a": "a_mask.nii", "x_a": "x/a_seg.nii.gz", "series": "x/series_mask.nii.gz"}
-    assert dataset.problems == ("1 masks have no image: lost",)
+    assert dataset.problems == ("1 files look like masks without a scan, left out: lost_seg.nii.gz",)
 
 
 def test_scans_alone(tmp_path, ct, write_series, pairs):

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from sammix.errors import InputError
 from sammix.io.dataset import Case, Dataset, listing, unpaired
-from sammix.io.readers.dicom_seg import is_segmentation, segments_called
+from sammix.io.label_names import words
+from sammix.io.layouts.meaning import Meaning
+from sammix.io.readers.formats import SLICER, has_suffix
+from sammix.io.readers.slicer_seg import slicer_segments
 
-LOOKED_FOR = "DICOM folders (PATIENT/dicom/, PATIENT/ORGAN.nii.gz or .dcm)"
+LOOKED_FOR = "DICOM folders (PATIENT/dicom/, PATIENT/ORGAN.nii.gz, .dcm or .seg.nrrd)"
+
+SUFFIXES = (".nii.gz", ".nii", ".dcm", ".seg.dcm", ".seg.nrrd", ".nrrd", ".mha")
+"""Of masks that are named after the organ, in the order in which they are looked for."""
 
 
 def open_layout(root: Path, organ: str | None) -> Dataset | None:
@@ -18,25 +25,38 @@ def open_layout(root: Path, organ: str | None) -> Dataset | None:
     patients = [folder for folder in folders if _series(folder)]
     if not patients:
         return None
-    name = root.resolve().name
+    meaning, name = Meaning.of(root, organ), root.resolve().name
     cases = []
     for folder in patients:
         series = _series(folder)
         assert series
-        masks = [folder / f"{organ}{suffix}" for suffix in (".nii.gz", ".nii", ".dcm")]
-        mask = next((m for m in masks if m.is_file()), None)
         patient = folder.resolve().name
-        cases.append(Case(patient, series, mask, patient, name, labels=_segments(mask, organ)))
+        cases.append(meaning.given_to(Case(patient, series, _mask(folder, organ), patient, name)))
     problems = unpaired([c.name for c in cases], [c.name for c in cases if c.mask])
+    problems += meaning.problems
     others = [folder.name for folder in folders if folder not in patients]
     if others:
         problems += (f"{len(others)} folders without dicom/ are left out: {listing(others)}",)
     return Dataset(root, name, "DICOM folders", organ, tuple(cases), problems=problems)
 
 
-def _segments(mask: Path | None, organ: str) -> tuple[int, ...] | None:
-    """Find which segments of a DICOM-SEG show the organ. NIfTI masks show it wherever they are above 0."""
-    return segments_called(mask, organ) if mask is not None and is_segmentation(mask) else None
+def _mask(folder: Path, organ: str) -> Path | None:
+    """Find the organ's mask: by its name, else the only segmentation by 3D Slicer with such a segment."""
+    files = {path.name.lower(): path for path in sorted(folder.iterdir()) if path.is_file()}
+    named = (files[f"{organ.lower()}{suffix}"] for suffix in SUFFIXES if f"{organ.lower()}{suffix}" in files)
+    if mask := next(named, None):
+        return mask
+    segmentations = [path for path in files.values() if has_suffix(path, (SLICER,))]
+    if len(segmentations) > 1:
+        segmentations = [path for path in segmentations if _shows(path, organ)]
+    return segmentations[0] if len(segmentations) == 1 else None
+
+
+def _shows(path: Path, organ: str) -> bool:
+    try:
+        return any(words(organ) <= words(segment.name) for segment in slicer_segments(path))
+    except InputError:  # damaged
+        return False
 
 
 def _series(folder: Path) -> Path | None:

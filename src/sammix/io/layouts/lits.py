@@ -8,13 +8,11 @@ from pathlib import Path
 
 from sammix.errors import InputError
 from sammix.io.dataset import Case, Dataset, unpaired
+from sammix.io.layouts.meaning import Meaning
 
 LOOKED_FOR = "LiTS (volume-N.nii[.gz], segmentation-N.nii[.gz])"
 
 NAME = re.compile(r"(volume|segmentation)-(\d+)\.nii(\.gz)?")
-
-LIVER_AND_TUMOUR = (1, 2)
-"""The tumours lie in the liver, and are numbered apart from it."""
 
 
 def open_layout(root: Path, organ: str | None) -> Dataset | None:
@@ -29,13 +27,13 @@ def open_layout(root: Path, organ: str | None) -> Dataset | None:
         return None
     masks = _by_number(path for path in found if path.name.startswith("segmentation"))
     name = root.resolve().name
-    usual = LIVER_AND_TUMOUR if organ in (None, "liver") else None
+    meaning = Meaning.of(root, organ or "liver")
     cases = tuple(
-        Case(f"volume-{number}", volume, masks.get(number), f"volume-{number}", name, usual=usual)
+        meaning.given_to(Case(f"volume-{number}", volume, masks.get(number), f"volume-{number}", name))
         for number, volume in sorted(volumes.items())
     )
-    problems = unpaired([f"volume-{n}" for n in volumes], [f"volume-{n}" for n in masks])
-    return Dataset(root, name, "LiTS", organ or "liver", cases, problems=problems)
+    problems = unpaired([f"volume-{n}" for n in volumes], [f"volume-{n}" for n in masks]) + meaning.problems
+    return Dataset(root, name, "LiTS", meaning.organ, cases, problems=problems)
 
 
 def _by_number(paths: Iterable[Path]) -> dict[int, Path]:

@@ -135,13 +135,13 @@ def _unnamed(path: Path, layers: NDArray[Any], choice: LabelChoice) -> tuple[NDA
 
 def _header(path: Path) -> bytes:
     """Read an NRRD file's text, up to its first empty line."""
+    text = b""
     with path.open("rb") as stream:
-        start = stream.read(MAX_HEADER)
-    text, end, _ = start.partition(b"\n\n")
-    if b"\r\n\r\n" in text:
-        text, end, _ = start.partition(b"\r\n\r\n")
-    if not (start.startswith(b"NRRD") and end):
-        raise InputError(path, "is not NRRD, or its header is damaged or cut short", "copy it again or export it again")
+        while (line := stream.readline(MAX_HEADER - len(text))) not in (b"\n", b"\r\n"):
+            text += line
+            if not (line and text.startswith(b"NRRD")):
+                problem = "is not NRRD, or its header is damaged or cut short"
+                raise InputError(path, problem, "copy it again or export it again")
     return text
 
 
