@@ -9,13 +9,33 @@ from sammix.errors import InputError
 from sammix.io.archive import is_archive, unpacked
 from sammix.io.dataset import Case, Dataset
 from sammix.io.label_rules import LabelRules
-from sammix.io.layouts import decathlon, dicom_folders, kits, lits, plain, slice_table, totalsegmentator
+from sammix.io.layouts import (
+    bids,
+    decathlon,
+    dicom_folders,
+    kits,
+    lits,
+    plain,
+    scan_table,
+    slice_table,
+    totalsegmentator,
+)
 from sammix.io.readers.dicom import series_in
 from sammix.io.readers.dicom_files import has_magic
 from sammix.io.readers.dicom_series import scans_among
 from sammix.io.readers.formats import check_readable, stem
 
-LAYOUTS = (slice_table, decathlon, lits, kits, totalsegmentator, dicom_folders, plain)
+LAYOUTS = (
+    slice_table,
+    scan_table,
+    decathlon,
+    bids,
+    lits,
+    kits,
+    totalsegmentator,
+    dicom_folders,
+    plain,
+)
 """From the most to the least specific; the first that fits is taken."""
 
 

@@ -130,10 +130,9 @@ def _image_keys(image: Found) -> list[Key]:
 
 def _mask_keys(mask: Found, organ: str) -> list[Key]:
     names = [mask.name]
-    for _ in range(2):  # scan_liver.seg, scan_seg_liver
-        for shorter in (MASK_END.sub("", names[-1]), MASK_START.sub("", names[-1]), _without_organ(names[-1], organ)):
-            if shorter != names[-1]:
-                names.append(shorter)
+    for name in names:  # it grows: scan_liver.seg, scan_liver, scan
+        shorter = MASK_END.sub("", name), MASK_START.sub("", name), _without_organ(name, organ)
+        names += [short for short in shorter if short not in names]
     names += [SCAN_END.sub("", name) for name in names]
     folders = [mask.folder]
     if mask.folder and mask.folder[-1].lower() == organ.lower():  # masks/liver/scan.nii.gz
