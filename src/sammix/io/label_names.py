@@ -6,6 +6,9 @@ from collections.abc import Mapping
 
 LESIONS = ("cancer", "tumour", "tumor", "lesion", "cyst")
 
+WELL_KNOWN = ("liver", "spleen", "kidney", "kidneys", "pancreas", "stomach", "gallbladder", "aorta", *LESIONS)
+"""Words that say what a mask shows, whichever organ is wanted. Not lung, bone or brain: scanners name series so."""
+
 IGNORE = "ignore"
 """nnU-Net's name of the label that means “nobody looked here”."""
 
@@ -14,7 +17,17 @@ Names = Mapping[str, tuple[int, ...]]
 
 def words(name: str) -> set[str]:
     """Split a name into its words, in small letters."""
-    return set(name.lower().replace("_", " ").replace("-", " ").split())
+    return set(name.lower().replace("_", " ").replace("-", " ").replace(".", " ").split())
+
+
+def shows(name: str, organ: str) -> bool:
+    """Tell whether a name holds all words of an organ's."""
+    return words(organ) <= words(name)
+
+
+def shows_other(name: str, organ: str) -> bool:
+    """Tell whether a name says that something else is shown."""
+    return not shows(name, organ) and bool(words(name) & set(WELL_KNOWN))
 
 
 def labels_of(organ: str, names: Names) -> tuple[int, ...] | None:

@@ -123,3 +123,15 @@ def test_a_description_of_gigabytes_is_not_read(decathlon):
     os.truncate(root / "dataset.json", MAX_TEXT + 1)
     with pytest.raises(InputError, match=r"dataset\.json: has more than 67,108,864 bytes"):
         open_dataset(root)
+
+
+def test_masks_that_are_named_in_another_way(tmp_path, ct, mask, pairs):
+    """BTCV as people rearrange it."""
+    for number in (1, 2):
+        ct(tmp_path / f"imagesTr/img000{number}.nii.gz")
+        mask(tmp_path / f"labelsTr/label000{number}.nii.gz")
+    mask(tmp_path / "labelsTr/label0009.nii.gz")
+    dataset = open_dataset(tmp_path)
+    assert pairs(dataset) == {"img0001": "labelsTr/label0001.nii.gz", "img0002": "labelsTr/label0002.nii.gz"}
+    assert dataset.problems == ("1 masks have no image: label0009",)
+    assert dataset.cases[0].usual == (6,)

@@ -10,7 +10,8 @@ import SimpleITK as sitk
 from sammix.errors import InputError
 from sammix.io.readers.formats import read_volume
 from sammix.io.readers.mask import read_mask
-from sammix.io.readers.slicer_seg import is_slicer_segmentation, slicer_segments, slicer_segments_called
+from sammix.io.readers.segments import organ_segments
+from sammix.io.readers.slicer_seg import is_slicer_segmentation, slicer_segments
 
 SPACING, ORIGIN = np.array([0.8, 0.9, 2.5]), np.array([-60.0, -75.0, -300.0])
 NAMES = ("liver", "Liver tumour", "spleen")
@@ -103,14 +104,14 @@ def test_a_part_with_segments_is_placed_in_the_scan(tmp_path, ct, drawn, layered
 
 def test_which_segments_are_the_organ(tmp_path, ct, drawn):
     path = write(tmp_path / "a.seg.nrrd", drawn, segments=OVERLAPPING)
-    assert slicer_segments_called(path, "liver") == ("liver", "Liver tumour")
-    assert slicer_segments_called(path, "kidney") == ()
+    assert organ_segments(path, "liver") == ("liver", "Liver tumour")
+    assert organ_segments(path, "kidney") == ()
     with pytest.raises(InputError, match="has the segments “liver”, “Liver tumour”, “spleen”, and nothing says"):
         read_mask(path, ct)
     with pytest.raises(InputError, match="none of which is meant"):
         read_mask(path, ct, ())
     one = write(tmp_path / "b.seg.nrrd", drawn[1:], segments=[("Segment_1", 1, 0)])
-    assert slicer_segments_called(one, "liver") == ("Segment_1",)
+    assert organ_segments(one, "liver") == ("Segment_1",)
     np.testing.assert_array_equal(read_mask(one, ct).array, drawn[1])
 
 
@@ -135,6 +136,19 @@ def test_files_without_names_are_label_maps(tmp_path, ct, drawn):
         read_mask(write(tmp_path / "c.nrrd", drawn), ct)
     same = write(tmp_path / "d.nrrd", drawn[[1, 1]])
     np.testing.assert_array_equal(read_mask(same, ct).array, drawn[1])
+
+
+def test_files_of_old_slicers_have_a_layer_a_segment(tmp_path, ct, drawn):
+    """Before 4.11 no header said where a segment is."""
+    layers = np.stack([drawn[0] == 1, drawn[1] == 1, drawn[0] == 2])
+    path = write(tmp_path / "a.seg.nrrd", layers, segments=OVERLAPPING)
+    keys = [line for line in path.read_bytes().split(b"\n") if b"Layer:=" in line or b"LabelValue:=" in line]
+    content = path.read_bytes()
+    for key in keys:
+        content = content.replace(key + b"\n", b"")
+    path.write_bytes(content)
+    for layer, (name, _, _) in zip(layers, OVERLAPPING, strict=True):
+        np.testing.assert_array_equal(read_mask(path, ct, (name,)).array, layer)
 
 
 def test_it_is_known_by_its_name_or_its_header(tmp_path, ct, drawn):

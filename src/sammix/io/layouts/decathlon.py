@@ -10,6 +10,7 @@ from sammix.errors import InputError
 from sammix.io.dataset import Case, Dataset, unpaired
 from sammix.io.layouts.label_table import label_numbers
 from sammix.io.layouts.meaning import Meaning
+from sammix.io.layouts.pairing import Found, pair
 from sammix.io.limits import check_text
 from sammix.io.readers.formats import is_image_file, stem
 
@@ -33,9 +34,11 @@ def open_layout(root: Path, organ: str | None) -> Dataset | None:
     described = root / "dataset.json"
     names_of_labels = label_numbers(described, info.get("labels", {}))
     meaning = Meaning(organ, described, names_of_labels) if names_of_labels else Meaning.of(root, organ)
-    images, masks = _images(root / "imagesTr"), _masks(root / "labelsTr")
+    images = _images(root / "imagesTr")
+    masks = _masks(root / "labelsTr", images, organ)
     problems = list(unpaired(images, masks))
-    tested, truths = _images(root / "imagesTs"), _masks(root / "labelsTs")
+    tested = _images(root / "imagesTs")
+    truths = _masks(root / "labelsTs", tested, organ)
     if meaning.problems:
         problems += meaning.problems
     elif tested and not truths:
@@ -82,5 +85,12 @@ def _images(folder: Path) -> dict[str, Path]:
     return images
 
 
-def _masks(folder: Path) -> dict[str, Path]:
-    return {stem(path): path for path in _image_files(folder)}
+def _masks(folder: Path, images: dict[str, Path], organ: str) -> dict[str, Path]:
+    """Map case → mask; masks of no case keep their own names. BTCV's are called ``label0001``."""
+    masks = {stem(path): path for path in _image_files(folder)}
+    if masks.keys() <= images.keys():
+        return masks
+    scans = [Found(path, (), case) for case, path in images.items()]
+    pairs = pair(scans, [Found(path, (), name) for name, path in masks.items()], organ)
+    paired = {case: pairs[path] for case, path in images.items() if path in pairs}
+    return paired | {name: path for name, path in masks.items() if path not in paired.values()}

@@ -6,10 +6,11 @@ from pathlib import Path
 
 from sammix.errors import InputError
 from sammix.io.dataset import Case, Dataset, listing, unpaired
-from sammix.io.label_names import words
 from sammix.io.layouts.meaning import Meaning
-from sammix.io.readers.formats import SLICER, has_suffix
-from sammix.io.readers.slicer_seg import slicer_segments
+from sammix.io.layouts.pairing import is_mask_name
+from sammix.io.readers.dicom_seg import is_segmentation
+from sammix.io.readers.formats import SLICER, has_suffix, is_image_file, stem
+from sammix.io.readers.segments import says_organ
 
 LOOKED_FOR = "DICOM folders (PATIENT/dicom/, PATIENT/ORGAN.nii.gz, .dcm or .seg.nrrd)"
 
@@ -26,35 +27,44 @@ def open_layout(root: Path, organ: str | None) -> Dataset | None:
     if not patients:
         return None
     meaning, name = Meaning.of(root, organ), root.resolve().name
-    cases = []
+    cases, torn = [], []
     for folder in patients:
         series = _series(folder)
         assert series
-        patient = folder.resolve().name
-        cases.append(meaning.given_to(Case(patient, series, _mask(folder, organ), patient, name)))
+        patient, masks = folder.resolve().name, _masks(folder, organ)
+        if len(masks) > 1:
+            torn.append(patient)
+        cases.append(meaning.given_to(Case(patient, series, masks[0] if len(masks) == 1 else None, patient, name)))
     problems = unpaired([c.name for c in cases], [c.name for c in cases if c.mask])
     problems += meaning.problems
+    if torn:
+        problems += (
+            f"{len(torn)} folders have several masks, none or many named {organ}; none is used: {listing(torn)}",
+        )
     others = [folder.name for folder in folders if folder not in patients]
     if others:
         problems += (f"{len(others)} folders without dicom/ are left out: {listing(others)}",)
     return Dataset(root, name, "DICOM folders", organ, tuple(cases), problems=problems)
 
 
-def _mask(folder: Path, organ: str) -> Path | None:
-    """Find the organ's mask: by its name, else the only segmentation by 3D Slicer with such a segment."""
+def _masks(folder: Path, organ: str) -> list[Path]:
+    """Find the file named after the organ; else all masks, or, of several, those that say that they show the organ."""
     files = {path.name.lower(): path for path in sorted(folder.iterdir()) if path.is_file()}
-    named = (files[f"{organ.lower()}{suffix}"] for suffix in SUFFIXES if f"{organ.lower()}{suffix}" in files)
-    if mask := next(named, None):
-        return mask
-    segmentations = [path for path in files.values() if has_suffix(path, (SLICER,))]
-    if len(segmentations) > 1:
-        segmentations = [path for path in segmentations if _shows(path, organ)]
-    return segmentations[0] if len(segmentations) == 1 else None
+    named = [files[f"{organ.lower()}{suffix}"] for suffix in SUFFIXES if f"{organ.lower()}{suffix}" in files]
+    if named:
+        return named[:1]
+    masks = [path for path in files.values() if _is_mask(path)]
+    return [path for path in masks if _shows(path, organ)] or masks if len(masks) > 1 else masks
+
+
+def _is_mask(path: Path) -> bool:
+    is_named = is_image_file(path) and is_mask_name(stem(path))
+    return is_named or has_suffix(path, (SLICER,)) or is_segmentation(path)
 
 
 def _shows(path: Path, organ: str) -> bool:
     try:
-        return any(words(organ) <= words(segment.name) for segment in slicer_segments(path))
+        return says_organ(path, organ)
     except InputError:  # damaged
         return False
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sammix.errors import InputError
-from sammix.io.label_names import LESIONS
+from sammix.io.dataset import SAYS_NOTHING
+from sammix.io.label_names import WELL_KNOWN
 
 IMAGE_FOLDERS = {"images", "image", "imgs", "img", "imagestr", "imagests"}
 MASK_FOLDERS = {"masks", "mask", "labels", "label", "labelstr", "labelsts", "segmentations", "segmentation", "segs"}
@@ -21,9 +22,6 @@ MASK_END = re.compile(rf"[ ._-]{MASK}$", re.IGNORECASE)
 MASK_START = re.compile(rf"^{MASK}(?:[ ._-]+|(?=\d))", re.IGNORECASE)
 SCAN_END = re.compile(rf"[ ._-](?:{SCAN}|0000)$", re.IGNORECASE)
 SCAN_START = re.compile(rf"^{SCAN}(?:[ ._-]+|(?=\d))", re.IGNORECASE)
-
-OTHER_ORGANS = ("liver", "spleen", "kidney", "kidneys", "pancreas", "stomach", "gallbladder", "aorta", *LESIONS)
-"""Ends of names that mark masks, whichever organ is wanted. Not lung, bone or brain: scanners name series so."""
 
 Key = tuple[str, ...]
 
@@ -59,7 +57,7 @@ def is_mask_name(name: str) -> bool:
 
 def is_organ_name(name: str, organ: str) -> bool:
     """Tell whether a name says which organ a mask shows: ``scan_liver``, ``liver``, ``scan_spleen``."""
-    return any(_without_organ(name, known) != name or name.lower() == known for known in {organ.lower(), *OTHER_ORGANS})
+    return any(_without_organ(name, known) != name or name.lower() == known for known in {organ.lower(), *WELL_KNOWN})
 
 
 def pair(images: Sequence[Found], masks: Sequence[Found], organ: str) -> dict[Path, Path]:
@@ -125,7 +123,8 @@ def _alone_in(folder: Key, images: Sequence[Found]) -> Found | None:
 def _image_keys(image: Found) -> list[Key]:
     names = [image.name, SCAN_END.sub("", image.name)]
     names += [SCAN_START.sub("", name) for name in names]
-    return _unique([(*image.folder, name) for name in names if name])
+    keys = [(*image.folder, name) for name in names if name]
+    return _unique(keys + ([image.folder] if image.folder and image.name.lower() in SAYS_NOTHING else []))
 
 
 def _mask_keys(mask: Found, organ: str) -> list[Key]:

@@ -140,18 +140,12 @@ def _left_out(there: _Folder, masks: Sequence[Found], root: Path) -> tuple[str, 
 
 def _pictures_of_series(scans: Sequence[Found], masks: Sequence[Found]) -> tuple[str, ...]:
     """Say that a folder of pictures is no mask of a whole scan."""
-    keys = {scan.key for scan in scans}
-    folders = {mask.folder for mask in masks if has_suffix(mask.path, PICTURE) and _lower(mask.folder) in keys}
-    named = listing(sorted("/".join(folder) for folder in folders))
-    if not folders:
+    whole = {key for scan in scans if not has_suffix(scan.path, PICTURE) for key in (scan.key, scan.key[:-1])}
+    pictures = [mask.path.parent for mask in masks if has_suffix(mask.path, PICTURE) and mask.key[:-1] in whole]
+    if not pictures:
         return ()
-    return (
-        f"{len(folders)} scans have a folder of pictures as mask, which is not read; give one mask a scan: {named}",
-    )
-
-
-def _lower(folder: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(part.lower() for part in folder)
+    folders = listing(sorted({folder.name for folder in pictures}))
+    return (f"pictures are no mask of a whole scan and are not read; give one mask a scan: {folders}",)
 
 
 def _name(found: Found, root: Path) -> str:

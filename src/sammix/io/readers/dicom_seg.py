@@ -12,7 +12,7 @@ import pydicom
 from numpy.typing import NDArray
 
 from sammix.errors import InputError
-from sammix.io.label_names import words
+from sammix.io.label_names import shows
 from sammix.io.limits import check_size
 from sammix.io.readers.dicom_files import functional, guarded, has_magic, numbers
 from sammix.io.readers.dicom_series import lps_to_ras, perpendicular
@@ -52,12 +52,20 @@ def segments_called(path: Path, organ: str) -> tuple[int, ...]:
         InputError: damaged.
     """
     with guarded(path):
-        header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=["SegmentSequence"])
-        segments = list(header.SegmentSequence)
+        segments = _segments(path)
         if len(segments) == 1:
             return (int(segments[0].SegmentNumber),)
-        wanted = words(organ)
-        return tuple(int(s.SegmentNumber) for s in segments if any(wanted <= words(name) for name in _names(s)))
+        return tuple(int(s.SegmentNumber) for s in segments if any(shows(name, organ) for name in _names(s)))
+
+
+def segment_names(path: Path) -> tuple[str, ...]:
+    """List its segments' labels, each with its coded type.
+
+    Raises:
+        InputError: damaged.
+    """
+    with guarded(path):
+        return tuple(" ".join(_names(segment)) for segment in _segments(path))
 
 
 def segments_named(path: Path, labels: tuple[int | str, ...] | None) -> tuple[int, ...] | None:
@@ -73,9 +81,12 @@ def segments_named(path: Path, labels: tuple[int | str, ...] | None) -> tuple[in
     if not asked:
         return numbers
     with guarded(path):
-        header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=["SegmentSequence"])
-        segments = header.SegmentSequence
-        return numbers + tuple(int(s.SegmentNumber) for s in segments if asked & {name.lower() for name in _names(s)})
+        named = [s for s in _segments(path) if asked & {name.lower() for name in _names(s)}]
+        return numbers + tuple(int(segment.SegmentNumber) for segment in named)
+
+
+def _segments(path: Path) -> list[Any]:
+    return list(pydicom.dcmread(path, stop_before_pixels=True, specific_tags=["SegmentSequence"]).SegmentSequence)
 
 
 def describe_segments(path: Path) -> str:

@@ -43,7 +43,7 @@ def organ_voxels(path: Path, stored: NDArray[Any], choice: LabelChoice) -> tuple
         InputError: negative values or fractions; or several labels, and nothing says which are the organ.
     """
     whole = whole_numbers(path, stored)
-    values = [int(value) for value in np.unique(whole)]
+    values = _values(whole)
     ignored = [value for value in values if value in choice.ignore]
     drawn = [value for value in values if value and value not in choice.ignore]
     warnings: list[str] = []
@@ -69,11 +69,22 @@ def whole_numbers(path: Path, stored: NDArray[Any]) -> NDArray[Any]:
         whole = np.rint(stored)
         if not np.allclose(stored, whole, rtol=0, atol=1e-3):
             raise InputError(path, "is not a mask: its values have fractions", "threshold it first")
-        stored = whole
+        stored = whole.astype(np.int64)
     if stored.min() < 0:
         problem = f"is not a mask: its values go from {stored.min():g} to {stored.max() + 0.0:g}"
         raise InputError(path, problem, "give the mask, not the scan")
     return stored
+
+
+def _values(whole: NDArray[Any]) -> list[int]:
+    """List the values, ascending. Counting is many times faster than sorting, plane by plane needs little memory."""
+    if whole.max() >= 2**16:
+        return [int(value) for value in np.unique(whole)]
+    there = np.zeros(2**16, np.bool_)
+    for plane in whole:
+        counts = np.bincount(plane.ravel())
+        there[: len(counts)] |= counts > 0
+    return [int(value) for value in np.flatnonzero(there)]
 
 
 def _is_unasked_ignore(drawn: Sequence[int], choice: LabelChoice) -> bool:

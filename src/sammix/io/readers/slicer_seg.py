@@ -16,7 +16,6 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from sammix.errors import InputError
-from sammix.io.label_names import words
 from sammix.io.limits import MAX_DEFLATE_RATIO, check_size
 from sammix.io.readers.formats import SLICER
 from sammix.io.readers.itk import image_volume
@@ -59,26 +58,22 @@ def slicer_segments(path: Path) -> tuple[Segment, ...]:
     Raises:
         InputError: damaged.
     """
+    header = _header(path)
     found: dict[int, dict[str, str]] = {}
-    for number, key, value in KEY.findall(_header(path)):
+    for number, key, value in KEY.findall(header):
         found.setdefault(int(number), {})[key.decode()] = value.decode("utf-8", "replace").strip()
+    layered = LAYERED.search(header) is not None  # before Slicer 4.11 each segment had a layer, and nothing said so
     try:
         return tuple(
-            Segment(keys.get("Name", f"Segment_{n}"), int(keys.get("LabelValue", 1)), int(keys.get("Layer", 0)))
+            Segment(
+                keys.get("Name", f"Segment_{n}"),
+                int(keys.get("LabelValue", 1 if layered else n + 1)),
+                int(keys.get("Layer", n if layered else 0)),
+            )
             for n, keys in sorted(found.items())
         )
     except ValueError as error:
         raise InputError(path, "its segments have no numbers", "export it again") from error
-
-
-def slicer_segments_called(path: Path, organ: str) -> tuple[str, ...]:
-    """Find the names of the segments that name the organ; all, where there is only one.
-
-    Raises:
-        InputError: damaged.
-    """
-    names = tuple(segment.name for segment in slicer_segments(path))
-    return names if len(names) == 1 else tuple(name for name in names if words(organ) <= words(name))
 
 
 def read_slicer_segmentation(
