@@ -11,7 +11,7 @@ from sammix.errors import InputError
 from sammix.io.readers.formats import read_volume
 from sammix.io.readers.mask import read_mask
 from sammix.io.readers.segments import organ_segments
-from sammix.io.readers.slicer_seg import is_slicer_segmentation, slicer_segments
+from sammix.io.readers.slicer_header import is_slicer_segmentation, slicer_segments
 
 SPACING, ORIGIN = np.array([0.8, 0.9, 2.5]), np.array([-60.0, -75.0, -300.0])
 NAMES = ("liver", "Liver tumour", "spleen")
@@ -151,14 +151,13 @@ def test_files_of_old_slicers_have_a_layer_a_segment(tmp_path, ct, drawn):
         np.testing.assert_array_equal(read_mask(path, ct, (name,)).array, layer)
 
 
-def test_it_is_known_by_its_name_or_its_header(tmp_path, ct, drawn):
-    assert is_slicer_segmentation(write(tmp_path / "A.SEG.NRRD", drawn[1:]))
+def test_it_is_known_and_is_no_scan(tmp_path, ct, drawn):
     assert is_slicer_segmentation(write(tmp_path / "a.nrrd", drawn[1:], segments=OVERLAPPING[:1]))
     assert is_slicer_segmentation(write(tmp_path / "b.nrrd", drawn))
     assert not is_slicer_segmentation(write(tmp_path / "c.nrrd", drawn[1:]))
     assert not is_slicer_segmentation(tmp_path / "ct.nrrd")
     with pytest.raises(InputError, match="is a segmentation by 3D Slicer, not a scan"):
-        read_volume(tmp_path / "A.SEG.NRRD")
+        read_volume(write(tmp_path / "A.SEG.NRRD", drawn[1:]))
 
 
 def test_damage_is_an_input_error(tmp_path, ct, drawn):

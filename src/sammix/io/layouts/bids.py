@@ -9,7 +9,7 @@ from sammix.errors import InputError
 from sammix.io.dataset import Case, Dataset, case_names, unpaired
 from sammix.io.layouts.label_table import label_numbers
 from sammix.io.layouts.meaning import Meaning
-from sammix.io.layouts.tables import table_rows
+from sammix.io.layouts.table_rows import table_rows
 from sammix.io.readers.formats import is_image_file, stem
 
 LOOKED_FOR = "BIDS (sub-01/ct/sub-01_ct.nii.gz, derivatives/*/sub-01/*_dseg.nii.gz or *_mask.nii.gz)"

@@ -8,11 +8,10 @@ from pathlib import Path
 from sammix.errors import InputError
 from sammix.io.dataset import Case, Dataset, case_names, unpaired
 from sammix.io.layouts.meaning import Meaning
-from sammix.io.layouts.tables import Row, bad_line, named_file, table_rows
+from sammix.io.layouts.slice_table import SPLITS
+from sammix.io.layouts.table_rows import Row, bad_line, named_file, table_rows
 
 LOOKED_FOR = "a table of scans (scans.csv)"
-
-SPLITS = ("train", "val", "test")
 
 SCAN, MASK = ("scan", "image"), ("mask", "segmentation")
 """What the columns may be called."""

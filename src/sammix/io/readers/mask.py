@@ -11,7 +11,7 @@ from sammix.errors import InputError
 from sammix.io.readers.dicom_seg import is_segmentation, read_segmentation, segments_named
 from sammix.io.readers.formats import PICTURE, has_suffix, read_labels
 from sammix.io.readers.label_values import NOT_KNOWN, LabelChoice, organ_voxels
-from sammix.io.readers.slicer_seg import is_slicer_segmentation, read_slicer_segmentation
+from sammix.io.readers.slicer_header import is_slicer_segmentation
 from sammix.io.volume import Volume, disagreement
 
 __all__ = ["NOT_KNOWN", "read_mask"]
@@ -60,6 +60,8 @@ def read_mask(
         return _segmentation(part, volume, path, "its frames do not lie on the scan's slices")
     choice = LabelChoice(_numbers(labels), ignore, usual)
     if is_slicer_segmentation(path):
+        from sammix.io.readers.slicer_seg import read_slicer_segmentation
+
         part = read_slicer_segmentation(path, labels, choice)
         return _segmentation(part, volume, path, "its voxels do not lie on the scan's")
     stored = read_labels(path)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from sammix.io.label_names import shows, shows_other
 from sammix.io.readers.dicom_seg import is_segmentation, segment_names, segments_called
-from sammix.io.readers.slicer_seg import is_slicer_segmentation, slicer_segments
+from sammix.io.readers.slicer_header import is_slicer_segmentation, slicer_segments
 
 
 def organ_segments(mask: Path, organ: str) -> tuple[int | str, ...] | None:

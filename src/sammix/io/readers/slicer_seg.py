@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -17,63 +16,12 @@ from numpy.typing import NDArray
 
 from sammix.errors import InputError
 from sammix.io.limits import MAX_DEFLATE_RATIO, check_size
-from sammix.io.readers.formats import SLICER
 from sammix.io.readers.itk import image_volume
 from sammix.io.readers.label_values import LabelChoice, organ_voxels
+from sammix.io.readers.slicer_header import Segment, nrrd_header, slicer_segments
 from sammix.io.volume import Affine, Volume
 
-MAX_HEADER = 8 * 2**20
-"""Bytes of its text: a thousand segments, each with a kilobyte of terms."""
-
-KEY = re.compile(rb"^Segment(\d+)_(\w+):=(.*?)\r?$", re.MULTILINE)
 ELSEWHERE = re.compile(rb"^data ?file\s*:", re.MULTILINE | re.IGNORECASE)
-LAYERED = re.compile(rb"^dimension:\s*4\s*$", re.MULTILINE)
-
-
-@dataclass(frozen=True)
-class Segment:
-    """One segment: what it is called, and where it is in the array."""
-
-    name: str
-    value: int
-    layer: int
-
-
-def is_slicer_segmentation(path: Path) -> bool:
-    """Tell whether a file is a segmentation by 3D Slicer: by its name, or an NRRD file with segments or layers."""
-    if not (path.name.lower().endswith(".nrrd") and path.is_file()):
-        return False
-    if path.name.lower().endswith(SLICER):
-        return True
-    try:
-        header = _header(path)
-    except InputError:  # whoever reads it will say so
-        return False
-    return bool(KEY.search(header) or LAYERED.search(header))
-
-
-def slicer_segments(path: Path) -> tuple[Segment, ...]:
-    """Read which segments a file names; none, where another program wrote it.
-
-    Raises:
-        InputError: damaged.
-    """
-    header = _header(path)
-    found: dict[int, dict[str, str]] = {}
-    for number, key, value in KEY.findall(header):
-        found.setdefault(int(number), {})[key.decode()] = value.decode("utf-8", "replace").strip()
-    layered = LAYERED.search(header) is not None  # before Slicer 4.11 each segment had a layer, and nothing said so
-    try:
-        return tuple(
-            Segment(
-                keys.get("Name", f"Segment_{n}"),
-                int(keys.get("LabelValue", 1 if layered else n + 1)),
-                int(keys.get("Layer", n if layered else 0)),
-            )
-            for n, keys in sorted(found.items())
-        )
-    except ValueError as error:
-        raise InputError(path, "its segments have no numbers", "export it again") from error
 
 
 def read_slicer_segmentation(
@@ -128,21 +76,9 @@ def _unnamed(path: Path, layers: NDArray[Any], choice: LabelChoice) -> tuple[NDA
     return organ_voxels(path, layers[0], choice)
 
 
-def _header(path: Path) -> bytes:
-    """Read an NRRD file's text, up to its first empty line."""
-    text = b""
-    with path.open("rb") as stream:
-        while (line := stream.readline(MAX_HEADER - len(text))) not in (b"\n", b"\r\n"):
-            text += line
-            if not (line and text.startswith(b"NRRD")):
-                problem = "is not NRRD, or its header is damaged or cut short"
-                raise InputError(path, problem, "copy it again or export it again")
-    return text
-
-
 def _layers(path: Path) -> tuple[NDArray[Any], Affine, bool]:
     """Read the voxels as (layer, I, J, K), the affine to RAS mm, and whether millimetres can be trusted."""
-    if ELSEWHERE.search(_header(path)):
+    if ELSEWHERE.search(nrrd_header(path)):
         raise InputError(path, "keeps its voxels in another file", "export it as one file")
     try:
         reader = sitk.ImageFileReader()

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from sammix.errors import InputError
-from sammix.io.layouts.tables import named_file, table_rows
+from sammix.io.layouts.table_rows import named_file, table_rows
 
 
 @pytest.mark.parametrize(
