@@ -135,3 +135,12 @@ def test_masks_that_are_named_in_another_way(tmp_path, ct, mask, pairs):
     assert pairs(dataset) == {"img0001": "labelsTr/label0001.nii.gz", "img0002": "labelsTr/label0002.nii.gz"}
     assert dataset.problems == ("1 masks have no image: label0009",)
     assert dataset.cases[0].usual == (6,)
+
+
+def test_numbers_that_are_names_are_no_channels(tmp_path, ct, mask, pairs):
+    """AMOS."""
+    for number in (0, 1, 2):
+        ct(tmp_path / f"imagesTr/amos_000{number}.nii.gz")
+        mask(tmp_path / f"labelsTr/amos_000{number}.nii.gz")
+    names = [f"amos_000{number}" for number in (0, 1, 2)]
+    assert pairs(open_dataset(tmp_path)) == {name: f"labelsTr/{name}.nii.gz" for name in names}

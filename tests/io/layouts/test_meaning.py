@@ -12,6 +12,8 @@ def test_a_table_of_labels_tells_each_mask(tmp_path, ct, mask, marked):
     (tmp_path / "labels.txt").write_text("1 spleen\n2 liver\n3 ignore\n")
     told = Meaning.of(tmp_path, "liver").given_to(case)
     assert (told.labels, told.ignore, told.usual) == ((2,), (3,), None)
+    of_organ = Meaning.of(tmp_path, "liver").given_to(replace(case, mask=mask(tmp_path / "a_liver.nii")))
+    assert (of_organ.labels, of_organ.usual) == (None, (2,))
     other = Meaning.of(tmp_path, "kidney")
     assert other.given_to(case).mask is None
     assert other.problems == ("no mask is used: labels.txt has no label “kidney” (it has: spleen, liver, ignore)",)

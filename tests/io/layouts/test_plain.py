@@ -66,6 +66,10 @@ def test_two_masks_of_one_image(tmp_path, ct, mask):
         ("images/c1.nii.gz", "masks/liver/c1.nii.gz"),
         ("train/images/c1.nii.gz", "train/masks/c1.nii.gz"),
         ("c1.nii.gz", "masks/c1.nii.gz"),
+        ("volumes/c1.nii.gz", "segmentations/c1.nii.gz"),
+        ("train/CT/c1.nii.gz", "train/GT/c1.nii.gz"),
+        ("data/c1.nii.gz", "annotations/c1.nii.gz"),
+        ("c1_orig.nii.gz", "c1_seg.nii.gz"),
         ("p1/scan.nii.gz", "p1/mask.nii.gz"),
         ("p1/image.nii.gz", "masks/p1.nii.gz"),
         ("img0001.nii.gz", "label0001.nii.gz"),
@@ -126,10 +130,12 @@ def test_what_predict_wrote_is_no_input(tmp_path, ct, mask):
 def test_a_folder_of_pictures_is_no_mask_of_a_series(tmp_path, write_series, write_picture):
     write_series(tmp_path / "p1/images")
     write_series(tmp_path / "p2")
+    write_series(tmp_path / "MASKS_DICOM/liver")
     for name in ("p1/masks/001.png", "p1/masks/002.png", "masks/p2/001.png"):
         write_picture(tmp_path / name, np.eye(9, dtype=np.uint8))
     dataset = open_dataset(tmp_path)
     assert [(case.name, case.mask) for case in dataset.cases] == [("p1", None)]
+    assert any("1 DICOM series lie in folders of masks, left out: MASKS_DICOM/liver" in one for one in dataset.problems)
     assert any("pictures are no mask of a whole scan and are not read" in problem for problem in dataset.problems)
 
 

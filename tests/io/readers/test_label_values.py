@@ -41,6 +41,21 @@ def test_what_each_number_says(stored, choice, expected, said):
     assert bool(warnings) == bool(said)
 
 
+@pytest.mark.parametrize("values", [[0.0, np.nan], [0.0, np.inf], [0.0, 0.4], [-1.0, 1.0], [-3, 0]])
+def test_what_is_no_mask(values):
+    with pytest.raises(InputError, match="is not a mask"):
+        organ_voxels(PATH, np.array(values), LabelChoice())
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.int16, np.uint64, np.float32, np.float64])
+def test_numbers_of_any_kind(kind):
+    stored = np.array([[0, 3], [120, 3]], kind)
+    mask, _ = organ_voxels(PATH, stored, LabelChoice((120,)))
+    assert mask.tolist() == [[0, 0], [1, 0]]
+    large = np.array([0, 70_000]).astype(kind) if kind not in (np.uint8, np.int16) else stored[:1]
+    assert organ_voxels(PATH, large, LabelChoice())[0].any()
+
+
 @pytest.mark.parametrize(
     ("stored", "choice"),
     [([0, 1, 2], LabelChoice()), ([0, 1, 2, 255], LabelChoice()), ([0, 2], LabelChoice(usual=(6,)))],

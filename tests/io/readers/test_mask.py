@@ -1,14 +1,20 @@
 from __future__ import annotations
 
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
 import nibabel as nib
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from hypothesis import given
+from hypothesis import strategies as st
 
 from sammix.errors import InputError
 from sammix.io import open_dataset
 from sammix.io.readers.formats import read_volume
 from sammix.io.readers.mask import NOT_KNOWN, read_mask
+from sammix.io.volume import Volume
 
 AFFINE = np.array([[-0.8, 0, 0, 60.0], [0, -0.8, 0, 75.0], [0, 0, 2.5, -300.0], [0, 0, 0, 1]])
 
@@ -130,6 +136,31 @@ def test_rounded_affines_are_the_same(tmp_path, ct, drawn, write_nifti):
 def test_another_shape_is_refused(tmp_path, ct, write_nifti, shape):
     with pytest.raises(InputError, match=f"the mask has {shape[0]} × .* voxels, its scan 6 × 7 × 8"):
         read_mask(write_nifti(tmp_path / "m.nii", np.ones(shape, np.uint8)), ct)
+
+
+AXES = st.sampled_from(["RAS", "LPS", "SPL", "IAR", "ASR", "PIL"])
+
+
+def turned(image: nib.Nifti1Image, codes: str) -> nib.Nifti1Image:
+    wanted = nib.orientations.axcodes2ornt(tuple(codes))
+    return image.as_reoriented(nib.orientations.ornt_transform(nib.io_orientation(image.affine), wanted))
+
+
+@given(AXES, AXES, st.tuples(*[st.tuples(st.integers(0, 4), st.integers(1, 4))] * 3), st.integers(0, 2**16))
+def test_a_part_lies_where_its_voxels_are_in_the_patient(of_scan, of_part, box, seed):
+    """Whatever the order of either's axes: nibabel cuts and turns, and finds each voxel by its millimetres."""
+    drawn = np.random.default_rng(seed).integers(0, 2, (8, 8, 8)).astype(np.uint8)
+    whole = nib.Nifti1Image(drawn, AFFINE)
+    part = turned(whole.slicer[tuple(slice(a, a + n) for a, n in box)], of_part)
+    inside = np.zeros_like(drawn)
+    where = tuple(slice(a, a + n) for a, n in box)
+    inside[where] = drawn[where]
+    expected = turned(nib.Nifti1Image(inside, AFFINE), of_scan)
+    scan = Volume(np.zeros(expected.shape, np.int16), expected.affine)
+    with TemporaryDirectory() as folder:
+        nib.save(part, Path(folder) / "m.nii")
+        mask = read_mask(Path(folder) / "m.nii", scan)
+    np.testing.assert_array_equal(mask.array, np.asarray(expected.dataobj))
 
 
 @pytest.mark.parametrize(

@@ -34,10 +34,10 @@ def open_layout(root: Path, organ: str | None) -> Dataset | None:
     described = root / "dataset.json"
     names_of_labels = label_numbers(described, info.get("labels", {}))
     meaning = Meaning(organ, described, names_of_labels) if names_of_labels else Meaning.of(root, organ)
-    images = _images(root / "imagesTr")
+    images = _images(root / "imagesTr", root / "labelsTr")
     masks = _masks(root / "labelsTr", images, organ)
     problems = list(unpaired(images, masks))
-    tested = _images(root / "imagesTs")
+    tested = _images(root / "imagesTs", root / "labelsTs")
     truths = _masks(root / "labelsTs", tested, organ)
     if meaning.problems:
         problems += meaning.problems
@@ -74,14 +74,19 @@ def _image_files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if is_image_file(path)) if folder.is_dir() else []
 
 
-def _images(folder: Path) -> dict[str, Path]:
-    """Map case → image. nnU-Net's channel number is taken off, and must be the first and only one."""
+def _images(folder: Path, labels: Path) -> dict[str, Path]:
+    """Map case → image. nnU-Net's channel number is taken off, and must be the first and only one.
+
+    In AMOS such a number is a part of the case's name, and of its mask's.
+    """
     images = {}
-    for path in _image_files(folder):
-        name = stem(path)
-        if name.endswith("_0001"):
+    masks = {stem(path) for path in _image_files(labels)}
+    files = {stem(path): path for path in _image_files(folder)}
+    for name, path in files.items():
+        case = name if name in masks else name.removesuffix("_0000")
+        if name.endswith("_0001") and name not in masks and f"{name.removesuffix('_0001')}_0000" in files:
             raise InputError(path, "is a second channel", "CT has one: keep the files that end in _0000")
-        images[name.removesuffix("_0000")] = path
+        images[case] = path
     return images
 
 

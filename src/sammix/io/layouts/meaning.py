@@ -10,6 +10,7 @@ from sammix.io.dataset import Case, listing
 from sammix.io.label_names import Names, ignored_by, labels_of
 from sammix.io.layouts.conventions import usual_labels
 from sammix.io.layouts.label_table import find_label_table
+from sammix.io.readers.formats import stem
 from sammix.io.readers.segments import organ_segments
 
 
@@ -62,6 +63,8 @@ class Meaning:
             return replace(case, labels=segments)
         if self.problems:
             return replace(case, mask=None)
+        if self.names and stem(case.mask).lower().endswith(self.organ.lower()):  # it may hold the organ alone, as 1
+            return replace(case, usual=self.labels, ignore=ignored_by(self.names))
         if self.names:
             return replace(case, labels=self.labels, ignore=ignored_by(self.names))
         return replace(case, usual=usual_labels(case.image, self.organ))

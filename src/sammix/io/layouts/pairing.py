@@ -13,10 +13,13 @@ from sammix.io.label_names import WELL_KNOWN
 
 IMAGE_FOLDERS = {"images", "image", "imgs", "img", "imagestr", "imagests"}
 MASK_FOLDERS = {"masks", "mask", "labels", "label", "labelstr", "labelsts", "segmentations", "segmentation", "segs"}
-MASK_FOLDERS |= {"seg", "gt", "gts", "ground_truth", "groundtruth"}
+MASK_FOLDERS |= {"seg", "gt", "gts", "ground_truth", "groundtruth", "annotations", "annotation", "labelmaps"}
+MASK_FOLDERS |= {"masks_dicom"}  # 3D-IRCADb
+SCAN_FOLDERS = {"volume", "volumes", "ct", "cts", "scan", "scans", "data", "raw", "original", "originals"}
+"""They may say that scans lie there, or anything else; only a mask of the same name elsewhere decides."""
 
 MASK = r"(?:masks?|labels?|labelmaps?|segs?|segmentations?|gt|ground[ _-]?truth)"
-SCAN = r"(?:images?|imgs?|imaging|ct|scan|volume|vol)"
+SCAN = r"(?:images?|imgs?|imaging|ct|scan|volume|vol|orig|original)"
 IS_MASK = re.compile(MASK, re.IGNORECASE)
 MASK_END = re.compile(rf"[ ._-]{MASK}$", re.IGNORECASE)
 MASK_START = re.compile(rf"^{MASK}(?:[ ._-]+|(?=\d))", re.IGNORECASE)
@@ -123,7 +126,8 @@ def _alone_in(folder: Key, images: Sequence[Found]) -> Found | None:
 def _image_keys(image: Found) -> list[Key]:
     names = [image.name, SCAN_END.sub("", image.name)]
     names += [SCAN_START.sub("", name) for name in names]
-    keys = [(*image.folder, name) for name in names if name]
+    short = tuple(part for part in image.folder if part.lower() not in SCAN_FOLDERS)
+    keys = [(*folder, name) for folder in (image.folder, short) for name in names if name]
     return _unique(keys + ([image.folder] if image.folder and image.name.lower() in SAYS_NOTHING else []))
 
 

@@ -118,7 +118,10 @@ def _files(root: Path, there: _Folder) -> Iterator[tuple[Found, bool]]:
         if is_series:
             name = root.resolve().name if here == root else here.name
             above = folder if here == root or here.name not in folder else folder[:-1]
-            yield Found(here, above, name, is_images), False
+            if is_masks:
+                there.leave_out("DICOM series lie in folders of masks", _relative(here, root))
+            else:
+                yield Found(here, above, name, is_images), False
         for path in (here / name for name in sorted(files)):
             is_dicom = path.suffix.lower() == ".dcm"
             name = path.stem if is_dicom else stem(path)

@@ -67,9 +67,9 @@ def whole_numbers(path: Path, stored: NDArray[Any]) -> NDArray[Any]:
     """
     if np.issubdtype(stored.dtype, np.floating):
         whole = np.rint(stored)
-        if not np.allclose(stored, whole, rtol=0, atol=1e-3):
+        if not (np.isfinite(whole).all() and np.allclose(stored, whole, rtol=0, atol=1e-3)):
             raise InputError(path, "is not a mask: its values have fractions", "threshold it first")
-        stored = whole.astype(np.int64)
+        stored = whole.astype(np.int32 if np.abs(whole).max() < 2**31 else np.int64)
     if stored.min() < 0:
         problem = f"is not a mask: its values go from {stored.min():g} to {stored.max() + 0.0:g}"
         raise InputError(path, problem, "give the mask, not the scan")
@@ -82,7 +82,7 @@ def _values(whole: NDArray[Any]) -> list[int]:
         return [int(value) for value in np.unique(whole)]
     there = np.zeros(2**16, np.bool_)
     for plane in whole:
-        counts = np.bincount(plane.ravel())
+        counts = np.bincount(plane.ravel().astype(np.intp))
         there[: len(counts)] |= counts > 0
     return [int(value) for value in np.flatnonzero(there)]
 

@@ -39,7 +39,7 @@ def read_picture_labels(path: str | Path) -> Volume:
         if picture.format != "PNG":
             gray = gray_of(path, picture)
             labels = (gray > np.iinfo(gray.dtype).max // 2).astype(np.uint8)
-            return _volume(path, labels, ())
+            return _volume(path, labels, _covering(labels))
         labels = _labels(path, picture)
     labels, warnings = _cut_smooth(labels)
     return _volume(path, labels, (*warnings, *_covering(labels)))
