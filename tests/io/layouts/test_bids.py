@@ -31,7 +31,15 @@ def test_bids(tmp_path, ct, mask, pairs, marked):
     assert dataset.problems == (
         "2 of 4 images have no mask: sub-02_ses-1_ct, sub-03_ct",
         "1 masks have no image: sub-09_dseg",
+        "1 images are not called CT and are left out: sub-03_T1w",
     )
+
+
+def test_folders_that_are_only_named_so(tmp_path, ct, mask, pairs):
+    ct(tmp_path / "sub-01/sub-01_scan.nii.gz")
+    mask(tmp_path / "sub-01/sub-01_liver.nii.gz")
+    dataset = open_dataset(tmp_path)
+    assert (dataset.layout, pairs(dataset)) == ("plain folder", {"sub-01_scan": "sub-01/sub-01_liver.nii.gz"})
 
 
 def test_masks_beside_the_scan_and_two_of_them(tmp_path, ct, mask, pairs):

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from sammix.errors import InputError
-from sammix.io.dataset import Case, Dataset, case_names, unpaired
+from sammix.io.dataset import Case, Dataset, case_names, listing, unpaired
 from sammix.io.layouts.label_table import label_numbers
 from sammix.io.layouts.meaning import Meaning
 from sammix.io.layouts.table_rows import table_rows
@@ -32,8 +32,7 @@ def open_layout(root: Path, organ: str | None) -> Dataset | None:
     """
     subjects = sorted(path for path in root.glob("sub-*") if path.is_dir())
     files = [path for subject in subjects for path in _images(subject)]
-    scans = [path for path in files if _kind(path) not in MASK_KINDS]
-    scans = [path for path in scans if _kind(path) == "ct"] or scans
+    scans = [path for path in files if _kind(path) == "ct"]
     if not scans:
         return None
     organ, name = organ or "liver", root.resolve().name
@@ -50,6 +49,9 @@ def open_layout(root: Path, organ: str | None) -> Dataset | None:
     lone = [stem(mask) for mask in masks if mask not in of_scan.values()]
     with_mask = [case.name for case in cases if case.mask]
     problems = unpaired([case.name for case in cases], [*with_mask, *lone]) + meaning.problems
+    others = [stem(path) for path in files if _kind(path) not in ("ct", *MASK_KINDS)]
+    if others:
+        problems += (f"{len(others)} images are not called CT and are left out: {listing(others)}",)
     return Dataset(root, name, "BIDS", organ, tuple(cases), problems=problems)
 
 

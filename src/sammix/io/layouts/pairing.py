@@ -18,7 +18,7 @@ MASK_FOLDERS |= {"masks_dicom"}  # 3D-IRCADb
 SCAN_FOLDERS = {"volume", "volumes", "ct", "cts", "scan", "scans", "data", "raw", "original", "originals"}
 """They may say that scans lie there, or anything else; only a mask of the same name elsewhere decides."""
 
-MASK = r"(?:masks?|labels?|labelmaps?|segs?|segmentations?|gt|ground[ _-]?truth)"
+MASK = r"(?:masks?|labels?|labelmaps?|d?segs?|segmentations?|gt|ground[ _-]?truth)"
 SCAN = r"(?:images?|imgs?|imaging|ct|scan|volume|vol|orig|original)"
 IS_MASK = re.compile(MASK, re.IGNORECASE)
 MASK_END = re.compile(rf"[ ._-]{MASK}$", re.IGNORECASE)
