@@ -332,14 +332,14 @@ def test_scans_out_of_an_archive(bright_right, write_series, tmp_path: Path) -> 
     assert predict(bright_right, [archive], tmp_path / "out", OutputOptions("liver", "dicom-seg")) == 0
     scans = json.loads((tmp_path / "out/manifest.json").read_text())["scans"]
     assert [(scan["name"], scan["input"], scan["series"]) for scan in scans] == [
-        ("ct_1", str(archive / "study/ct"), "1.7.1"),
-        ("ct_2", str(archive / "study/ct"), "1.7.2"),
+        ("study_1", str(archive / "study/ct"), "1.7.1"),
+        ("study_2", str(archive / "study/ct"), "1.7.2"),
     ]
     for scan in scans:
         referred = pydicom.dcmread(tmp_path / "out" / scan["mask"]).ReferencedSeriesSequence[0]
         assert referred.SeriesInstanceUID == scan["series"]
     assert predict(bright_right, [archive], tmp_path / "one", LIVER, PredictOptions(series="1.7.2")) == 0
-    assert (tmp_path / "one/ct_2_liver.nii.gz").is_file()
+    assert (tmp_path / "one/study_2_liver.nii.gz").is_file()
     assert len(list((tmp_path / "one").glob("*.nii.gz"))) == 1
     plain = write_series(tmp_path / "plain", SeriesInstanceUID="1.7.3")
     assert list(find_scans([plain, archive], "1.7.1").scans) == ["ct_1"]

@@ -76,7 +76,10 @@ def test_a_file_that_vanished_is_named_by_the_fingerprint(folder):
     ("files", "names"),
     [
         (["a.nii.gz", "b/c.nii"], ["a", "c"]),
-        (["s1/ct.nii.gz", "s2/ct.nii.gz", "x.nii"], ["s1_ct", "s2_ct", "x"]),
+        (["s1/ct.nii.gz", "s2/ct.nii.gz", "x.nii"], ["s1", "s2", "x"]),
+        (["p1/dicom", "p2/DICOM/ct.nii"], ["p1", "p2"]),
+        (["p1/ct.nii", "p1/image.nii"], ["p1_ct", "p1_image"]),
+        (["ct.nii"], ["root"]),
         (["scan.nii.gz", "scan.png"], ["scan.nii.gz", "scan.png"]),
         (["."], ["root"]),
     ],

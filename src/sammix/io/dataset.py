@@ -17,6 +17,9 @@ from sammix.io.readers.formats import read_volume, stem
 from sammix.io.readers.mask import read_mask
 from sammix.io.volume import Volume
 
+SAYS_NOTHING = {"ct", "image", "images", "img", "imaging", "scan", "volume", "dicom", "dcm", "0000"}
+"""Names that say of a scan only that it is one."""
+
 PIECE = 16 * 1024
 """Bytes taken from the start, the middle and the end of a file for the fingerprint."""
 
@@ -34,7 +37,9 @@ class Case:
         split: ``train``, ``val`` or ``test`` where the data says so.
         label: 1 or 0, whether a case of one slice shows the organ; None where the data does not say.
         hu_range: HU of black and white, for pictures.
-        labels: the mask values, or the names of segments, that count as the organ; None counts all above 0.
+        labels: the mask values, or the names of segments, that count as the organ; None counts all above 0, if that
+            is one value.
+        usual: the mask values that count by the habit of such data sets, in masks that hold several.
         ignore: the mask values that mean “nobody looked here”.
         undrawn: what an empty slice of a mask of several slices says, see :class:`~sammix.io.label_rules.LabelRules`.
         series: its SeriesInstanceUID, where its folder holds several.
@@ -58,6 +63,7 @@ class Case:
     files: tuple[Path, ...] = ()
     notes: tuple[str, ...] = ()
     inside: str | None = None
+    usual: tuple[int, ...] | None = None
 
     @contextmanager
     def opened(self) -> Iterator[Case]:
@@ -76,8 +82,8 @@ class Case:
         return replace(volume, warnings=self.notes + volume.warnings)
 
     def read_mask(self, volume: Volume) -> Volume | None:
-        """Read its mask as uint8 0/1 on ``volume``'s own grid, or None; by the rules of ``readers.mask``."""
-        return None if self.mask is None else read_mask(self.mask, volume, self.labels)
+        """Read its mask on ``volume``'s own grid, or None: 0, 1, or 255 where nobody looked; see ``readers.mask``."""
+        return None if self.mask is None else read_mask(self.mask, volume, self.labels, self.ignore, self.usual)
 
 
 @dataclass(frozen=True)
@@ -131,18 +137,28 @@ def _under(rules: LabelRules, case: Case) -> Case:
 def case_names(root: Path, images: Sequence[Path]) -> list[str]:
     """Give each image a unique name: its stem; where that is not enough, with its folders; then its suffix.
 
+    A file or series whose name only says that it is a scan (``ct``, ``imaging``, ``dicom``) is named after its folder.
+
     Raises:
         InputError: two names cannot be told apart.
     """
     relative = [image.relative_to(root) for image in images]
-    with_folders = ["_".join([*path.parent.parts, stem(path) or root.name]) for path in relative]
-    names = [stem(path) or root.name for path in relative]
+    with_folders = ["_".join([*path.parent.parts, stem(path) or root.resolve().name]) for path in relative]
+    names = [_short_name(root, path) for path in relative]
     for longer in (with_folders, ["_".join(path.parts) for path in relative]):
         twice = _repeated(names)
         names = [more if name in twice else name for name, more in zip(names, longer, strict=True)]
     if twice := _repeated(names):
         raise InputError(root, f"several images would be named {min(twice)}", "rename one of them")
     return names
+
+
+def _short_name(root: Path, relative: Path) -> str:
+    name = stem(relative) or root.resolve().name
+    if name.lower() not in SAYS_NOTHING:
+        return name
+    folder = next((part for part in reversed(relative.parent.parts) if part.lower() not in SAYS_NOTHING), "")
+    return folder or root.resolve().name or name
 
 
 def unpaired(images: Iterable[str], masks: Iterable[str]) -> tuple[str, ...]:

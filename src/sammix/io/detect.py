@@ -7,10 +7,30 @@ from pathlib import Path
 from sammix.errors import InputError
 from sammix.io.dataset import Dataset
 from sammix.io.label_rules import LabelRules
-from sammix.io.layouts import decathlon, dicom_folders, lits, plain, slice_table, totalsegmentator
+from sammix.io.layouts import (
+    bids,
+    decathlon,
+    dicom_folders,
+    kits,
+    lits,
+    plain,
+    scan_table,
+    slice_table,
+    totalsegmentator,
+)
 from sammix.io.readers.formats import check_readable
 
-LAYOUTS = (slice_table, decathlon, lits, totalsegmentator, dicom_folders, plain)
+LAYOUTS = (
+    slice_table,
+    scan_table,
+    decathlon,
+    bids,
+    lits,
+    kits,
+    totalsegmentator,
+    dicom_folders,
+    plain,
+)
 """From the most to the least specific; the first that fits is taken."""
 
 

@@ -8,6 +8,7 @@ import pytest
 from sammix.errors import InputError
 from sammix.io import open_dataset
 from sammix.io.limits import MAX_TEXT
+from sammix.io.readers.mask import NOT_KNOWN
 
 
 @pytest.fixture
@@ -49,6 +50,13 @@ def test_regions_of_labels(decathlon):
     )
 
 
+def test_what_is_called_ignore_was_not_looked_at(decathlon):
+    case = open_dataset(decathlon({"background": 0, "liver": 1, "tumor": 2, "ignore": 3})).cases[0]
+    assert (case.labels, case.ignore) == ((1, 2), (3,))
+    mask = case.read_mask(case.read())
+    assert [int((mask.array == value).sum()) for value in (1, NOT_KNOWN)] == [2, 1]
+
+
 def test_an_organ_that_is_not_there_uses_no_mask(decathlon):
     dataset = open_dataset(decathlon({"0": "background", "1": "spleen"}))
     assert [c.mask for c in dataset.cases] == [None, None]
@@ -80,7 +88,10 @@ def test_nnunet_raw(tmp_path, ct, mask, pairs, marked):
     assert pairs(dataset) == {"pat_01": "labelsTr/pat_01.nii.gz"}
     assert marked(dataset.cases[0]) == 1
     (tmp_path / "dataset.json").unlink()
-    assert marked(open_dataset(tmp_path).cases[0]) == 3
+    with pytest.raises(InputError, match="holds the labels 1, 2, 3, and nothing says which is the organ"):
+        marked(open_dataset(tmp_path).cases[0])
+    (tmp_path / "labels.txt").write_text("1 spleen\n3 liver")
+    assert open_dataset(tmp_path).cases[0].labels == (3,)
     ct(tmp_path / "imagesTr/pat_01_0001.nii.gz")
     with pytest.raises(InputError, match="is a second channel"):
         open_dataset(tmp_path)
@@ -112,3 +123,24 @@ def test_a_description_of_gigabytes_is_not_read(decathlon):
     os.truncate(root / "dataset.json", MAX_TEXT + 1)
     with pytest.raises(InputError, match=r"dataset\.json: has more than 67,108,864 bytes"):
         open_dataset(root)
+
+
+def test_masks_that_are_named_in_another_way(tmp_path, ct, mask, pairs):
+    """BTCV as people rearrange it."""
+    for number in (1, 2):
+        ct(tmp_path / f"imagesTr/img000{number}.nii.gz")
+        mask(tmp_path / f"labelsTr/label000{number}.nii.gz")
+    mask(tmp_path / "labelsTr/label0009.nii.gz")
+    dataset = open_dataset(tmp_path)
+    assert pairs(dataset) == {"img0001": "labelsTr/label0001.nii.gz", "img0002": "labelsTr/label0002.nii.gz"}
+    assert dataset.problems == ("1 masks have no image: label0009",)
+    assert dataset.cases[0].usual == (6,)
+
+
+def test_numbers_that_are_names_are_no_channels(tmp_path, ct, mask, pairs):
+    """AMOS."""
+    for number in (0, 1, 2):
+        ct(tmp_path / f"imagesTr/amos_000{number}.nii.gz")
+        mask(tmp_path / f"labelsTr/amos_000{number}.nii.gz")
+    names = [f"amos_000{number}" for number in (0, 1, 2)]
+    assert pairs(open_dataset(tmp_path)) == {name: f"labelsTr/{name}.nii.gz" for name in names}

@@ -20,7 +20,8 @@ def test_lits_is_paired_by_number(tmp_path, ct, mask, pairs, marked):
     }
     assert dataset.problems == ("1 of 3 images have no mask: volume-3", "1 masks have no image: volume-99")
     assert [c.patient for c in dataset.cases] == ["volume-2", "volume-3", "volume-10"]
-    assert marked(dataset.cases[0]) == 3
+    assert marked(dataset.cases[0]) == 2, "the liver and its tumours, no other label"
+    assert open_dataset(tmp_path, organ="spleen").cases[0].usual is None
 
 
 def test_lits_number_twice(tmp_path, ct):

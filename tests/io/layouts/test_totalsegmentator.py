@@ -44,3 +44,12 @@ def test_a_table_of_gigabytes_is_not_read(tmp_path, ct):
     os.truncate(tmp_path / "meta.csv", MAX_TEXT + 1)
     with pytest.raises(InputError, match=r"meta\.csv: has more than 67,108,864 bytes"):
         open_dataset(tmp_path)
+
+
+def test_scans_of_that_name_with_other_masks_are_a_plain_folder(tmp_path, ct, mask, pairs):
+    for subject, name in {"a": "liver.nii.gz", "b": "mask.nii.gz", "c": "seg.nii"}.items():
+        ct(tmp_path / subject / "ct.nii.gz")
+        mask(tmp_path / subject / name)
+    dataset = open_dataset(tmp_path)
+    assert dataset.layout == "plain folder"
+    assert pairs(dataset) == {"a": "a/liver.nii.gz", "b": "b/mask.nii.gz", "c": "c/seg.nii"}

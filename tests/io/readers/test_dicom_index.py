@@ -5,7 +5,7 @@ import pytest
 
 from sammix.errors import InputError
 from sammix.io.readers.dicom import read_dicom
-from sammix.io.readers.dicom_index import choose_scan, index_files, index_path, scan_folders
+from sammix.io.readers.dicom_index import choose_scan, index_files, index_path
 
 SLICE = np.arange(24, dtype=np.uint16).reshape(6, 4)
 
@@ -38,12 +38,6 @@ def test_a_frame_is_no_file(tmp_path, write_series, write_enhanced):
     enhanced = write_enhanced(folder, tmp_path / "e" / "enhanced.dcm") if (tmp_path / "e").mkdir() is None else None
     (scan,) = index_files([enhanced]).scans
     assert (len(scan.headers), scan.files, scan.size) == (5, (enhanced,), "CT, 5 slices")
-
-
-def test_folders_that_hold_a_scan(tmp_path, write_series):
-    write_series(tmp_path / "a/1", SeriesInstanceUID="1.5")
-    write_series(tmp_path / "b", SeriesInstanceUID="1.6")
-    assert scan_folders(tmp_path) == {tmp_path / "a/1", tmp_path / "b"}
 
 
 def test_several_series_are_listed(tmp_path, write_series, refused):

@@ -1,14 +1,20 @@
 from __future__ import annotations
 
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
 import nibabel as nib
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from hypothesis import given
+from hypothesis import strategies as st
 
 from sammix.errors import InputError
 from sammix.io import open_dataset
 from sammix.io.readers.formats import read_volume
-from sammix.io.readers.mask import read_mask
+from sammix.io.readers.mask import NOT_KNOWN, read_mask
+from sammix.io.volume import Volume
 
 AFFINE = np.array([[-0.8, 0, 0, 60.0], [0, -0.8, 0, 75.0], [0, 0, 2.5, -300.0], [0, 0, 0, 1]])
 
@@ -22,11 +28,17 @@ def ct(tmp_path, hu, write_nifti):
 def drawn(hu) -> np.ndarray:
     mask = np.zeros(hu.shape, np.uint8)
     mask[1:3, 2:6, 1:5] = 1
-    mask[2, 3, 3] = 2
     return mask
 
 
-def test_all_labels_above_zero_count(tmp_path, ct, drawn, write_nifti):
+@pytest.fixture
+def two(drawn) -> np.ndarray:
+    """The same, with another label in it."""
+    drawn[2, 3, 3] = 2
+    return drawn
+
+
+def test_what_is_drawn_counts(tmp_path, ct, drawn, write_nifti):
     mask = read_mask(write_nifti(tmp_path / "m.nii.gz", drawn), ct)
     np.testing.assert_array_equal(mask.array, drawn > 0)
     assert mask.array.dtype == np.uint8
@@ -34,9 +46,43 @@ def test_all_labels_above_zero_count(tmp_path, ct, drawn, write_nifti):
     assert (mask.warnings, mask.trusted_geometry, mask.path) == ((), True, tmp_path / "m.nii.gz")
 
 
-def test_only_the_chosen_labels_count(tmp_path, ct, drawn, write_nifti):
-    mask = read_mask(write_nifti(tmp_path / "m.nii.gz", drawn.astype(np.float64)), ct, labels=(2, 7))
-    np.testing.assert_array_equal(mask.array, drawn == 2)
+def test_only_the_chosen_labels_count(tmp_path, ct, two, write_nifti):
+    mask = read_mask(write_nifti(tmp_path / "m.nii.gz", two.astype(np.float64)), ct, labels=(2, 7))
+    np.testing.assert_array_equal(mask.array, two == 2)
+
+
+def test_several_labels_are_not_merged_unasked(tmp_path, ct, two, write_nifti):
+    path = write_nifti(tmp_path / "m.nii.gz", two)
+    with pytest.raises(
+        InputError, match=r"holds the labels 1, 2, and nothing says .*data\.label=2, or data\.label=\[1,2\]"
+    ):
+        read_mask(path, ct)
+    np.testing.assert_array_equal(read_mask(path, ct, usual=(1, 2)).array, two > 0)
+    with pytest.raises(InputError, match=r"no segments with names; “liver” cannot be found; .*data\.label=6"):
+        read_mask(path, ct, labels=("liver",))
+
+
+def test_what_nobody_looked_at_is_not_known(tmp_path, ct, two, write_nifti):
+    mask = read_mask(write_nifti(tmp_path / "m.nii.gz", two), ct, labels=(1,), ignore=(2,))
+    np.testing.assert_array_equal(mask.array, np.where(two == 2, NOT_KNOWN, two))
+
+
+@pytest.mark.parametrize("codes", ["LPS", "SPL"])
+def test_a_part_of_the_scan_is_placed_where_it_lies(tmp_path, ct, drawn, write_nifti, codes):
+    part = nib.Nifti1Image(drawn, AFFINE).slicer[1:4, 1:6, 0:5]
+    turn = nib.orientations.ornt_transform(nib.io_orientation(AFFINE), nib.orientations.axcodes2ornt(tuple(codes)))
+    part = part.as_reoriented(turn)
+    path = write_nifti(tmp_path / "m.nii.gz", np.asarray(part.dataobj), part.affine)
+    mask = read_mask(path, ct)
+    np.testing.assert_array_equal(mask.array, drawn)
+    assert "placed by physical space" in mask.warnings[0]
+    half = part.affine.copy()
+    half[:3, 3] += 0.4
+    far = part.affine.copy()
+    far[2, 3] += 2.5 * 7
+    for affine in (half, part.affine @ np.diag([1, 1, 1.3, 1]), far):
+        with pytest.raises(InputError, match="voxels, its scan 6 × 7 × 8"):
+            read_mask(write_nifti(tmp_path / "m.nii.gz", np.asarray(part.dataobj), affine), ct)
 
 
 @pytest.mark.parametrize("codes", ["RAS", "LAS", "SPL", "IAR"])
@@ -92,8 +138,33 @@ def test_another_shape_is_refused(tmp_path, ct, write_nifti, shape):
         read_mask(write_nifti(tmp_path / "m.nii", np.ones(shape, np.uint8)), ct)
 
 
+AXES = st.sampled_from(["RAS", "LPS", "SPL", "IAR", "ASR", "PIL"])
+
+
+def turned(image: nib.Nifti1Image, codes: str) -> nib.Nifti1Image:
+    wanted = nib.orientations.axcodes2ornt(tuple(codes))
+    return image.as_reoriented(nib.orientations.ornt_transform(nib.io_orientation(image.affine), wanted))
+
+
+@given(AXES, AXES, st.tuples(*[st.tuples(st.integers(0, 4), st.integers(1, 4))] * 3), st.integers(0, 2**16))
+def test_a_part_lies_where_its_voxels_are_in_the_patient(of_scan, of_part, box, seed):
+    """Whatever the order of either's axes: nibabel cuts and turns, and finds each voxel by its millimetres."""
+    drawn = np.random.default_rng(seed).integers(0, 2, (8, 8, 8)).astype(np.uint8)
+    whole = nib.Nifti1Image(drawn, AFFINE)
+    part = turned(whole.slicer[tuple(slice(a, a + n) for a, n in box)], of_part)
+    inside = np.zeros_like(drawn)
+    where = tuple(slice(a, a + n) for a, n in box)
+    inside[where] = drawn[where]
+    expected = turned(nib.Nifti1Image(inside, AFFINE), of_scan)
+    scan = Volume(np.zeros(expected.shape, np.int16), expected.affine)
+    with TemporaryDirectory() as folder:
+        nib.save(part, Path(folder) / "m.nii")
+        mask = read_mask(Path(folder) / "m.nii", scan)
+    np.testing.assert_array_equal(mask.array, np.asarray(expected.dataobj))
+
+
 @pytest.mark.parametrize(
-    ("values", "problem"), [(-1024.0, "its values go from -2048 to 0"), (0.4, "its values have fractions")]
+    ("values", "problem"), [(-1024.0, "its values go from -1024 to 0"), (0.4, "its values have fractions")]
 )
 def test_what_is_no_mask_is_refused(tmp_path, ct, drawn, write_nifti, values, problem):
     with pytest.raises(InputError, match=problem):
@@ -118,6 +189,64 @@ def test_picture_masks(tmp_path, write_picture):
     assert mask.warnings == ()
     with pytest.raises(InputError, match="its scan 1 × 9 × 9"):
         read_mask(write_picture(tmp_path / "m.png", drawn[:8]), ct)
+
+
+ONE_SLICE = {
+    "stored upside down": np.diag([-0.7, -0.7, 2.0, 1.0]),
+    "as NIfTI has it": np.diag([0.7, 0.7, 2.0, 1.0]),
+    "rows first": np.array([[0, -0.7, 0, 0], [-0.7, 0, 0, 0], [0, 0, 2.0, 0], [0, 0, 0, 1]]),
+    "slice first": np.array([[0, -0.7, 0, 0], [0, 0, -0.7, 0], [2.0, 0, 0, 0], [0, 0, 0, 1]]),
+}
+
+
+def as_stored(seen: np.ndarray, affine: np.ndarray) -> np.ndarray:
+    """Store what is seen, (row, column), under an affine; nibabel alone says in which order."""
+    upright = nib.Nifti1Image(seen.T[..., None], np.diag([-0.7, -0.7, 2.0, 1.0]))
+    wanted = nib.io_orientation(affine)
+    turn = nib.orientations.ornt_transform(nib.io_orientation(upright.affine), wanted)
+    return np.asarray(upright.as_reoriented(turn).dataobj)
+
+
+@pytest.mark.parametrize("place", ONE_SLICE)
+def test_a_picture_lies_on_a_slice_as_it_was_drawn(tmp_path, write_nifti, write_picture, place):
+    seen = np.random.default_rng(0).integers(-100, 200, (9, 7)).astype(np.int16)
+    drawn = np.tri(9, 7, dtype=np.uint8)
+    ct = read_volume(write_nifti(tmp_path / "ct.nii", as_stored(seen, ONE_SLICE[place]), ONE_SLICE[place]))
+    np.testing.assert_array_equal(ct.axial().array[0], seen)
+    mask = read_mask(write_picture(tmp_path / "m.png", drawn * 255), ct)
+    np.testing.assert_array_equal(mask.axial().array[0], drawn)
+    np.testing.assert_array_equal(mask.affine, ct.affine)
+    with pytest.raises(InputError, match="the mask has 1 × 8 × 7 voxels as it is seen, its scan 1 × 9 × 7"):
+        read_mask(write_picture(tmp_path / "m.png", drawn[:8]), ct)
+
+
+@pytest.mark.parametrize("place", ONE_SLICE)
+def test_a_nifti_mask_lies_on_a_picture_as_it_is_seen(tmp_path, write_nifti, write_picture, place):
+    drawn = np.tri(9, 7, dtype=np.uint8)
+    ct = read_volume(write_picture(tmp_path / "a.png", drawn * 100))
+    path = write_nifti(tmp_path / "m.nii", as_stored(drawn, ONE_SLICE[place]), ONE_SLICE[place])
+    np.testing.assert_array_equal(read_mask(path, ct).array[0], drawn)
+
+
+def test_a_picture_of_a_dicom_slice(tmp_path, write_dicom, write_picture):
+    stored = np.random.default_rng(0).integers(0, 2000, (6, 4)).astype(np.uint16)
+    ct = read_volume(write_dicom(tmp_path / "s.dcm", stored))
+    drawn = (stored > 900).astype(np.uint8)
+    mask = read_mask(write_picture(tmp_path / "m.png", drawn), ct)
+    np.testing.assert_array_equal(mask.array[..., 0].T, drawn)
+
+
+def test_a_picture_without_a_known_way_up_is_refused(tmp_path, ct, write_nifti, write_picture):
+    picture = write_picture(tmp_path / "m.png", np.eye(9, dtype=np.uint8))
+    slice_ = read_volume(write_nifti(tmp_path / "s.nii", np.tri(9, dtype=np.int16)[..., None], np.eye(4)))
+    with pytest.raises(InputError, match="nobody can tell how it is seen"):
+        read_mask(picture, slice_)
+    with pytest.raises(InputError, match="nobody can tell how it is seen"):
+        read_mask(
+            write_nifti(tmp_path / "m.nii", np.eye(9, dtype=np.uint8)[..., None], np.eye(4)), read_volume(picture)
+        )
+    with pytest.raises(InputError, match="is a picture of one slice, its scan has 8"):
+        read_mask(picture, ct)
 
 
 def real_case(real_data, name):

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from sammix.errors import InputError
-from sammix.io.readers.picture import read_picture, read_picture_labels
+from sammix.io.readers.picture import read_picture
 
 GRAY = np.arange(256, dtype=np.uint8).reshape(8, 32)
 
@@ -89,9 +89,22 @@ def test_a_decompression_bomb_is_refused_unopened(tmp_path, write_picture, side)
         read_picture(tmp_path / "a.png")
 
 
-def test_masks_keep_their_numbers_and_jpeg_smears_are_cut(tmp_path, write_picture):
-    mask = np.zeros((32, 32), np.uint8)
-    mask[8:24, 8:24] = 2
-    np.testing.assert_array_equal(read_picture_labels(write_picture(tmp_path / "a.png", mask)).array[0], mask)
-    path = write_picture(tmp_path / "a.jpg", np.where(mask, 255, 0).astype(np.uint8))
-    np.testing.assert_array_equal(read_picture_labels(path).array[0], mask > 0)
+@pytest.mark.parametrize("name", ["a.png", "a.jpg"])
+def test_a_picture_that_some_programs_turn_is_refused(tmp_path, name):
+    """Pillow writes the tag, and would turn the picture itself if asked to."""
+    exif = Image.Exif()
+    exif[274] = 6
+    Image.fromarray(GRAY).save(tmp_path / name, exif=exif)
+    with pytest.raises(InputError, match=r"is to be turned before it is seen \(EXIF orientation 6\)"):
+        read_picture(tmp_path / name)
+    exif[274] = 1
+    Image.fromarray(GRAY).save(tmp_path / name, exif=exif)
+    assert read_picture(tmp_path / name).array.shape == (1, 8, 32)
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA"])
+def test_a_transparent_scan_is_read_by_its_colours(tmp_path, mode):
+    picture = Image.fromarray(GRAY).convert(mode)
+    picture.putalpha(Image.fromarray(GRAY.T.reshape(GRAY.shape)))
+    picture.save(tmp_path / "a.png")
+    np.testing.assert_allclose(read_picture(tmp_path / "a.png", (0, 255)).array[0], GRAY, atol=1e-3)

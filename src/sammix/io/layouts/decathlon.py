@@ -7,20 +7,21 @@ from pathlib import Path
 from typing import Any
 
 from sammix.errors import InputError
-from sammix.io.dataset import Case, Dataset, listing, unpaired
+from sammix.io.dataset import Case, Dataset, unpaired
+from sammix.io.layouts.label_table import label_numbers
+from sammix.io.layouts.meaning import Meaning
+from sammix.io.layouts.pairing import Found, pair
 from sammix.io.limits import check_text
 from sammix.io.readers.formats import is_image_file, stem
 
 LOOKED_FOR = "Medical Decathlon or nnU-Net raw (imagesTr, labelsTr, dataset.json)"
-
-LESIONS = ("cancer", "tumour", "tumor", "lesion", "cyst")
 
 
 def open_layout(root: Path, organ: str | None) -> Dataset | None:
     """Open the cases of ``imagesTr``, and of ``imagesTs`` where its labels are there (then with splits).
 
     The organ is found by name among the labels of ``dataset.json``; where all others are its lesions,
-    they count too (the liver's ``cancer``). Without ``dataset.json``, all labels above 0 count.
+    they count too (the liver's ``cancer``). The label called ``ignore`` is what nobody looked at.
 
     Raises:
         InputError: several channels a case, or ``dataset.json`` is not as these layouts have it.
@@ -30,25 +31,26 @@ def open_layout(root: Path, organ: str | None) -> Dataset | None:
     organ = organ or "liver"
     info = _dataset_json(root / "dataset.json")
     name = str(info.get("name") or root.resolve().name)
-    names_of_labels = _label_numbers(root / "dataset.json", info)
-    labels = _labels_of(organ, names_of_labels)
-    images, masks = _images(root / "imagesTr"), _masks(root / "labelsTr")
+    described = root / "dataset.json"
+    names_of_labels = label_numbers(described, info.get("labels", {}))
+    meaning = Meaning(organ, described, names_of_labels) if names_of_labels else Meaning.of(root, organ)
+    images = _images(root / "imagesTr", root / "labelsTr")
+    masks = _masks(root / "labelsTr", images, organ)
     problems = list(unpaired(images, masks))
-    tested, truths = _images(root / "imagesTs"), _masks(root / "labelsTs")
-    if names_of_labels and not labels:
-        there = listing([*names_of_labels])
-        problems.append(f"no mask is used: dataset.json has no label “{organ}” (it has: {there})")
-        masks, truths = {}, {}
+    tested = _images(root / "imagesTs", root / "labelsTs")
+    truths = _masks(root / "labelsTs", tested, organ)
+    if meaning.problems:
+        problems += meaning.problems
     elif tested and not truths:
         problems.append(f"imagesTs has no labels; its {len(tested)} images are left out")
         tested = {}
     else:
         problems += unpaired(tested, truths)
     splits = ("train", "test") if tested else (None, None)
-    cases = [Case(k, images[k], masks.get(k), k, name, splits[0], labels=labels) for k in sorted(images)]
-    cases += [Case(k, tested[k], truths.get(k), k, name, splits[1], labels=labels) for k in sorted(tested)]
+    cases = [Case(k, images[k], masks.get(k), k, name, splits[0]) for k in sorted(images)]
+    cases += [Case(k, tested[k], truths.get(k), k, name, splits[1]) for k in sorted(tested)]
     layout = "nnU-Net raw" if _is_nnunet(info, root / "imagesTr") else "Medical Decathlon"
-    return Dataset(root, name, layout, organ, tuple(cases), problems=tuple(problems))
+    return Dataset(root, name, layout, organ, tuple(meaning.given_to(case) for case in cases), problems=tuple(problems))
 
 
 def _dataset_json(path: Path) -> dict[str, Any]:
@@ -72,40 +74,28 @@ def _image_files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if is_image_file(path)) if folder.is_dir() else []
 
 
-def _images(folder: Path) -> dict[str, Path]:
-    """Map case → image. nnU-Net's channel number is taken off, and must be the first and only one."""
+def _images(folder: Path, labels: Path) -> dict[str, Path]:
+    """Map case → image. nnU-Net's channel number is taken off, and must be the first and only one.
+
+    In AMOS such a number is a part of the case's name, and of its mask's.
+    """
     images = {}
-    for path in _image_files(folder):
-        name = stem(path)
-        if name.endswith("_0001"):
+    masks = {stem(path) for path in _image_files(labels)}
+    files = {stem(path): path for path in _image_files(folder)}
+    for name, path in files.items():
+        case = name if name in masks else name.removesuffix("_0000")
+        if name.endswith("_0001") and name not in masks and f"{name.removesuffix('_0001')}_0000" in files:
             raise InputError(path, "is a second channel", "CT has one: keep the files that end in _0000")
-        images[name.removesuffix("_0000")] = path
+        images[case] = path
     return images
 
 
-def _masks(folder: Path) -> dict[str, Path]:
-    return {stem(path): path for path in _image_files(folder)}
-
-
-def _label_numbers(path: Path, info: dict[str, Any]) -> dict[str, tuple[int, ...]]:
-    """Map name → numbers, from the Decathlon's {"1": "liver"} or nnU-Net's {"liver": 1}, {"liver": [1, 2]}."""
-    numbers = {}
-    try:
-        for key, value in info.get("labels", {}).items():
-            name, number = (value, int(key)) if isinstance(value, str) else (key, value)
-            of_label = tuple(int(n) for n in number) if isinstance(number, list) else (int(number),)
-            if of_label != (0,):
-                numbers[name.lower()] = of_label
-    except (AttributeError, TypeError, ValueError, OverflowError) as error:
-        raise InputError(path, "its “labels” are not names and numbers", 'write {"liver": 1}') from error
-    return numbers
-
-
-def _labels_of(organ: str, numbers: dict[str, tuple[int, ...]]) -> tuple[int, ...] | None:
-    organ = organ.lower()
-    if organ not in numbers:
-        return None
-    others = [name for name in numbers if name != organ]
-    if all(any(word in name for word in LESIONS) for name in others):
-        return tuple(sorted({n for of_label in numbers.values() for n in of_label}))
-    return numbers[organ]
+def _masks(folder: Path, images: dict[str, Path], organ: str) -> dict[str, Path]:
+    """Map case → mask; masks of no case keep their own names. BTCV's are called ``label0001``."""
+    masks = {stem(path): path for path in _image_files(folder)}
+    if masks.keys() <= images.keys():
+        return masks
+    scans = [Found(path, (), case) for case, path in images.items()]
+    pairs = pair(scans, [Found(path, (), name) for name, path in masks.items()], organ)
+    paired = {case: pairs[path] for case, path in images.items() if path in pairs}
+    return paired | {name: path for name, path in masks.items() if path not in paired.values()}

@@ -4,10 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from sammix.errors import InputError
 from sammix.io.dataset import Case, Dataset, listing, unpaired
-from sammix.io.readers.dicom_seg import is_segmentation, segments_called
+from sammix.io.layouts.meaning import Meaning
+from sammix.io.layouts.pairing import is_mask_name
+from sammix.io.readers.dicom_seg import is_segmentation
+from sammix.io.readers.formats import SLICER, has_suffix, is_image_file, stem
+from sammix.io.readers.segments import says_organ
 
-LOOKED_FOR = "DICOM folders (PATIENT/dicom/, PATIENT/ORGAN.nii.gz or .dcm)"
+LOOKED_FOR = "DICOM folders (PATIENT/dicom/, PATIENT/ORGAN.nii.gz, .dcm or .seg.nrrd)"
+
+SUFFIXES = (".nii.gz", ".nii", ".dcm", ".seg.dcm", ".seg.nrrd", ".nrrd", ".mha")
+"""Of masks that are named after the organ, in the order in which they are looked for."""
 
 
 def open_layout(root: Path, organ: str | None) -> Dataset | None:
@@ -18,25 +26,47 @@ def open_layout(root: Path, organ: str | None) -> Dataset | None:
     patients = [folder for folder in folders if _series(folder)]
     if not patients:
         return None
-    name = root.resolve().name
-    cases = []
+    meaning, name = Meaning.of(root, organ), root.resolve().name
+    cases, torn = [], []
     for folder in patients:
         series = _series(folder)
         assert series
-        masks = [folder / f"{organ}{suffix}" for suffix in (".nii.gz", ".nii", ".dcm")]
-        mask = next((m for m in masks if m.is_file()), None)
-        patient = folder.resolve().name
-        cases.append(Case(patient, series, mask, patient, name, labels=_segments(mask, organ)))
+        patient, masks = folder.resolve().name, _masks(folder, organ)
+        if len(masks) > 1:
+            torn.append(patient)
+        cases.append(meaning.given_to(Case(patient, series, masks[0] if len(masks) == 1 else None, patient, name)))
     problems = unpaired([c.name for c in cases], [c.name for c in cases if c.mask])
+    problems += meaning.problems
+    if torn:
+        problems += (
+            f"{len(torn)} folders have several masks, none or many named {organ}; none is used: {listing(torn)}",
+        )
     others = [folder.name for folder in folders if folder not in patients]
     if others:
         problems += (f"{len(others)} folders without dicom/ are left out: {listing(others)}",)
     return Dataset(root, name, "DICOM folders", organ, tuple(cases), problems=problems)
 
 
-def _segments(mask: Path | None, organ: str) -> tuple[int, ...] | None:
-    """Find which segments of a DICOM-SEG show the organ. NIfTI masks show it wherever they are above 0."""
-    return segments_called(mask, organ) if mask is not None and is_segmentation(mask) else None
+def _masks(folder: Path, organ: str) -> list[Path]:
+    """Find the file named after the organ; else all masks, or, of several, those that say that they show the organ."""
+    files = {path.name.lower(): path for path in sorted(folder.iterdir()) if path.is_file()}
+    named = [files[f"{organ.lower()}{suffix}"] for suffix in SUFFIXES if f"{organ.lower()}{suffix}" in files]
+    if named:
+        return named[:1]
+    masks = [path for path in files.values() if _is_mask(path)]
+    return [path for path in masks if _shows(path, organ)] or masks if len(masks) > 1 else masks
+
+
+def _is_mask(path: Path) -> bool:
+    is_named = is_image_file(path) and is_mask_name(stem(path))
+    return is_named or has_suffix(path, (SLICER,)) or is_segmentation(path)
+
+
+def _shows(path: Path, organ: str) -> bool:
+    try:
+        return says_organ(path, organ)
+    except InputError:  # damaged
+        return False
 
 
 def _series(folder: Path) -> Path | None:

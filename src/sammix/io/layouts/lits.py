@@ -8,6 +8,7 @@ from pathlib import Path
 
 from sammix.errors import InputError
 from sammix.io.dataset import Case, Dataset, unpaired
+from sammix.io.layouts.meaning import Meaning
 
 LOOKED_FOR = "LiTS (volume-N.nii[.gz], segmentation-N.nii[.gz])"
 
@@ -26,12 +27,13 @@ def open_layout(root: Path, organ: str | None) -> Dataset | None:
         return None
     masks = _by_number(path for path in found if path.name.startswith("segmentation"))
     name = root.resolve().name
+    meaning = Meaning.of(root, organ or "liver")
     cases = tuple(
-        Case(f"volume-{number}", volume, masks.get(number), f"volume-{number}", name)
+        meaning.given_to(Case(f"volume-{number}", volume, masks.get(number), f"volume-{number}", name))
         for number, volume in sorted(volumes.items())
     )
-    problems = unpaired([f"volume-{n}" for n in volumes], [f"volume-{n}" for n in masks])
-    return Dataset(root, name, "LiTS", organ or "liver", cases, problems=problems)
+    problems = unpaired([f"volume-{n}" for n in volumes], [f"volume-{n}" for n in masks]) + meaning.problems
+    return Dataset(root, name, "LiTS", meaning.organ, cases, problems=problems)
 
 
 def _by_number(paths: Iterable[Path]) -> dict[int, Path]:

@@ -1,65 +1,186 @@
-"""A plain folder: ``images/`` and ``masks/``, or masks named after their image, or scans alone."""
+"""A plain folder: scans, and masks that are named after them or lie in folders named for it; or scans alone."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from sammix.errors import InputError
-from sammix.io.dataset import Case, Dataset, case_names, unpaired
-from sammix.io.readers.dicom_index import scan_folders
+from sammix.io.dataset import Case, Dataset, case_names, listing, unpaired
+from sammix.io.layouts.meaning import Meaning
+from sammix.io.layouts.own_output import own_output
+from sammix.io.layouts.pairing import IMAGE_FOLDERS, MASK_FOLDERS, Found, is_mask_name, is_organ_name, pair
+from sammix.io.readers.dicom_index import index_path
+from sammix.io.readers.dicom_scans import DicomScan
 from sammix.io.readers.dicom_seg import is_segmentation
-from sammix.io.readers.formats import is_image_file, stem
+from sammix.io.readers.formats import PICTURE, SLICER, has_suffix, is_image_file, stem
 
-LOOKED_FOR = "a plain folder (images/ and masks/, or NAME beside NAME_mask or NAME_seg, or scans alone)"
+LOOKED_FOR = "a plain folder (images/ and masks/, or NAME beside NAME_mask, NAME_seg or label…, or scans alone)"
 
-MASK_SUFFIXES = ("_mask", "_seg")
+
+@dataclass
+class _Folder:
+    """What lies in a folder and those below it."""
+
+    series: dict[Path, list[DicomScan]]  # by the folder that holds all files of each
+    scans: list[Found] = field(default_factory=list)
+    masks: list[Found] = field(default_factory=list)
+    left_out: dict[str, list[str]] = field(default_factory=dict)  # why → which
+
+    def leave_out(self, why: str, name: str) -> None:
+        self.left_out.setdefault(why, []).append(name)
 
 
 def open_layout(root: Path, organ: str | None) -> Dataset | None:
-    """Open every scan under ``root``, with the mask of its name (side by side: plus ``_mask`` or ``_seg``).
+    """Open every scan under ``root`` with its mask, found by their names (see :mod:`~sammix.io.layouts.pairing`).
 
-    A folder in which DICOM slices lie is one scan, a DICOM-SEG a mask. Folders within folders are searched.
+    A folder in which DICOM slices lie is one scan, a DICOM-SEG and a ``.seg.nrrd`` a mask. What looks like a mask, and
+    what ``predict`` has written, is never a scan. Folders within folders are searched.
 
     Raises:
-        InputError: an image has two masks.
+        InputError: an image has two masks, a mask fits two images, or all that lies there looks like masks.
     """
-    if (root / "images").is_dir():
-        images = [(key, path) for key, path, _ in _scans(root / "images")]
-        found = [(key, path) for key, path, _ in _scans(root / "masks")]
-    else:
-        scans = list(_scans(root))
-        images = [(key, path) for key, path, is_mask in scans if not is_mask]
-        found = [(key, path) for key, path, is_mask in scans if is_mask]
-    if not images:
+    organ = organ or "liver"
+    there = _look(root, organ)
+    if not there.scans:
+        if there.masks or there.left_out:
+            problem = "holds no scan: " + "; ".join(_left_out(there, there.masks, root))
+            raise InputError(root, problem, "give the scans, or name such a file itself if it is one")
         return None
-    masks: dict[str, Path] = {}
-    for key, path in found:
-        if key in masks:
-            raise InputError(path, f"is a second mask beside {masks[key].name}", "keep one mask an image")
-        masks[key] = path
-    name = root.resolve().name
-    named = zip(case_names(root, [path for _, path in images]), images, strict=True)
-    cases = tuple(Case(case, path, masks.get(key), case, name) for case, (key, path) in named)
-    problems = unpaired([key for key, _ in images], masks)
-    return Dataset(root, name, "plain folder", organ or "liver", cases, problems=problems)
+    pairs = pair(there.scans, there.masks, organ)
+    meaning, name = Meaning.of(root, organ), root.resolve().name
+    named = zip(case_names(root, [scan.path for scan in there.scans]), there.scans, strict=True)
+    cases = tuple(
+        meaning.given_to(one)
+        for case, scan in named
+        for one in _of_series(Case(case, scan.path, pairs.get(scan.path), case, name), there.series.get(scan.path, ()))
+    )
+    lone = [mask for mask in there.masks if mask.path not in pairs.values()]
+    in_folders = [mask for mask in lone if mask.named_by_folder]
+    problems = unpaired(
+        [_name(scan, root) for scan in there.scans],
+        [_name(scan, root) for scan in there.scans if scan.path in pairs] + [_name(mask, root) for mask in in_folders],
+    )
+    problems += _left_out(there, [mask for mask in lone if not mask.named_by_folder], root)
+    problems += _pictures_of_series(there.scans, in_folders) + _masks_of_several(pairs, there.series)
+    problems += meaning.problems
+    return Dataset(root, name, "plain folder", organ, cases, problems=problems)
 
 
-def _scans(root: Path) -> Iterator[tuple[str, Path, bool]]:
-    """Find each scan under ``root``: its relative name without ``_mask`` and suffix; its path; whether it is a mask."""
-    with_series = scan_folders(root)
-    for folder, folders, files in os.walk(root):
+def _series(root: Path) -> dict[Path, list[DicomScan]]:
+    series: dict[Path, list[DicomScan]] = {}
+    for scan in index_path(root).scans:
+        series.setdefault(scan.folder, []).append(scan)
+    return series
+
+
+def _of_series(case: Case, scans: Sequence[DicomScan]) -> list[Case]:
+    """Give a case of a DICOM folder its files. Of several scans each is a case: nobody knows which the mask is of."""
+    found = [replace(case, series=scan.series, files=scan.files, notes=scan.notes) for scan in scans]
+    if len(found) < 2:
+        return found or [case]
+    return [replace(one, name=f"{case.name}_{n}", mask=None) for n, one in enumerate(found, start=1)]
+
+
+def _masks_of_several(pairs: dict[Path, Path], series: dict[Path, list[DicomScan]]) -> tuple[str, ...]:
+    folders = sorted(scan.name for scan in pairs if len(series.get(scan, [])) > 1)
+    return (f"folders with several scans get no mask: {listing(folders)}",) if folders else ()
+
+
+def _look(root: Path, organ: str) -> _Folder:
+    """Tell scans from masks. Where folders say what is an image, what lies outside them is left out."""
+    there = _Folder(_series(root))
+    images: list[Found] = []
+    for found, is_mask_folder in _files(root, there):
+        if is_mask_folder or found.is_segmentation:
+            there.masks.append(found)
+        else:
+            images.append(found)
+    in_mask_folders = {mask.key for mask in there.masks if mask.named_by_folder}
+    beside = {image.key for image in images}
+    has_image_folders = any(image.named_by_folder for image in images)
+    for image in images:
+        if has_suffix(image.path, PICTURE) and image.name.lower().endswith("_preview"):
+            there.leave_out("pictures look like previews of predictions", _relative(image.path, root))
+        elif image.key not in in_mask_folders and _is_mask(image, beside, organ):
+            there.masks.append(image if not image.named_by_folder else Found(image.path, image.folder, image.name))
+        elif has_image_folders and not image.named_by_folder:
+            there.leave_out("files lie outside the folders of images", _relative(image.path, root))
+        else:
+            there.scans.append(image)
+    return there
+
+
+def _is_mask(image: Found, beside: set[tuple[str, ...]], organ: str) -> bool:
+    """Tell whether a file's name is a mask's. In a folder of images an organ's name alone does not say it."""
+    if image.path.is_dir():
+        return False
+    if is_mask_name(image.name):
+        return True
+    if not is_organ_name(image.name, organ):
+        return False
+    key = image.key
+    return not image.named_by_folder or any(
+        key[:-1] == other[:-1] and key[-1].startswith(other[-1]) for other in beside - {key}
+    )
+
+
+def _files(root: Path, there: _Folder) -> Iterator[tuple[Found, bool]]:
+    """Find every image file and DICOM series under ``root``, and whether it lies in a folder of masks."""
+    for place, folders, files in os.walk(root):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        here = Path(folder)
-        is_series = here in with_series
+        here = Path(place)
+        own = own_output(here)
+        if own is not None and not own.has_inputs and here != root:
+            there.leave_out("folders of predictions are not searched", _relative(here, root))
+            folders.clear()
+            continue
+        parts = here.relative_to(root).parts
+        lowered = [part.lower() for part in parts]
+        is_masks, is_images = (any(part in names for part in lowered) for names in (MASK_FOLDERS, IMAGE_FOLDERS))
+        folder = tuple(part for part in parts if part.lower() not in MASK_FOLDERS | IMAGE_FOLDERS)
+        is_series = here in there.series
         if is_series:
-            yield root.name if here == root else here.relative_to(root).as_posix(), here, False
+            name = root.resolve().name if here == root else here.name
+            above = folder if here == root or here.name not in folder else folder[:-1]
+            if is_masks:
+                there.leave_out("DICOM series lie in folders of masks", _relative(here, root))
+            else:
+                yield Found(here, above, name, is_images), False
         for path in (here / name for name in sorted(files)):
             is_dicom = path.suffix.lower() == ".dcm"
             name = path.stem if is_dicom else stem(path)
-            suffix = next((s for s in MASK_SUFFIXES if name.lower().endswith(s)), "")
-            is_dicom_mask = is_dicom and (bool(suffix) or not is_series) and is_segmentation(path)
-            if is_image_file(path) or is_dicom_mask:
-                key = (here / name[: len(name) - len(suffix)]).relative_to(root).as_posix()
-                yield key, path, is_dicom_mask or bool(suffix)
+            is_dicom_mask = is_dicom and (is_mask_name(name) or not is_series) and is_segmentation(path)
+            if not (is_image_file(path) or is_dicom_mask):
+                continue
+            if own is not None and path.name in own.files:
+                there.leave_out("files were written by predict", _relative(path, root))
+                continue
+            is_segments = is_dicom_mask or has_suffix(path, (SLICER,))
+            yield Found(path, folder, name, is_masks or is_images, is_segments), is_masks
+
+
+def _left_out(there: _Folder, masks: Sequence[Found], root: Path) -> tuple[str, ...]:
+    """Say what was left out, in a line a kind."""
+    kinds = {"files look like masks without a scan": [_relative(mask.path, root) for mask in masks], **there.left_out}
+    return tuple(f"{len(names)} {why}, left out: {listing(names)}" for why, names in kinds.items() if names)
+
+
+def _pictures_of_series(scans: Sequence[Found], masks: Sequence[Found]) -> tuple[str, ...]:
+    """Say that a folder of pictures is no mask of a whole scan."""
+    whole = {key for scan in scans if not has_suffix(scan.path, PICTURE) for key in (scan.key, scan.key[:-1])}
+    pictures = [mask.path.parent for mask in masks if has_suffix(mask.path, PICTURE) and mask.key[:-1] in whole]
+    if not pictures:
+        return ()
+    folders = listing(sorted({folder.name for folder in pictures}))
+    return (f"pictures are no mask of a whole scan and are not read; give one mask a scan: {folders}",)
+
+
+def _name(found: Found, root: Path) -> str:
+    return "/".join([*found.folder, found.name])
+
+
+def _relative(path: Path, root: Path) -> str:
+    return path.relative_to(root).as_posix()

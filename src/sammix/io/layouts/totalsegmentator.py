@@ -21,8 +21,8 @@ def open_layout(root: Path, organ: str | None) -> Dataset | None:
     """
     organ = organ or "liver"
     scans = sorted(root.glob("*/ct.nii.gz")) or sorted(root.glob("ct.nii.gz"))
-    if not scans:
-        return None
+    if not any((scan.parent / "segmentations").is_dir() for scan in scans) and not (root / "meta.csv").is_file():
+        return None  # scans called ct.nii.gz with other masks beside them, or none
     name = root.resolve().name
     splits = _splits(root / "meta.csv")
     cases = []

@@ -39,11 +39,6 @@ def index_path(path: Path) -> DicomIndex:
     return index_files([*found.files, *found.dead_links])
 
 
-def scan_folders(root: Path) -> set[Path]:
-    """Find the folders under ``root`` that each hold all files of a DICOM scan."""
-    return {scan.folder for scan in index_path(root).scans}
-
-
 def index_files(files: Iterable[Path]) -> DicomIndex:
     """Read the headers of all DICOM files among ``files`` and tell which are one scan."""
     headers: list[SliceHeader] = []

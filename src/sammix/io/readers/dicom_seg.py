@@ -12,6 +12,7 @@ import pydicom
 from numpy.typing import NDArray
 
 from sammix.errors import InputError
+from sammix.io.label_names import shows
 from sammix.io.limits import check_size
 from sammix.io.readers.dicom_files import functional, guarded, is_dicom_file, numbers, read_object
 from sammix.io.readers.dicom_series import lps_to_ras, perpendicular
@@ -51,12 +52,41 @@ def segments_called(path: Path, organ: str) -> tuple[int, ...]:
         InputError: damaged.
     """
     with guarded(path):
-        header = read_object(path, stop_before_pixels=True, specific_tags=["SegmentSequence"])
-        segments = list(header.SegmentSequence)
+        segments = _segments(path)
         if len(segments) == 1:
             return (int(segments[0].SegmentNumber),)
-        wanted = _words(organ)
-        return tuple(int(s.SegmentNumber) for s in segments if any(wanted <= _words(name) for name in _names(s)))
+        return tuple(int(s.SegmentNumber) for s in segments if any(shows(name, organ) for name in _names(s)))
+
+
+def segment_names(path: Path) -> tuple[str, ...]:
+    """List its segments' labels, each with its coded type.
+
+    Raises:
+        InputError: damaged.
+    """
+    with guarded(path):
+        return tuple(" ".join(_names(segment)) for segment in _segments(path))
+
+
+def segments_named(path: Path, labels: tuple[int | str, ...] | None) -> tuple[int, ...] | None:
+    """Find the numbers of segments that are given by number or by label; None, for all, stays None.
+
+    Raises:
+        InputError: damaged.
+    """
+    if labels is None:
+        return None
+    asked = {label.lower() for label in labels if isinstance(label, str)}
+    numbers = tuple(label for label in labels if isinstance(label, int))
+    if not asked:
+        return numbers
+    with guarded(path):
+        named = [s for s in _segments(path) if asked & {name.lower() for name in _names(s)}]
+        return numbers + tuple(int(segment.SegmentNumber) for segment in named)
+
+
+def _segments(path: Path) -> list[Any]:
+    return list(read_object(path, stop_before_pixels=True, specific_tags=["SegmentSequence"]).SegmentSequence)
 
 
 def describe_segments(path: Path) -> str:
@@ -177,7 +207,3 @@ def _names(segment: Any) -> list[str]:
     sides = kind[0].get("SegmentedPropertyTypeModifierCodeSequence") or []
     meaning = " ".join(str(code.get("CodeMeaning", "")) for code in (kind[0], *sides))
     return [str(segment.get("SegmentLabel", "")), meaning]
-
-
-def _words(name: str) -> set[str]:
-    return set(name.lower().replace("_", " ").replace("-", " ").split())

@@ -13,6 +13,9 @@ NIFTI = (".nii", ".nii.gz")
 ITK = (".mha", ".mhd", ".nrrd", ".nhdr")
 PICTURE = (".png", ".jpg", ".jpeg")
 
+SLICER = ".seg.nrrd"
+"""A segmentation by 3D Slicer: never a scan."""
+
 SUPPORTED = "NIfTI (.nii, .nii.gz), .mha, .mhd, .nrrd, .nhdr, .png, .jpg, a DICOM file or a DICOM folder"
 
 
@@ -46,6 +49,8 @@ def read_volume(
         from sammix.io.readers.picture import read_picture
 
         return read_picture(path, hu_range)
+    if has_suffix(path, (SLICER,)) and path.is_file():
+        raise InputError(path, "is a segmentation by 3D Slicer, not a scan", "give the scan that it was drawn on")
     if has_suffix(path, ITK) and path.is_file():
         from sammix.io.readers.itk import read_itk
 
@@ -71,14 +76,16 @@ def read_labels(path: str | Path) -> Volume:
 
         return read_nifti_labels(path)
     if has_suffix(path, PICTURE):
-        from sammix.io.readers.picture import read_picture_labels
+        from sammix.io.readers.picture_mask import read_picture_labels
 
         return read_picture_labels(path)
     if has_suffix(path, ITK):
         from sammix.io.readers.itk import read_itk_labels
 
         return read_itk_labels(path)
-    raise InputError(path, "is of no format that sammix reads masks from", "give NIfTI, .mha, .nrrd, .png or DICOM-SEG")
+    raise InputError(
+        path, "is of no format that sammix reads masks from", "give NIfTI, .mha, .nrrd, .png, .seg.nrrd or DICOM-SEG"
+    )
 
 
 def is_image_file(path: Path) -> bool:

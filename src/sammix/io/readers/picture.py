@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 from sammix.errors import InputError
 from sammix.io.volume import Volume
@@ -33,10 +35,11 @@ def read_picture(path: str | Path, hu_range: HURange | None = None) -> Volume:
             paper's window, with a warning.
 
     Raises:
-        InputError: not a picture, damaged, coloured, or above 8192² px.
+        InputError: not a picture, damaged, coloured, above 8192² px, or to be turned before it is seen.
     """
     path = Path(path)
-    gray = _read_gray(path)
+    with opened(path) as picture:
+        gray = gray_of(path, picture)
     warnings: tuple[str, ...] = ()
     if hu_range is None:
         hu_range = PAPER_RANGE
@@ -46,30 +49,32 @@ def read_picture(path: str | Path, hu_range: HURange | None = None) -> Volume:
     return Volume(hu[None].astype(np.float32), UPRIGHT, path, warnings, trusted_geometry=False)
 
 
-def read_picture_labels(path: str | Path) -> Volume:
-    """Read a mask as (1, H, W) with its own numbers. In a JPEG, which smears edges, bright pixels are 1."""
-    path = Path(path)
-    gray = _read_gray(path)
-    if path.suffix.lower() != ".png":
-        gray = (gray > np.iinfo(gray.dtype).max // 2).astype(np.uint8)
-    return Volume(gray[None], UPRIGHT, path, trusted_geometry=False)
+@contextmanager
+def opened(path: Path) -> Iterator[Image.Image]:
+    """Open a PNG or JPEG, of which no pixel is read yet; what goes wrong with it inside is an InputError.
 
-
-def _read_gray(path: Path) -> NDArray[Any]:
-    """Read gray values, (H, W) uint8 or uint16."""
+    Raises:
+        InputError: not a picture, damaged, above 8192² px, or to be turned before it is seen.
+    """
     try:
         with Image.open(path, formats=("PNG", "JPEG")) as picture:
             if picture.width * picture.height > MAX_PIXELS:
                 size = f"{picture.width} × {picture.height}"
                 raise InputError(path, f"claims {size} px, more than any slice has", "give one slice")
-            return _gray(path, picture)
+            _check_turn(path, picture)
+            yield picture
     except UnidentifiedImageError as error:
         raise InputError(path, "is not a PNG or JPEG picture", "export it again") from error
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise InputError(path, "the picture is damaged or cut short", "copy or export it again") from error
 
 
-def _gray(path: Path, picture: Image.Image) -> NDArray[Any]:
+def gray_of(path: Path, picture: Image.Image) -> NDArray[Any]:
+    """Read gray values, (H, W) uint8 or uint16.
+
+    Raises:
+        InputError: coloured.
+    """
     if picture.mode.startswith("I"):
         return np.asarray(picture).astype(np.uint16)
     if picture.mode in ("1", "L"):
@@ -78,3 +83,10 @@ def _gray(path: Path, picture: Image.Image) -> NDArray[Any]:
     if (channels != channels[..., :1]).any():
         raise InputError(path, "is a colour picture", "give the slice in gray, without overlays")
     return channels[..., 0]
+
+
+def _check_turn(path: Path, picture: Image.Image) -> None:
+    """Refuse what some programs would show turned, and others not: nobody knows which one the mask was drawn in."""
+    turn = picture.getexif().get(ExifTags.Base.Orientation, 1)
+    if turn not in (0, 1):
+        raise InputError(path, f"is to be turned before it is seen (EXIF orientation {turn})", "save it as it is seen")

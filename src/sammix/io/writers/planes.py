@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pydicom import Dataset
 
 from sammix.io.readers.dicom_files import functional, numbers
-from sammix.io.readers.dicom_series import ENHANCED_CT
+from sammix.io.readers.dicom_headers import ENHANCED_CT
 
 Points = NDArray[np.float64]
 

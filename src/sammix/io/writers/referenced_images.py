@@ -13,7 +13,7 @@ from pydicom.valuerep import format_number_as_ds
 
 from sammix.errors import InputError, OutputError
 from sammix.io.readers.dicom_files import guarded
-from sammix.io.readers.dicom_series import ENHANCED_CT
+from sammix.io.readers.dicom_headers import ENHANCED_CT
 from sammix.io.writers.dicom_values import repaired
 from sammix.io.writers.planes import Plane, planes, step
 from sammix.io.writers.repeated_tags import Faults, repeated

@@ -1,0 +1,151 @@
+"""Tell scans from masks by their names, and find which mask is whose: one rule for every way people name them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sammix.errors import InputError
+from sammix.io.dataset import SAYS_NOTHING
+from sammix.io.label_names import WELL_KNOWN
+
+IMAGE_FOLDERS = {"images", "image", "imgs", "img", "imagestr", "imagests"}
+MASK_FOLDERS = {"masks", "mask", "labels", "label", "labelstr", "labelsts", "segmentations", "segmentation", "segs"}
+MASK_FOLDERS |= {"seg", "gt", "gts", "ground_truth", "groundtruth", "annotations", "annotation", "labelmaps"}
+MASK_FOLDERS |= {"masks_dicom"}  # 3D-IRCADb
+SCAN_FOLDERS = {"volume", "volumes", "ct", "cts", "scan", "scans", "data", "raw", "original", "originals"}
+"""They may say that scans lie there, or anything else; only a mask of the same name elsewhere decides."""
+
+MASK = r"(?:masks?|labels?|labelmaps?|d?segs?|segmentations?|gt|ground[ _-]?truth)"
+SCAN = r"(?:images?|imgs?|imaging|ct|scan|volume|vol|orig|original)"
+IS_MASK = re.compile(MASK, re.IGNORECASE)
+MASK_END = re.compile(rf"[ ._-]{MASK}$", re.IGNORECASE)
+MASK_START = re.compile(rf"^{MASK}(?:[ ._-]+|(?=\d))", re.IGNORECASE)
+SCAN_END = re.compile(rf"[ ._-](?:{SCAN}|0000)$", re.IGNORECASE)
+SCAN_START = re.compile(rf"^{SCAN}(?:[ ._-]+|(?=\d))", re.IGNORECASE)
+
+Key = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Found:
+    """A scan or a mask that lies somewhere in a data set.
+
+    Attributes:
+        path: the file, or the folder of a DICOM series.
+        folder: the folders that it is in, without those that only say ``images`` or ``masks``.
+        name: without the format's suffix.
+        named_by_folder: whether it lies in a folder that says what it is.
+        is_segmentation: whether its format holds masks only.
+    """
+
+    path: Path
+    folder: Key
+    name: str
+    named_by_folder: bool = False
+    is_segmentation: bool = False
+
+    @property
+    def key(self) -> Key:
+        """Its place and name, whatever the case of letters."""
+        return tuple(part.lower() for part in (*self.folder, self.name))
+
+
+def is_mask_name(name: str) -> bool:
+    """Tell whether a name says by itself that it is a mask's: ``scan_seg``, ``label0001``, ``Segmentation``."""
+    return bool(IS_MASK.fullmatch(name) or MASK_END.search(name) or MASK_START.search(name))
+
+
+def is_organ_name(name: str, organ: str) -> bool:
+    """Tell whether a name says which organ a mask shows: ``scan_liver``, ``liver``, ``scan_spleen``."""
+    return any(_without_organ(name, known) != name or name.lower() == known for known in {organ.lower(), *WELL_KNOWN})
+
+
+def pair(images: Sequence[Found], masks: Sequence[Found], organ: str) -> dict[Path, Path]:
+    """Find each image's mask: mask by image, in whichever of the known ways both are named.
+
+    The closest names win: the same name, then without what only says “mask” or “scan”, then a mask that is named
+    by its organ or not at all and lies in the folder of one single scan.
+
+    Raises:
+        InputError: an image has two masks, or a mask fits two images.
+    """
+    found: dict[Path, list[Path]] = {}
+    of_name = _by_key(images)
+    for mask in masks:
+        image = _image_of(mask, of_name, images, organ)
+        if image is not None:
+            found.setdefault(image.path, []).append(mask.path)
+    paired = {image: others[0] for image, others in found.items()}
+    for others in found.values():
+        if len(others) > 1:
+            raise InputError(others[1], f"is a second mask beside {others[0].name}", "keep one mask an image")
+    loose = [mask for mask in masks if mask.is_segmentation and mask.path not in paired.values()]
+    for image in images:
+        near = [mask for mask in loose if _alone_in(mask.folder, images) == image]
+        if image.path not in paired and len(near) == 1:
+            paired[image.path] = near[0].path
+    return paired
+
+
+def _by_key(images: Sequence[Found]) -> dict[Key, list[tuple[int, Found]]]:
+    """Map each name that an image goes by to the images, with how far the name is from the file's own."""
+    keys: dict[Key, list[tuple[int, Found]]] = {}
+    for image in images:
+        for far, key in enumerate(_image_keys(image)):
+            keys.setdefault(key, []).append((far, image))
+    return keys
+
+
+def _image_of(
+    mask: Found, of_name: dict[Key, list[tuple[int, Found]]], images: Sequence[Found], organ: str
+) -> Found | None:
+    best: list[tuple[int, Found]] = []
+    for far, key in enumerate(_mask_keys(mask, organ)):
+        best += [(far + further, image) for further, image in of_name.get(key, [])]
+    if best:
+        nearest = min(far for far, _ in best)
+        fitting = list({image.path: image for far, image in best if far == nearest}.values())
+        if len(fitting) > 1:
+            problem = f"may be the mask of {fitting[0].path.name} or of {fitting[1].path.name}"
+            raise InputError(mask.path, problem, "name it after one of them, or list both in scans.csv")
+        return fitting[0]
+    name = MASK_END.sub("", mask.name).lower()
+    is_nameless = IS_MASK.fullmatch(name) or name == organ.lower()
+    return _alone_in(mask.folder, images) if is_nameless else None
+
+
+def _alone_in(folder: Key, images: Sequence[Found]) -> Found | None:
+    """Find the only scan in a folder or below it; a DICOM series is a folder itself."""
+    inside = [image for image in images if (*image.folder, image.name)[: len(folder)] == folder]
+    return inside[0] if len(inside) == 1 else None
+
+
+def _image_keys(image: Found) -> list[Key]:
+    names = [image.name, SCAN_END.sub("", image.name)]
+    names += [SCAN_START.sub("", name) for name in names]
+    short = tuple(part for part in image.folder if part.lower() not in SCAN_FOLDERS)
+    keys = [(*folder, name) for folder in (image.folder, short) for name in names if name]
+    return _unique(keys + ([image.folder] if image.folder and image.name.lower() in SAYS_NOTHING else []))
+
+
+def _mask_keys(mask: Found, organ: str) -> list[Key]:
+    names = [mask.name]
+    for name in names:  # it grows: scan_liver.seg, scan_liver, scan
+        shorter = MASK_END.sub("", name), MASK_START.sub("", name), _without_organ(name, organ)
+        names += [short for short in shorter if short not in names]
+    names += [SCAN_END.sub("", name) for name in names]
+    folders = [mask.folder]
+    if mask.folder and mask.folder[-1].lower() == organ.lower():  # masks/liver/scan.nii.gz
+        folders.append(mask.folder[:-1])
+    return _unique([(*folder, name) for folder in folders for name in names if name])
+
+
+def _without_organ(name: str, organ: str) -> str:
+    return re.sub(rf"[ ._-]{re.escape(organ)}$", "", name, flags=re.IGNORECASE)
+
+
+def _unique(keys: list[Key]) -> list[Key]:
+    return list(dict.fromkeys(tuple(part.lower() for part in key) for key in keys))
