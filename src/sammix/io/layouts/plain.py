@@ -9,6 +9,7 @@ from pathlib import Path
 
 from sammix.errors import InputError
 from sammix.io.dataset import Case, Dataset, case_names, listing, unpaired
+from sammix.io.label_names import shows_other
 from sammix.io.layouts.meaning import Meaning
 from sammix.io.layouts.own_output import own_output
 from sammix.io.layouts.pairing import IMAGE_FOLDERS, MASK_FOLDERS, Found, is_mask_name, is_organ_name, pair
@@ -44,7 +45,7 @@ def open_layout(root: Path, organ: str | None) -> Dataset | None:
     there = _look(root, organ)
     if not there.scans:
         if there.masks or there.left_out:
-            problem = "holds no scan: " + "; ".join(_left_out(there, there.masks, root))
+            problem = "holds no scan: " + "; ".join(_left_out(there, there.masks, root, organ))
             raise InputError(root, problem, "give the scans, or name such a file itself if it is one")
         return None
     pairs = pair(there.scans, there.masks, organ)
@@ -57,7 +58,7 @@ def open_layout(root: Path, organ: str | None) -> Dataset | None:
         [_name(scan, root) for scan in there.scans],
         [_name(scan, root) for scan in there.scans if scan.path in pairs] + [_name(mask, root) for mask in in_folders],
     )
-    problems += _left_out(there, [mask for mask in lone if not mask.named_by_folder], root)
+    problems += _left_out(there, [mask for mask in lone if not mask.named_by_folder], root, organ)
     problems += _pictures_of_series(there.scans, in_folders) + meaning.problems
     return Dataset(root, name, "plain folder", organ, cases, problems=problems)
 
@@ -135,9 +136,14 @@ def _files(root: Path, there: _Folder) -> Iterator[tuple[Found, bool]]:
             yield Found(path, folder, name, is_masks or is_images, is_segments), is_masks
 
 
-def _left_out(there: _Folder, masks: Sequence[Found], root: Path) -> tuple[str, ...]:
+def _left_out(there: _Folder, masks: Sequence[Found], root: Path, organ: str) -> tuple[str, ...]:
     """Say what was left out, in a line a kind."""
-    kinds = {"files look like masks without a scan": [_relative(mask.path, root) for mask in masks], **there.left_out}
+    others = [mask for mask in masks if shows_other(mask.name, organ)]
+    kinds = {
+        "files look like masks without a scan": [_relative(mask.path, root) for mask in masks if mask not in others],
+        "files look like masks of another organ": [_relative(mask.path, root) for mask in others],
+        **there.left_out,
+    }
     return tuple(f"{len(names)} {why}, left out: {listing(names)}" for why, names in kinds.items() if names)
 
 
