@@ -342,7 +342,7 @@ def test_scans_out_of_an_archive(bright_right, write_series, tmp_path: Path) -> 
     assert (tmp_path / "one/study_2_liver.nii.gz").is_file()
     assert len(list((tmp_path / "one").glob("*.nii.gz"))) == 1
     plain = write_series(tmp_path / "plain", SeriesInstanceUID="1.7.3")
-    assert list(find_scans([plain, archive], "1.7.1").scans) == ["ct_1"]
+    assert list(find_scans([plain, archive], "1.7.1").scans) == ["study_1"]
     with pytest.raises(InputError, match=r"plain: holds no scan of series 1\.7\.9"):
         find_scans([plain, archive], "1.7.9")
 

@@ -62,7 +62,7 @@ def test_the_fingerprint_sees_names_masks_labels_and_splits(folder):
     assert len(prints) == 7
     assert replace(dataset, cases=(two, one)).fingerprint() == dataset.fingerprint()
     (folder / "two/001.dcm").rename(folder / "two/009.dcm")
-    assert dataset.fingerprint() not in prints
+    assert open_dataset(folder).fingerprint() not in prints
 
 
 def test_a_file_that_vanished_is_named_by_the_fingerprint(folder):

@@ -15,10 +15,14 @@ from sammix.io.archive import unpacked
 from sammix.io.label_rules import LabelRules, Undrawn
 from sammix.io.readers.formats import read_volume, stem
 from sammix.io.readers.mask import read_mask
+from sammix.io.stock import DICOM_NAMES
 from sammix.io.volume import Volume
 
 SAYS_NOTHING = {"ct", "image", "images", "img", "imaging", "scan", "volume", "dicom", "dcm", "0000"}
 """Names that say of a scan only that it is one."""
+
+DICOM_FOLDERS = {"dicom", "dcm"}
+"""Names that say of a folder only that it holds a scan."""
 
 PIECE = 16 * 1024
 """Bytes taken from the start, the middle and the end of a file for the fingerprint."""
@@ -154,11 +158,26 @@ def case_names(root: Path, images: Sequence[Path]) -> list[str]:
 
 
 def _short_name(root: Path, relative: Path) -> str:
-    name = stem(relative) or root.resolve().name
-    if name.lower() not in SAYS_NOTHING:
-        return name
-    folder = next((part for part in reversed(relative.parent.parts) if part.lower() not in SAYS_NOTHING), "")
-    return folder or root.resolve().name or name
+    if not relative.parts:
+        return file_name(root)
+    if stem(relative).lower() not in SAYS_NOTHING:
+        return stem(relative)
+    telling = [part for part in relative.parent.parts if part.lower() not in SAYS_NOTHING]
+    is_folder = (root / relative).is_dir() and relative.name.lower() not in DICOM_FOLDERS
+    return telling[-1] if telling else relative.name if is_folder else file_name(root)
+
+
+def file_name(path: Path) -> str:
+    """Name a scan after its file or its DICOM folder; where that says nothing, after the folder around it.
+
+    >>> file_name(Path("s0001/ct.nii.gz")), file_name(Path("study/IM0001.dcm"))
+    ('s0001', 'IM0001')
+    """
+    if path.is_dir():
+        name, says_nothing = path.resolve().name, DICOM_FOLDERS
+    else:
+        name, says_nothing = path.stem if path.suffix.lower() in DICOM_NAMES else stem(path), SAYS_NOTHING
+    return name if name.lower() not in says_nothing else path.resolve().parent.name or name
 
 
 def unpaired(images: Iterable[str], masks: Iterable[str]) -> tuple[str, ...]:

@@ -9,23 +9,17 @@ from pathlib import Path
 
 from sammix.errors import InputError
 from sammix.io.archive import is_archive, unpacked
-from sammix.io.dataset import Case, Dataset
+from sammix.io.dataset import Case, Dataset, file_name
 from sammix.io.detect import open_dataset
+from sammix.io.layouts.pairing import in_mask_folder
 from sammix.io.readers.dicom_files import is_dicom_file
 from sammix.io.readers.dicom_index import DicomIndex, index_files
 from sammix.io.readers.dicom_scans import DicomScan
-from sammix.io.readers.formats import check_readable, is_image_file, stem
-from sammix.io.stock import DICOM_NAMES, Stock, other_kind
+from sammix.io.readers.formats import check_readable, is_image_file
+from sammix.io.stock import Stock, other_kind
 from sammix.io.walk import walk
 
-NAMELESS = {"ct", "image", "imaging", "img", "scan", "volume", "dicom"}
-"""Names of files that do not tell one scan from another: such a scan is named after its folder."""
-
-NAMELESS_FOLDERS = {"dicom", "dcm"}
-
-PLAIN = "plain folder"
-
-SERIES_LAYOUTS = {"DICOM folders", PLAIN}
+SERIES_LAYOUTS = {"DICOM folders", "plain folder"}
 """In a folder of another layout, DICOM series are not what it is about."""
 
 
@@ -69,14 +63,14 @@ def find_in_files(files: Sequence[Path]) -> Inputs:
     A file that can be no slice stays a case of its own: reading it will say what is wrong.
     """
     index = index_files(files)
-    cases = _series_cases(index, lambda scan: _name(scan.files[0] if len(scan.files) == 1 else scan.folder))
+    cases = _series_cases(index, lambda scan: file_name(scan.files[0] if len(scan.files) == 1 else scan.folder))
     if not cases:
         return Inputs(tuple(_one_file(file) for file in files), Stock(len(files)))
     return Inputs(tuple(cases), _stock(files, index, cases))
 
 
 def _one_file(path: Path) -> Case:
-    name = path.stem if is_archive(path) else _name(path)
+    name = path.stem if is_archive(path) else file_name(path)
     return Case(name, image=path, mask=None, patient=name, source=path.parent.name)
 
 
@@ -86,16 +80,19 @@ def _in_folder(root: Path) -> Inputs:
     archives = [file for file in found.files if file.parent == root and is_archive(file)]
     dataset, refusal = _dataset(root)
     cases = [case for case in dataset.cases if case.image.is_file()] if dataset else []
-    if dataset and dataset.layout == PLAIN:
-        cases = [replace(case, name=_name(case.image)) if _is_nameless(case.image) else case for case in cases]
-    named = {file for case in cases for file in (case.image, case.mask)}
-    index = index_files(file for file in (*found.files, *found.dead_links) if file not in {*named, *archives})
-    series = _series_cases(index, lambda scan: _folder_name(scan.folder, dataset))
-    if dataset is None or dataset.layout in SERIES_LAYOUTS:
-        cases += series
-    else:
-        for file in (file for case in series for file in case.files):
-            index.left_out.add(f"DICOM file beside the {dataset.layout}", file)
+    apart = {file for case in cases for file in (case.image, case.mask)} | set(archives)
+    of_masks = [file for file in found.files if file not in apart and in_mask_folder(file, root)]
+    apart.update(of_masks)
+    index = index_files(file for file in (*found.files, *found.dead_links) if file not in apart)
+    for case in _series_cases(index, lambda scan: file_name(scan.folder), dataset):
+        if dataset is None or dataset.layout in SERIES_LAYOUTS or _around(case.image, dataset):
+            cases.append(case)
+        else:
+            for file in case.files:
+                index.left_out.add(f"DICOM file beside the {dataset.layout}", file)
+    for file in of_masks:
+        if not any(file == case.mask for case in cases):
+            index.left_out.add("file in a folder of masks", file)
     stock = _stock(found.files, index, cases)
     for path in found.repeated:
         stock.left_out.add("link to what is met already", path)
@@ -131,17 +128,28 @@ def _no_scan(root: Path, refusal: InputError | None, stock: Stock) -> InputError
     return InputError(root, f"holds no scan; {'; '.join(stock.lines())}", "see docs/how-to.md for what can be read")
 
 
-def _series_cases(index: DicomIndex, name_of: Callable[[DicomScan], str]) -> list[Case]:
-    """Make a case of each DICOM scan, with what could not be read beside it; those of one folder are numbered."""
+def _series_cases(index: DicomIndex, name_of: Callable[[DicomScan], str], dataset: Dataset | None = None) -> list[Case]:
+    """Make a case of each DICOM scan, with what could not be read beside it.
+
+    It is named as the data set names it or the folder around it, else by ``name_of``; those of one folder are numbered.
+    """
     times, met = Counter(scan.folder for scan in index.scans), Counter[Path]()
+    known = {case.files: case.name for case in dataset.cases if case.files} if dataset else {}
     cases = []
     for scan in index.scans:
         met[scan.folder] += 1
-        unique = name_of(scan) if times[scan.folder] == 1 else f"{name_of(scan)}_{met[scan.folder]}"
-        source = scan.folder.parent.name
-        notes = (*scan.notes, *_lost_beside(scan, index))
+        around = _around(scan.folder, dataset)
+        name = around.name if around else name_of(scan)
+        unique = known.get(scan.files) or (name if times[scan.folder] == 1 else f"{name}_{met[scan.folder]}")
+        source, notes = scan.folder.parent.name, (*scan.notes, *_lost_beside(scan, index))
         cases.append(Case(unique, scan.folder, None, unique, source, series=scan.series, files=scan.files, notes=notes))
     return cases
+
+
+def _around(folder: Path, dataset: Dataset | None) -> Case | None:
+    """Find the data set's case whose folder is this one or lies around it."""
+    folders = {folder, *folder.parents}
+    return next((case for case in dataset.cases if case.image in folders and not case.files), None) if dataset else None
 
 
 def _lost_beside(scan: DicomScan, index: DicomIndex) -> list[str]:
@@ -162,28 +170,6 @@ def _stock(files: Iterable[Path], index: DicomIndex, cases: Sequence[Case]) -> S
         if file in masks - used:
             index.left_out.add("mask", file)
     return Stock(len(used), index.left_out, index.unreadable)
-
-
-def _name(path: Path) -> str:
-    """Name a scan after its file or its DICOM folder; where these are called as any other, after the folder around."""
-    if path.is_dir():
-        name, telling = path.resolve().name, path.resolve().name.lower() not in NAMELESS_FOLDERS
-    else:
-        name = path.stem if path.suffix.lower() in DICOM_NAMES else stem(path)
-        telling = not _is_nameless(path)
-    return name if telling else path.resolve().parent.name or name
-
-
-def _is_nameless(file: Path) -> bool:
-    return stem(file).lower() in NAMELESS
-
-
-def _folder_name(folder: Path, dataset: Dataset | None) -> str:
-    """Name a DICOM scan as the data set names the folder that it lies in, or that lies around its folder."""
-    for case in dataset.cases if dataset and dataset.layout != PLAIN else ():
-        if case.image in (folder, *folder.parents) and case.image.is_dir():
-            return case.name
-    return _name(folder)
 
 
 def _in_archive(archive: Path) -> Inputs:

@@ -13,7 +13,7 @@ def test_kits(tmp_path, ct, mask, pairs, marked):
     assert pairs(dataset) == {"case_00000": "case_00000/segmentation.nii.gz", "case_00001": None}
     assert dataset.problems == ("1 of 2 images have no mask: case_00001",)
     assert marked(dataset.cases[0]) == 3, "the kidney, its tumours and its cysts"
-    assert [case.name for case in find_inputs(tmp_path)] == ["case_00000", "case_00001"]
+    assert [case.name for case in find_inputs(tmp_path).cases] == ["case_00000", "case_00001"]
     other = open_dataset(tmp_path, organ="liver")
     assert (other.organ, other.cases[0].usual) == ("liver", None)
     assert "show the kidney; they are taken as the liver, as asked" in other.problems[-1]

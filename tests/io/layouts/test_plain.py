@@ -83,7 +83,7 @@ def test_common_ways_to_lay_out_a_pair(tmp_path, ct, mask, image, mask_):
     mask(tmp_path / mask_)
     (case,) = open_dataset(tmp_path).cases
     assert (case.image, case.mask) == (tmp_path / image, tmp_path / mask_)
-    assert [case.image for case in find_inputs(tmp_path)] == [tmp_path / image]
+    assert [case.image for case in find_inputs(tmp_path).cases] == [tmp_path / image]
 
 
 def test_what_looks_like_a_mask_is_never_a_scan(tmp_path, ct, mask, write_picture):
@@ -97,16 +97,17 @@ def test_what_looks_like_a_mask_is_never_a_scan(tmp_path, ct, mask, write_pictur
     write_picture(tmp_path / "x_preview.png", np.eye(9, dtype=np.uint8))
     dataset = open_dataset(tmp_path)
     assert [case.image.name for case in dataset.cases] == ["a.nii.gz"]
-    assert [case.name for case in find_inputs(tmp_path)] == ["a"]
+    assert [case.name for case in find_inputs(tmp_path).cases] == ["a"]
     assert dataset.problems == (
-        "5 files look like masks without a scan, left out: "
-        "deep/x.seg.nrrd, b_seg.nii.gz, label0001.nii.gz, x_liver.nii.gz, x_spleen.nii",
+        "4 files look like masks without a scan, left out: "
+        "deep/x.seg.nrrd, b_seg.nii.gz, label0001.nii.gz, x_liver.nii.gz",
+        "1 files look like masks of another organ, left out: x_spleen.nii",
         "1 pictures look like previews of predictions, left out: x_preview.png",
     )
     (tmp_path / "a.nii.gz").unlink()
-    with pytest.raises(InputError, match=r"holds no scan: 6 files look like masks without a scan"):
+    with pytest.raises(InputError, match=r"holds no scan: 5 files look like masks without a scan"):
         open_dataset(tmp_path)
-    assert find_inputs(tmp_path / "b_seg.nii.gz")[0].image == tmp_path / "b_seg.nii.gz", "named, it is wanted"
+    assert find_inputs(tmp_path / "b_seg.nii.gz").cases[0].image == tmp_path / "b_seg.nii.gz", "named, it is wanted"
 
 
 def test_what_predict_wrote_is_no_input(tmp_path, ct, mask):
@@ -129,7 +130,7 @@ def test_what_predict_wrote_is_no_input(tmp_path, ct, mask):
 
 def test_a_folder_of_pictures_is_no_mask_of_a_series(tmp_path, write_series, write_picture):
     write_series(tmp_path / "p1/images")
-    write_series(tmp_path / "p2")
+    write_series(tmp_path / "p2", SeriesInstanceUID="1.2.4")
     write_series(tmp_path / "MASKS_DICOM/liver")
     for name in ("p1/masks/001.png", "p1/masks/002.png", "masks/p2/001.png"):
         write_picture(tmp_path / name, np.eye(9, dtype=np.uint8))

@@ -33,7 +33,7 @@ def test_a_table_says_which_mask_is_whose(table, pairs, marked):
     assert (one.patient, one.source, one.split, one.labels) == ("p7", "here", "train", (1, 2))
     assert (two.patient, two.source, two.split, two.labels) == ("series", root.name, "test", None)
     assert marked(one) == 2
-    assert [case.image for case in find_inputs(root)] == [one.image, two.image]
+    assert [case.image for case in find_inputs(root).cases] == [one.image, two.image]
 
 
 def test_a_table_of_labels_counts_too(table):

@@ -29,6 +29,11 @@ SCAN_START = re.compile(rf"^{SCAN}(?:[ ._-]+|(?=\d))", re.IGNORECASE)
 Key = tuple[str, ...]
 
 
+def in_mask_folder(path: Path, root: Path) -> bool:
+    """Tell whether a file lies, below ``root``, in a folder that is called as folders of masks are."""
+    return any(part.lower() in MASK_FOLDERS for part in path.relative_to(root).parent.parts)
+
+
 @dataclass(frozen=True)
 class Found:
     """A scan or a mask that lies somewhere in a data set.

@@ -9,13 +9,24 @@ from pathlib import Path
 
 from sammix.errors import InputError
 from sammix.io.dataset import Case, Dataset, case_names, listing, unpaired
+from sammix.io.label_names import shows_other
 from sammix.io.layouts.meaning import Meaning
 from sammix.io.layouts.own_output import own_output
-from sammix.io.layouts.pairing import IMAGE_FOLDERS, MASK_FOLDERS, Found, is_mask_name, is_organ_name, pair
-from sammix.io.readers.dicom_index import index_path
+from sammix.io.layouts.pairing import (
+    IMAGE_FOLDERS,
+    MASK_FOLDERS,
+    Found,
+    in_mask_folder,
+    is_mask_name,
+    is_organ_name,
+    pair,
+)
+from sammix.io.readers.dicom_files import is_dicom_file
+from sammix.io.readers.dicom_index import index_files
 from sammix.io.readers.dicom_scans import DicomScan
 from sammix.io.readers.dicom_seg import is_segmentation
 from sammix.io.readers.formats import PICTURE, SLICER, has_suffix, is_image_file, stem
+from sammix.io.walk import walk
 
 LOOKED_FOR = "a plain folder (images/ and masks/, or NAME beside NAME_mask, NAME_seg or label…, or scans alone)"
 
@@ -46,7 +57,7 @@ def open_layout(root: Path, organ: str | None) -> Dataset | None:
     there = _look(root, organ)
     if not there.scans:
         if there.masks or there.left_out:
-            problem = "holds no scan: " + "; ".join(_left_out(there, there.masks, root))
+            problem = "holds no scan: " + "; ".join(_left_out(there, there.masks, root, organ))
             raise InputError(root, problem, "give the scans, or name such a file itself if it is one")
         return None
     pairs = pair(there.scans, there.masks, organ)
@@ -63,15 +74,16 @@ def open_layout(root: Path, organ: str | None) -> Dataset | None:
         [_name(scan, root) for scan in there.scans],
         [_name(scan, root) for scan in there.scans if scan.path in pairs] + [_name(mask, root) for mask in in_folders],
     )
-    problems += _left_out(there, [mask for mask in lone if not mask.named_by_folder], root)
+    problems += _left_out(there, [mask for mask in lone if not mask.named_by_folder], root, organ)
     problems += _pictures_of_series(there.scans, in_folders) + _masks_of_several(pairs, there.series)
     problems += meaning.problems
     return Dataset(root, name, "plain folder", organ, cases, problems=problems)
 
 
 def _series(root: Path) -> dict[Path, list[DicomScan]]:
+    """Find the DICOM scans under ``root``, but no masks, by the folder that holds all files of each."""
     series: dict[Path, list[DicomScan]] = {}
-    for scan in index_path(root).scans:
+    for scan in index_files(file for file in walk(root).files if not in_mask_folder(file, root)).scans:
         series.setdefault(scan.folder, []).append(scan)
     return series
 
@@ -145,10 +157,9 @@ def _files(root: Path, there: _Folder) -> Iterator[tuple[Found, bool]]:
         if is_series:
             name = root.resolve().name if here == root else here.name
             above = folder if here == root or here.name not in folder else folder[:-1]
-            if is_masks:
-                there.leave_out("DICOM series lie in folders of masks", _relative(here, root))
-            else:
-                yield Found(here, above, name, is_images), False
+            yield Found(here, above, name, is_images), False
+        elif is_masks and any(is_dicom_file(here / name) and not is_segmentation(here / name) for name in files):
+            there.leave_out("DICOM series lie in folders of masks", _relative(here, root))
         for path in (here / name for name in sorted(files)):
             is_dicom = path.suffix.lower() == ".dcm"
             name = path.stem if is_dicom else stem(path)
@@ -162,9 +173,14 @@ def _files(root: Path, there: _Folder) -> Iterator[tuple[Found, bool]]:
             yield Found(path, folder, name, is_masks or is_images, is_segments), is_masks
 
 
-def _left_out(there: _Folder, masks: Sequence[Found], root: Path) -> tuple[str, ...]:
+def _left_out(there: _Folder, masks: Sequence[Found], root: Path, organ: str) -> tuple[str, ...]:
     """Say what was left out, in a line a kind."""
-    kinds = {"files look like masks without a scan": [_relative(mask.path, root) for mask in masks], **there.left_out}
+    others = [mask for mask in masks if shows_other(mask.name, organ)]
+    kinds = {
+        "files look like masks without a scan": [_relative(mask.path, root) for mask in masks if mask not in others],
+        "files look like masks of another organ": [_relative(mask.path, root) for mask in others],
+        **there.left_out,
+    }
     return tuple(f"{len(names)} {why}, left out: {listing(names)}" for why, names in kinds.items() if names)
 
 
