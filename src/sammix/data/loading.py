@@ -9,6 +9,7 @@ from sammix.config import DataConfig
 from sammix.data.gather import in_memory
 from sammix.data.preprocess import Preprocess
 from sammix.data.scan_slices import SliceStack, extract
+from sammix.data.slice_labels import tell
 from sammix.data.store import is_store, is_store_name, open_store, write_store
 from sammix.data.table import SliceTable
 from sammix.errors import InputError, OutputError, SammixError
@@ -97,7 +98,7 @@ def read_stacks(dataset: Dataset, preprocess: Preprocess, middle_fraction: float
     """Read every case that can be read, one after the other; name the others and leave them out."""
     for problem in dataset.problems:
         warn(problem)
-    failed = 0
+    failed, doubts = 0, []
     for case in track(dataset.cases, f"reading {dataset.name}"):
         try:
             stack = extract(case, preprocess, middle_fraction)
@@ -107,6 +108,9 @@ def read_stacks(dataset: Dataset, preprocess: Preprocess, middle_fraction: float
             continue
         for warning in stack.warnings:
             warn(f"{case.name}: {warning}")
+        doubts += [(case.name, doubt) for doubt in stack.doubts]
         yield stack
+    for line in tell(doubts):
+        warn(line)
     if failed:
         say(f"{failed} of {len(dataset.cases)} cases were left out")

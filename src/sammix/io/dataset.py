@@ -6,13 +6,15 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from os import SEEK_END
 from pathlib import Path
 
 from sammix.errors import InputError
 from sammix.io.archive import unpacked
 from sammix.io.label_rules import LabelRules, Undrawn
+from sammix.io.patient_names import patient_doubts, patient_of
+from sammix.io.presence import PRESENCE, Presence, read_presence
 from sammix.io.readers.formats import read_volume, stem
 from sammix.io.readers.mask import read_mask
 from sammix.io.volume import Volume
@@ -32,11 +34,13 @@ class Case:
         patient: who it is of; splits are made by patient.
         source: the hospital or collection it comes from.
         split: ``train``, ``val`` or ``test`` where the data says so.
-        label: 1 or 0, whether a case of one slice shows the organ; None where the data does not say.
+        label: 1 or 0, whether a case of one slice shows the organ; -1 where the data says that it is not known; None
+            where it does not say.
         hu_range: HU of black and white, for pictures.
         labels: the mask values, or the names of segments, that count as the organ; None counts all above 0.
         ignore: the mask values that mean “nobody looked here”.
         undrawn: what an empty slice of a mask of several slices says, see :class:`~sammix.io.label_rules.LabelRules`.
+        presence: which slices of a scan show the organ, where the data says so beside its mask.
         series: its SeriesInstanceUID, where its folder holds several.
         inside: where it is in ``image``, if that is a zip archive.
     """
@@ -52,6 +56,7 @@ class Case:
     labels: tuple[int | str, ...] | None = None
     ignore: tuple[int, ...] = ()
     undrawn: Undrawn = "unknown"
+    presence: Presence | None = None
     series: str | None = None
     inside: str | None = None
 
@@ -83,6 +88,7 @@ class Dataset:
         organ: what the masks show.
         window_level, window_width: in HU, where the data brings its own window.
         problems: what does not fit together, each a line for the user.
+        rules: the user's, under which it was opened.
     """
 
     root: Path
@@ -93,10 +99,20 @@ class Dataset:
     window_level: float | None = None
     window_width: float | None = None
     problems: tuple[str, ...] = ()
+    rules: LabelRules = field(default_factory=LabelRules)
 
     def under(self, rules: LabelRules) -> Dataset:
-        """Let the user's rules hold for every case, before what the data itself says."""
-        return replace(self, cases=tuple(_under(rules, case) for case in self.cases))
+        """Let the user's rules hold for every case, before what the data itself says; and what ``presence.csv`` says.
+
+        Raises:
+            InputError: a case's patient is not known, or ``rules.patient_from`` finds none in its path; or
+                ``presence.csv`` is not as :func:`~sammix.io.presence.read_presence` describes it.
+        """
+        presence, doubts = read_presence(self.root, self.organ, [case.name for case in self.cases])
+        if presence and any(case.label is not None for case in self.cases):
+            raise InputError(self.root / PRESENCE, "stands beside a table of labelled slices", "keep one of the two")
+        cases = tuple(_under(rules, case, self.root, presence.get(case.name)) for case in self.cases)
+        return replace(self, cases=cases, problems=self.problems + doubts + patient_doubts(cases), rules=rules)
 
     def fingerprint(self) -> str:
         """Hash the files' names, sizes and contents, labels and splits (SHA-256): a copy has the same.
@@ -111,7 +127,7 @@ class Dataset:
             patient = "" if case.patient == case.name else case.patient
             source = "" if case.source == self.name else case.source  # the folder's own name must not count
             facts = (patient, source, case.split, case.label, case.hu_range, case.labels, case.ignore, case.undrawn)
-            digest.update(repr(facts).encode())
+            digest.update(repr((*facts, case.presence)).encode())
             for path in (case.image, case.mask):
                 for file in _files(path):
                     digest.update(file.relative_to(self.root).as_posix().encode())
@@ -119,8 +135,15 @@ class Dataset:
         return digest.hexdigest()
 
 
-def _under(rules: LabelRules, case: Case) -> Case:
-    return replace(case, labels=rules.label or case.labels, ignore=rules.ignore or case.ignore, undrawn=rules.undrawn)
+def _under(rules: LabelRules, case: Case, root: Path, presence: Presence | None) -> Case:
+    return replace(
+        case,
+        patient=patient_of(root, case, rules.patient_from),
+        labels=rules.label or case.labels,
+        ignore=rules.ignore or case.ignore,
+        undrawn=rules.undrawn,
+        presence=presence,
+    )
 
 
 def case_names(root: Path, images: Sequence[Path]) -> list[str]:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from sammix.errors import InputError
 from sammix.io.limits import MAX_TEXT
-from sammix.io.tables import column_name, read_number, read_table
+from sammix.io.text_table import column_name, read_number, read_table
 
 HEADER = ["image", "patient", "liver"]
 BODY = [["a.png", "Müller", "1"], ["b.png", "p2", "0"]]
