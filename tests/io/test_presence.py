@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from sammix.errors import InputError
 from sammix.io import open_dataset
+from sammix.io.label_rules import LabelRules
 from sammix.io.presence import Presence, read_presence
 
 CASES = ["a", "b"]
@@ -130,4 +131,4 @@ def test_a_table_of_slices_has_no_other_beside_it(tmp_path: Path, write_picture)
     (tmp_path / "slices.csv").write_text("image,patient,liver\na.png,p,1\n")
     (tmp_path / "presence.csv").write_text("case,slice,liver\na,0,0\n")
     with pytest.raises(InputError, match="stands beside a table of labelled slices"):
-        open_dataset(tmp_path)
+        open_dataset(tmp_path, rules=LabelRules())

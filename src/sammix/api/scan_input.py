@@ -90,7 +90,7 @@ def open_dataset(path: PathLike, organ: str | None = None, settings: Mapping[str
     ('LiTS', 'liver', ['volume-0', 'volume-1'])
     """
     with callers_state():
-        rules = label_rules(with_label_rules(DataConfig(), settings or {}))
+        rules = None if settings is None else label_rules(with_label_rules(DataConfig(), settings))
         return detect.open_dataset(as_path(path, "path"), organ, rules)
 
 

@@ -101,18 +101,34 @@ class Dataset:
     problems: tuple[str, ...] = ()
     rules: LabelRules = field(default_factory=LabelRules)
 
-    def under(self, rules: LabelRules) -> Dataset:
+    def under(self, rules: LabelRules | None) -> Dataset:
         """Let the user's rules hold for every case, before what the data itself says; and what ``presence.csv`` says.
+
+        Args:
+            rules: None where nobody is going to learn from the labels or measure by them: then what is wrong with them
+                is a problem, and no error.
 
         Raises:
             InputError: a case's patient is not known, or ``rules.patient_from`` finds none in its path; or
                 ``presence.csv`` is not as :func:`~sammix.io.presence.read_presence` describes it.
         """
-        presence, doubts = read_presence(self.root, self.organ, [case.name for case in self.cases])
-        if presence and any(case.label is not None for case in self.cases):
-            raise InputError(self.root / PRESENCE, "stands beside a table of labelled slices", "keep one of the two")
-        cases = tuple(_under(rules, case, self.root, presence.get(case.name)) for case in self.cases)
-        return replace(self, cases=cases, problems=self.problems + doubts + patient_doubts(cases), rules=rules)
+        asked, presence, problems = rules or LabelRules(), dict[str, Presence](), self.problems
+        cases = self.cases
+        try:
+            presence, doubts = read_presence(self.root, self.organ, [case.name for case in cases])
+            if presence and any(case.label is not None for case in cases):
+                remedy = "keep one of the two"
+                raise InputError(self.root / PRESENCE, "stands beside a table of labelled slices", remedy)
+            problems += doubts
+            cases = tuple(replace(case, patient=patient_of(self.root, case, asked.patient_from)) for case in cases)
+            problems += patient_doubts(cases)
+        except InputError as error:
+            if rules is not None:
+                raise
+            problems += (str(error),)
+            cases = tuple(replace(case, patient=case.patient or case.name) for case in cases)
+        cases = tuple(_under(asked, case, presence.get(case.name)) for case in cases)
+        return replace(self, cases=cases, problems=problems, rules=asked)
 
     def fingerprint(self) -> str:
         """Hash the files' names, sizes and contents, labels and splits (SHA-256): a copy has the same.
@@ -135,15 +151,9 @@ class Dataset:
         return digest.hexdigest()
 
 
-def _under(rules: LabelRules, case: Case, root: Path, presence: Presence | None) -> Case:
-    return replace(
-        case,
-        patient=patient_of(root, case, rules.patient_from),
-        labels=rules.label or case.labels,
-        ignore=rules.ignore or case.ignore,
-        undrawn=rules.undrawn,
-        presence=presence,
-    )
+def _under(rules: LabelRules, case: Case, presence: Presence | None) -> Case:
+    labels, ignore = rules.label or case.labels, rules.ignore or case.ignore
+    return replace(case, labels=labels, ignore=ignore, undrawn=rules.undrawn, presence=presence)
 
 
 def case_names(root: Path, images: Sequence[Path]) -> list[str]:

@@ -232,7 +232,7 @@ def without_patient(rows):
 def test_without_patients_a_pattern_is_asked_for(table):
     root = table(without_patient(ROWS), WITHOUT)
     with pytest.raises(InputError, match="has no column patient") as error:
-        open_dataset(root)
+        open_dataset(root, rules=LabelRules())
     assert "--patient-from '([^/]+)/[^/]+$'" in str(error.value)
     cases = open_dataset(root, rules=LabelRules(patient_from=r"/(\w)\d+\.png$")).cases
     assert [case.patient for case in cases] == ["a", "a", "b"]
