@@ -154,6 +154,7 @@ def test_presence_labels_what_is_not_drawn() -> None:
 def test_one_label_for_several_slices_is_refused() -> None:
     with pytest.raises(InputError, match="has 10 slices, but the table gives it one label"):
         read_slices(made(hu(), label=1))
+    assert set(read_slices(made(hu(), label=UNKNOWN)).labels.tolist()) == {UNKNOWN}
 
 
 @given(side=st.integers(1, 24), size=st.sampled_from([16, 20, 40, 64]))

@@ -117,11 +117,12 @@ def _given(case: Case, count: int) -> NDArray[np.int8]:
     """Take the labels that the data gives of a case's slices, (count,), without its mask."""
     if case.presence is not None:
         return case.presence.labels(count, case.name)
-    if case.label is not None and count != 1:
+    if case.label in (0, 1) and count != 1:
         raise InputError(
             case.image, f"has {count} slices, but the table gives it one label", "list each slice in a line of its own"
         )
-    return np.full(count, SILENT if case.label is None else case.label, np.int8)
+    said = case.label is not None and count == 1
+    return np.full(count, case.label if said else SILENT, np.int8)
 
 
 @dataclass(frozen=True, eq=False)

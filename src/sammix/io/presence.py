@@ -86,8 +86,8 @@ def read_presence(root: Path, organ: str, cases: Sequence[str]) -> tuple[dict[st
     known = set(cases)
     for line, cells in rows:
         if cells["case"] not in known:
-            some = f"the first of the {len(cases)} cases is called {cases[0]}"
-            raise InputError(table, f"line {line}: there is no case “{cells['case']}”", some)
+            some = ", ".join(cases[:5]) + (" …" if len(cases) > 5 else "")
+            raise InputError(table, f"line {line}: there is no case “{cells['case']}”", f"the cases are called {some}")
         of_case[cells["case"]].append((line, cells))
     return {case: _presence(table, said, label) for case, said in of_case.items()}, problems
 
