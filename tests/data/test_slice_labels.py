@@ -87,6 +87,16 @@ def test_every_nth_slice_of_any_organ_is_found(count: int, step: int, data: st.D
     assert not left_out.any() if step == 1 else (left_out == (drawn == 0)).all()
 
 
+def test_few_thick_slices_end_abruptly_by_themselves() -> None:
+    """A ball of 20 px is complete, however thick its slices; half of it is seen to be half where they are thin."""
+    for step in (0.5, 1, 2, 4, 8, 12):
+        heights = np.arange(-24, 24, step) + step / 3
+        areas = np.rint(np.pi * (20**2 - heights**2).clip(min=0)).astype(int)
+        assert not undrawn_slices(areas, step).any(), step
+        half = np.where(heights < 0, areas, 0)
+        assert undrawn_slices(half, step)[-1] or step > 4, step
+
+
 def test_ignored_voxels_say_all_that_was_not_looked_at() -> None:
     mask = masks_of([0, 0, 9, 0, 9, 0, 0])
     mask[3] = NOT_KNOWN
@@ -121,7 +131,12 @@ def test_complete_masks_of_real_scans_leave_nothing_out(real_data: Path, name: s
     for case in open_dataset(real_data / name).cases:
         mask = case.read_mask(case.read())
         assert mask is not None
-        areas = (mask.axial().array == 1).sum(axis=(1, 2))
+        axial = mask.axial()
+        areas = (axial.array == 1).sum(axis=(1, 2))
+        step = axial.spacing[0] / np.sqrt(axial.spacing[1] * axial.spacing[2])
+        for thicker in range(1, 5):
+            for start in range(thicker):
+                assert not undrawn_slices(areas[start::thicker], step * thicker).any(), (case.name, thicker)
         assert not undrawn_slices(areas).any(), case.name
         every_fifth = np.where(np.arange(len(areas)) % 5 == 0, areas, 0)
         np.testing.assert_array_equal(undrawn_slices(every_fifth), every_fifth == 0)

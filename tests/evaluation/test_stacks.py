@@ -14,6 +14,7 @@ from sammix.data.slice_labels import Doubt
 from sammix.data.table import SliceTable
 from sammix.evaluation.stacks import EvaluationStack, rows_by_case, stack_of_scan, table_stack
 from sammix.io.dataset import Case
+from sammix.io.presence import Presence
 from sammix.io.volume import Volume
 
 
@@ -117,10 +118,10 @@ def test_a_mask_that_contradicts_its_label_is_not_used() -> None:
 
 
 def test_a_scan_whose_slices_are_not_all_known_has_no_figures_in_mm_and_says_so() -> None:
-    found = read_stack(replace(case(), undrawn="unknown"), Preprocess(size=64))
+    found = read_stack(replace(case(), presence=Presence(slices=((0, -1), (1, -1)))), Preprocess(size=64))
     assert found.scan is None
-    assert found.labels.tolist() == [-1] * 5 + [1] * 5
-    assert [(doubt.what, doubt.slices) for doubt in found.doubts] == [(Doubt.UNDRAWN, 5), (Doubt.PARTLY, 5)]
+    assert found.labels.tolist() == [-1] * 2 + [0] * 3 + [1] * 5
+    assert [(doubt.what, doubt.slices) for doubt in found.doubts] == [(Doubt.PARTLY, 2)]
     assert not read_stack(case(mask=False), Preprocess()).doubts
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -100,7 +101,8 @@ def read_slices(case: Case) -> ScanSlices:
     mask = case.read_mask(volume)
     axial = volume.axial()
     drawn = None if mask is None else mask.axial().array
-    known = label_slices(drawn, _given(case, len(axial.array)), case.undrawn)
+    step = axial.spacing[0] / math.sqrt(axial.spacing[1] * axial.spacing[2]) if axial.trusted_geometry else 0
+    known = label_slices(drawn, _given(case, len(axial.array)), case.undrawn, step)
     return ScanSlices(
         case=case,
         volume=volume,

@@ -17,7 +17,12 @@ DENSE = 0.8
 """Of the slices from the first to the last drawn one, the share that is drawn in a mask that leaves none out."""
 
 ABRUPT = 0.5
-"""Of the largest drawn area, the share at which a drawing's last slice is too large for the organ's end."""
+"""Of the largest drawn area, the share at which a drawing's last slice is too large for the organ's end, if the next
+slice is near."""
+
+NEAR = 0.5
+"""Of the height that a ball would have beyond such a slice: so near, the next slice would show more of it. Scans of
+few, thick slices end abruptly by themselves."""
 
 Labels = NDArray[np.int8]
 Flags = NDArray[np.bool_]
@@ -59,7 +64,7 @@ class SliceLabels:
     doubts: tuple[SliceDoubt, ...] = ()
 
 
-def label_slices(mask: NDArray[np.uint8] | None, given: Labels, undrawn: Undrawn) -> SliceLabels:
+def label_slices(mask: NDArray[np.uint8] | None, given: Labels, undrawn: Undrawn, step: float = 0) -> SliceLabels:
     """Judge a scan's slices, n of them.
 
     A yes or no that was given is kept; a mask that contradicts it is not used. Else a slice that shows the organ is a
@@ -70,13 +75,14 @@ def label_slices(mask: NDArray[np.uint8] | None, given: Labels, undrawn: Undrawn
         mask: (n, H, W) uint8 0/1, 255 where nobody looked; None where there is none.
         given: (n,) int8, labels that the data gives: 1, 0, -1 where it says not known, -2 where it says nothing.
         undrawn: what slices say that the drawing leaves out.
+        step: as :func:`undrawn_slices` takes it.
     """
     if mask is None:
         return SliceLabels(given.clip(min=UNKNOWN), np.zeros(len(given), np.bool_))
     shown, ignored = (np.asarray((mask == value).any(axis=(1, 2)), np.bool_) for value in (1, NOT_KNOWN))
     left_out = np.zeros(len(given), np.bool_)
     if undrawn == "unknown" and not ignored.any():  # a mask that marks what was not looked at says all
-        left_out = undrawn_slices((mask == 1).sum(axis=(1, 2)))
+        left_out = undrawn_slices((mask == 1).sum(axis=(1, 2)), step)
         if (given == 1).any() and not shown.any():
             left_out[:] = True  # an empty mask of a scan that shows the organ is no drawing
     by_mask = np.where(shown, 1, np.where(ignored | left_out | (given == UNKNOWN), UNKNOWN, 0))
@@ -92,15 +98,17 @@ def label_slices(mask: NDArray[np.uint8] | None, given: Labels, undrawn: Undrawn
     return SliceLabels(labels, has_mask, doubts)
 
 
-def undrawn_slices(areas: NDArray[np.integer]) -> Flags:
+def undrawn_slices(areas: NDArray[np.integer], step: float = 0) -> Flags:
     """Find the empty slices that a drawing leaves out: those that say nothing of the organ.
 
     Those between drawn slices always do. Those beyond the outermost drawn one do where the drawing is sparse (it leaves
-    out more than a fifth of the slices between), and at an end that is too large to be the organ's: an organ tapers.
+    out more than a fifth of the slices between, or is a single slice), and at an end that is too large to be the
+    organ's: an organ tapers.
     A drawing that tapers says no beyond its ends, and a mask without any drawing says no everywhere.
 
     Args:
         areas: (n,) drawn pixels of each slice.
+        step: the distance of slices, in sides of a pixel; 0 where it is not known.
 
     Returns:
         (n,) bool.
@@ -113,11 +121,21 @@ def undrawn_slices(areas: NDArray[np.integer]) -> Flags:
         return left_out
     first, last = drawn[0], drawn[-1]
     left_out[first:last] = True
-    sparse, large = len(drawn) < DENSE * (last - first + 1), ABRUPT * areas.max()
-    left_out[:first] = sparse or areas[first] >= large
-    left_out[last:] = sparse or areas[last] >= large
+    sparse = len(drawn) < DENSE * (last - first + 1) or len(drawn) == 1
+    left_out[:first] = sparse or _ends_abruptly(areas[first], areas.max(), step)
+    left_out[last:] = sparse or _ends_abruptly(areas[last], areas.max(), step)
     left_out[drawn] = False
     return left_out
+
+
+def _ends_abruptly(area: int, largest: int, step: float) -> bool:
+    """Tell whether a slice is too large to be the organ's last one.
+
+    A ball whose ``largest`` section is π r² has h = r - sqrt(r² - a²) beyond a slice of the ``area`` π a².
+    """
+    share = area / largest
+    beyond = np.sqrt(largest / np.pi) * (1 - np.sqrt(1 - share))
+    return bool(share >= ABRUPT and step < NEAR * beyond)
 
 
 def tell(doubts: Iterable[tuple[str, SliceDoubt]]) -> list[str]:
