@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import yaml
 
-from sammix.config import SECTIONS, load_preset, parse_config, presets
+from sammix.config import SECTIONS, DataConfig, load_preset, parse_config, presets, with_label_rules
 from sammix.errors import ConfigError
 
 
@@ -113,3 +113,46 @@ def test_every_setting_can_say_what_it_may_be(key: str) -> None:
 def test_an_unknown_preset_lists_the_known() -> None:
     with pytest.raises(ConfigError, match="lite, multimix, nnunet-style, paper"):
         load_preset("huge")
+
+
+@pytest.mark.parametrize(
+    ("line", "value"),
+    [
+        ("label=2", 2),
+        ("label=liver", "liver"),
+        ("label=[1, 3, tumour]", (1, 3, "tumour")),
+        ("label=null", None),
+        ("ignore=0", 0),
+        ("ignore=[254, 255]", (254, 255)),
+        ("undrawn=no", "no"),
+        ("undrawn='no'", "no"),
+        ("undrawn=unknown", "unknown"),
+        ("patient_from='(p[0-9]+)_'", "(p[0-9]+)_"),
+    ],
+)
+def test_settings_of_labels(line: str, value: object) -> None:
+    name = line.partition("=")[0]
+    config = load_preset("tiny", [f"data.{line}"])
+    assert getattr(config.data, name) == value
+    assert parse_config(config.model_dump(mode="json")) == config
+    assert getattr(with_label_rules(DataConfig(), [f"data.{line}"]), name) == value
+
+
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        ("label=0", "data.label must be a whole number, at least 1 or text or a list of them or null"),
+        ("label=true", "data.label must be"),
+        ("label=[]", "data.label"),
+        ("ignore=x", "data.ignore must be"),
+        ("ignore=-1", "data.ignore must be"),
+        ("undrawn=maybe", "data.undrawn must be one of unknown, no or null"),
+        ("patient_from='(p'", "data.patient_from is no regular expression"),
+        ("patient_from=p", "data.patient_from needs one group, in brackets, that finds the patient; it has 0"),
+        ("patient_from='(a)(b)'", "it has 2"),
+    ],
+)
+def test_wrong_settings_of_labels(line: str, problem: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        load_preset("tiny", [f"data.{line}"])
+    assert problem in str(error.value)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from importlib import resources
 from numbers import Integral
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StrictStr, ValidationError, field_validator
 
 from sammix.errors import ConfigError
 from sammix.files import PLAIN_NAME
@@ -17,6 +18,10 @@ from sammix.files import PLAIN_NAME
 
 class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+MaskLabel = Annotated[int, Field(strict=True, ge=1)] | Annotated[StrictStr, Field(min_length=1)]
+MaskValue = Annotated[int, Field(strict=True, ge=0)]
 
 
 class DataConfig(_Section):
@@ -27,10 +32,40 @@ class DataConfig(_Section):
     )
     window_level: float | None = Field(default=None, description="HU; null: the data's own default, else 40")
     window_width: float | None = Field(default=None, gt=0, description="HU; null: the data's own, else 400")
+    label: MaskLabel | Annotated[tuple[MaskLabel, ...], Field(min_length=1)] | None = Field(
+        default=None, description="mask values, or segments' names, that are the organ; null: what the data says"
+    )
+    ignore: MaskValue | tuple[MaskValue, ...] | None = Field(
+        default=None, description="mask values of voxels that nobody looked at; null: what the data says"
+    )
+    undrawn: Literal["unknown", "no"] | None = Field(
+        default=None, description="what slices say that a drawing leaves out; null: unknown, or as a store has it"
+    )
+    patient_from: str | None = Field(
+        default=None, description="regular expression; its group is the patient in each path; null: what the data says"
+    )
     size: int = Field(default=256, ge=16, le=2048, description="px, side of the network's square input")
     middle_fraction: float = Field(default=1.0, gt=0, le=1, description="central share of a scan's slices")
     val_fraction: float = Field(default=0.15, ge=0, lt=1, description="of patients, where data has no splits")
     test_fraction: float = Field(default=0.2, ge=0, lt=1, description="of patients, where data has no splits")
+
+    @field_validator("undrawn", mode="before")
+    @classmethod
+    def _no_is_a_word(cls, value: object) -> object:
+        """Take back what YAML makes of ``no``."""
+        return "no" if value is False else value
+
+    @field_validator("patient_from")
+    @classmethod
+    def _has_one_group(cls, pattern: str | None) -> str | None:
+        """Refuse a pattern that cannot find a patient."""
+        try:
+            groups = 1 if pattern is None else re.compile(pattern).groups
+        except re.error as error:
+            raise ValueError(f"is no regular expression ({error})") from None
+        if groups != 1:
+            raise ValueError(f"needs one group, in brackets, that finds the patient; it has {groups}")
+        return pattern
 
 
 class ModelConfig(_Section):
@@ -83,6 +118,9 @@ class FitConfig(_Section):
     precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = "auto"
 
 
+LABEL_RULES = ("label", "ignore", "undrawn", "patient_from")
+"""Settings of ``data`` that say how labels and masks are to be read, of any data: also of what a model is put to."""
+
 SECTIONS: dict[str, type[BaseModel]] = {"data": DataConfig, "model": ModelConfig, "fit": FitConfig}
 TYPES = {
     "integer": "a whole number",
@@ -90,6 +128,7 @@ TYPES = {
     "boolean": "true or false",
     "string": "text",
     "null": "null (None)",
+    "array": "a list of them",
 }
 BOUNDS = {"minimum": "at least", "exclusiveMinimum": "above", "maximum": "at most", "exclusiveMaximum": "below"}
 """Of JSON schema, in words."""
@@ -135,6 +174,27 @@ def load_preset(name: str, settings: Sequence[str] | Mapping[str, Any] = ()) -> 
     return parse_config(values)
 
 
+def with_label_rules(data: DataConfig, settings: Sequence[str] | Mapping[str, Any]) -> DataConfig:
+    """Lay settings over those by which labels and masks are read, :data:`LABEL_RULES`.
+
+    Args:
+        data: what they are laid over.
+        settings: as :func:`load_preset` takes them.
+
+    Raises:
+        ConfigError: there is no such setting, it is another than these, or its value does not fit.
+    """
+    pairs = _flat(settings) if isinstance(settings, Mapping) else map(_parsed, settings)
+    values = data.model_dump()
+    for key, value in pairs:
+        section, _, name = _known(key).partition(".")
+        if section != "data" or name not in LABEL_RULES:
+            allowed = ", ".join(f"data.{rule}" for rule in LABEL_RULES)
+            raise ConfigError(f"setting {key} is the model's own; what can be set here: {allowed}")
+        values[name] = value
+    return parse_config({"preset": "", "data": values}).data
+
+
 def parse_config(values: Mapping[str, Any]) -> Config:
     """Check plain values (from YAML or ``config.json``).
 
@@ -148,6 +208,9 @@ def parse_config(values: Mapping[str, Any]) -> Config:
         key = ".".join(str(part) for part in first["loc"])
         if first["type"] == "extra_forbidden":
             _known(key)
+        if first["type"] == "value_error":
+            raise ConfigError(f"setting {key} {first['ctx']['error']}: {first['input']!r}") from None
+        key = ".".join(key.split(".")[:2])  # not which of a setting's kinds
         raise ConfigError(f"setting {key} must be {_expected(key)}, not {first['input']!r}") from None
 
 

@@ -4,6 +4,8 @@ import json
 import shutil
 from pathlib import Path
 
+import nibabel as nib
+import numpy as np
 import pytest
 
 
@@ -53,3 +55,31 @@ def test_a_case_that_cannot_be_read_is_exit_code_1(tiny_run: Path, hospital_b: P
     command = ["evaluate", tiny_run, tmp_path / "data", "--split", "unseen", "--out", tmp_path / "out"]
     assert run(*command, "--device", "cpu") == 1
     assert json.loads((tmp_path / "out" / "metrics.json").read_text())["failures"][0]["case"] == "s0000"
+
+
+def test_slices_that_a_drawing_leaves_out_enter_no_figure_unless_they_were_looked_at(
+    tiny_run: Path, hospital_b: Path, tmp_path: Path, run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(hospital_b, tmp_path / "data")
+    drawn = 0
+    for path in (tmp_path / "data").glob("*/segmentations/liver.nii.gz"):
+        image = nib.load(path)
+        mask = np.array(image.dataobj)
+        mask[..., ::3] = mask[..., 1::3] = 0
+        drawn += int(mask.any(axis=(0, 1)).sum())
+        nib.save(nib.Nifti1Image(mask, image.affine), path)
+    command = ["evaluate", tiny_run, tmp_path / "data", "--split", "unseen", "--device", "cpu", "-q", "--out"]
+    assert run(*command, tmp_path / "out") == 0
+    told = capsys.readouterr().err
+    assert "taken as not known: the mask is empty there" in told
+    assert "no figures in mm of these scans" in told
+    metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    assert (metrics["negatives"]["n"], metrics["presence"]["negative"], metrics["volume"]) == (0, 0, None)
+    assert metrics["presence"]["positive"] == drawn
+    assert any("data.undrawn=no" in warning for warning in metrics["warnings"])
+    assert run(*command, tmp_path / "sure", "--set", "data.undrawn=no") == 0
+    metrics = json.loads((tmp_path / "sure" / "metrics.json").read_text())
+    assert metrics["negatives"]["n"] == metrics["counts"]["slices"] - drawn > 0
+    assert metrics["volume"]["n"] == 2
+    assert run(*command, tmp_path / "other", "--set", "data.size=32") == 2
+    assert "is the model's own" in capsys.readouterr().err

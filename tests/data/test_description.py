@@ -9,6 +9,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
+from PIL import Image
 
 import sammix.io.glance
 from sammix.config import load_preset
@@ -94,9 +95,10 @@ def test_a_store_says_what_it_holds(hospital_a: Path, tmp_path: Path) -> None:
     assert prepare(hospital_a, tmp_path / "a.h5", config) == 36
     table = open_store(tmp_path / "a.h5")
     yes, annotated = (table.label == 1).sum(), table.annotated.sum()
+    no = f"{36 - yes} without ({36 - yes} with an empty mask)"
     assert describe_path(tmp_path / "a.h5").splitlines() == [
         "store of 36 slices of 6 patients (the middle 0.5 of each scan; 64 px; window 40/400 HU)",
-        f"labels: {yes} with the liver ({annotated} annotated), {36 - yes} without, 0 not known",
+        f"labels: {yes} with the liver ({annotated} annotated), {no}, 0 not known",
     ]
 
 
@@ -113,6 +115,22 @@ def test_a_slice_table_says_its_labels_and_splits(tmp_path: Path) -> None:
         "3 files are part of a scan",
         "left out: 1 × .csv file (slices.csv)",
     ]
+
+
+def test_a_store_counts_what_is_known_apart(tmp_path: Path) -> None:
+    Image.fromarray(np.zeros((32, 32), np.uint8)).save(tmp_path / "black.png")
+    Image.fromarray(np.full((32, 32), 255, np.uint8)).save(tmp_path / "drawn.png")
+    rows = ["image,patient,mask,liver,hu_min,hu_max"]
+    said = [("drawn", "yes"), ("black", "yes"), ("", "yes"), ("black", "no"), ("drawn", "no"), ("", "no"), ("", ""),
+            ("black", ""), ("drawn", ""), ("black", "no")]  # fmt: skip
+    for number, (mask, label) in enumerate(said):
+        Image.fromarray(np.arange(32, dtype=np.uint8) * np.ones((32, 1), np.uint8)).save(tmp_path / f"{number}.png")
+        rows.append(f"{number}.png,p{number},{mask and mask + '.png'},{label},-160,240")
+    (tmp_path / "slices.csv").write_text("\n".join(rows))
+    assert "labels: 3 with the liver, 4 without, 3 not known" in describe_path(tmp_path)
+    prepare(tmp_path, tmp_path / "s.h5", load_preset("tiny").data)
+    shown = describe_path(tmp_path / "s.h5").splitlines()[1]
+    assert shown == "labels: 4 with the liver (2 annotated), 4 without (2 with an empty mask), 2 not known"
 
 
 def test_a_real_segmentation(real_data) -> None:

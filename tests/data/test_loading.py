@@ -2,14 +2,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import nibabel as nib
 import numpy as np
 import pytest
 
 from sammix.config import load_preset
-from sammix.data.loading import load_table, open_data, prepare
+from sammix.data.loading import label_rules, load_table, open_data, prepare, rules_of_model
 from sammix.data.table import COLUMNS, SliceTable
-from sammix.errors import InputError, OutputError
+from sammix.errors import ConfigError, InputError, OutputError
 from sammix.io import Dataset
+from sammix.io.label_rules import LabelRules
 
 SMALL = load_preset("tiny").data
 
@@ -102,3 +104,63 @@ def test_scans_are_opened_as_they_are_and_stores_too(hospital_a: Path, tmp_path:
     assert (len(scans.cases), len(store), store.organ) == (6, 72, "liver")
     with pytest.raises(InputError, match="no-data"):
         open_data(tmp_path / "no-data")
+
+
+def test_settings_become_the_rules_that_data_is_read_under(hospital_a: Path) -> None:
+    config = load_preset("tiny", ["data.label=liver", "data.ignore=[2,255]", "data.undrawn=no"]).data
+    assert label_rules(config) == LabelRules(("liver",), (2, 255), "no")
+    assert label_rules(SMALL) == LabelRules()
+    data = open_data(hospital_a, None, SMALL.model_copy(update={"patient_from": r"-(\d)", "undrawn": "no"}))
+    assert isinstance(data, Dataset)
+    assert {case.patient for case in data.cases} == set("012345")
+    assert {case.undrawn for case in data.cases} == {"no"}
+    with pytest.raises(InputError, match=r"volume-0\.nii: “x\(\.\)” finds no patient"):
+        load_table(hospital_a, SMALL.model_copy(update={"patient_from": "x(.)"}))
+
+
+def test_a_store_remembers_its_rules_and_is_asked_for_no_others(hospital_a: Path, tmp_path: Path) -> None:
+    config = SMALL.model_copy(update={"undrawn": "no", "label": (1, "liver"), "patient_from": r"-(\d)"})
+    prepare(hospital_a, tmp_path / "a.h5", config)
+    for asked in (SMALL, config):
+        table = load_table(tmp_path / "a.h5", asked)
+        assert table.rules == LabelRules((1, "liver"), (), "no", r"-(\d)")
+        assert set(table.patient) == set("012345")
+    for name, value in {"undrawn": "unknown", "label": 2, "ignore": 7, "patient_from": "(.)"}.items():
+        other, problem = (
+            SMALL.model_copy(update={name: value}),
+            rf"was prepared with data\.{name}=.*leave that setting out",
+        )
+        with pytest.raises(InputError, match=problem):
+            load_table(tmp_path / "a.h5", other)
+        with pytest.raises(InputError, match=problem):
+            open_data(tmp_path / "a.h5", "liver", other)
+
+
+def test_a_model_is_put_to_data_under_its_own_rules_but_a_store_keeps_its(hospital_a: Path, tmp_path: Path) -> None:
+    own = SMALL.model_copy(update={"undrawn": "no", "label": 2})
+    assert rules_of_model(hospital_a, own) == own
+    assert rules_of_model(hospital_a, own, ["data.label=null"]) == own.model_copy(update={"label": None})
+    assert rules_of_model(hospital_a, own, {"data.undrawn": "unknown"}).undrawn == "unknown"
+    prepare(hospital_a, tmp_path / "a.h5", SMALL)
+    assert rules_of_model(tmp_path / "a.h5", own) == SMALL
+    with pytest.raises(ConfigError, match=r"data\.size is the model's own; what can be set here: data\.label"):
+        rules_of_model(hospital_a, own, ["data.size=32"])
+
+
+def test_what_is_doubtful_is_said_in_one_line_of_all_cases(hospital_a: Path, tmp_path: Path, caplog) -> None:
+    for path in hospital_a.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+        if path.name.startswith("seg"):
+            image = nib.load(path)
+            mask = np.array(image.dataobj)
+            mask[..., ::2] = 0
+            nib.save(nib.Nifti1Image(mask, image.affine), tmp_path / path.name)
+    table = load_table(tmp_path, SMALL)
+    assert not (table.label == 0).any(), "nobody said no"
+    assert not table.has_mask[table.label == -1].any()
+    lines = [record.getMessage() for record in caplog.records]
+    (line,) = [line for line in lines if "data.undrawn=no" in line]
+    assert line.startswith(f"{(table.label == -1).sum()} slices of 6 cases (volume-0, ")
+    sure = load_table(tmp_path, SMALL.model_copy(update={"undrawn": "no"}))
+    np.testing.assert_array_equal(sure.label, np.where(table.label == 1, 1, 0))
+    assert sure.fingerprint != table.fingerprint

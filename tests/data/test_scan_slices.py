@@ -16,10 +16,13 @@ from hypothesis import strategies as st
 from nibabel.orientations import inv_ornt_aff
 
 from sammix.data.preprocess import Preprocess
-from sammix.data.scan_slices import UNKNOWN, ScanSlices, extract, known_on_grid, middle, read_slices
+from sammix.data.scan_slices import ScanSlices, extract, known_on_grid, middle, read_slices
+from sammix.data.slice_labels import Doubt
 from sammix.errors import InputError
 from sammix.io import open_dataset, read_volume
 from sammix.io.dataset import Case
+from sammix.io.label_rules import NOT_KNOWN, UNKNOWN
+from sammix.io.presence import Presence
 from sammix.io.volume import Volume
 
 AXIAL = np.array([[0, 0, -0.7, 0], [0, -0.7, 0, 0], [3.0, 0, 0, 0], [0, 0, 0, 1]])
@@ -58,8 +61,13 @@ def square(shape: tuple[int, int, int], slices: slice = slice(None), side: int =
     return mask
 
 
+def tapering() -> np.ndarray:
+    """An organ in slices 4 to 6 of ten, largest in the middle."""
+    return square((10, 40, 40), slice(4, 7), 12) | square((10, 40, 40), slice(5, 6))
+
+
 def test_a_scan_with_a_mask_is_labelled_by_it() -> None:
-    scan = read_slices(made(hu(), square((10, 40, 40), slice(4, 7))))
+    scan = read_slices(made(hu(), tapering()))
     assert scan.labels.tolist() == [0, 0, 0, 0, 1, 1, 1, 0, 0, 0]
     assert scan.has_mask.all()
     assert scan.in_plane == pytest.approx((0.7, 0.7))
@@ -81,12 +89,19 @@ def test_pixels_are_square_where_the_geometry_is_not_trusted() -> None:
 
 
 @pytest.mark.parametrize(
-    ("label", "drawn", "expected", "has_mask", "warning"),
+    ("label", "drawn", "expected", "has_mask", "doubt"),
     [
         (1, "square", 1, True, None),
-        (1, "black", 1, False, "labelled yes, but its mask m.png is black"),
+        (1, "black", 1, False, Doubt.BLACK),
         (0, "black", 0, True, None),
-        (0, "square", 0, False, "labelled no, but its mask m.png shows something"),
+        (0, "square", 0, False, Doubt.SHOWN),
+        (UNKNOWN, "square", 1, True, None),
+        (UNKNOWN, "black", UNKNOWN, False, None),
+        (UNKNOWN, None, UNKNOWN, False, None),
+        (1, "partly", 1, False, Doubt.IGNORED),
+        (None, "partly", 1, False, Doubt.IGNORED),
+        (None, "not looked at", UNKNOWN, False, Doubt.IGNORED),
+        (0, "not looked at", 0, False, Doubt.IGNORED),
         (1, None, 1, False, None),
         (0, None, 0, False, None),
         (None, "square", 1, True, None),
@@ -95,28 +110,57 @@ def test_pixels_are_square_where_the_geometry_is_not_trusted() -> None:
     ],
 )
 def test_a_label_and_a_mask(
-    label: int | None, drawn: str | None, expected: int, has_mask: bool, warning: str | None
+    label: int | None, drawn: str | None, expected: int, has_mask: bool, doubt: Doubt | None
 ) -> None:
     shape = (1, 40, 40)
     masks = {"square": square(shape), "black": np.zeros(shape, np.uint8), None: None}
+    masks["partly"], masks["not looked at"] = square(shape), np.zeros(shape, np.uint8)
+    masks["partly"][:, 35:] = masks["not looked at"][:, 35:] = NOT_KNOWN
     case = made(hu(shape), masks[drawn], label)
     scan, stack = read_slices(case), extract(case, GRID)
     for found in (scan, stack):
         assert (found.labels.tolist(), found.has_mask.tolist()) == ([expected], [has_mask])
-        told = [line for line in found.warnings if "labelled" in line]
-        assert [warning in line for line in told] == [True] * (warning is not None)
+        assert [one.what for one in found.doubts] == [doubt] * (doubt is not None)
     usable = has_mask and drawn == "square"
     assert stack.masks.any() == scan.masks(GRID).any() == usable, "a mask that contradicts its label is not used"
+
+
+def test_what_nobody_looked_at_leaks_into_nothing() -> None:
+    mask = tapering()
+    mask[7:] = NOT_KNOWN
+    mask[5, :10] = NOT_KNOWN
+    scan, stack = read_slices(made(hu(), mask)), extract(made(hu(), mask), GRID)
+    assert scan.labels.tolist() == stack.labels.tolist() == [0] * 4 + [1] * 3 + [UNKNOWN] * 3
+    assert scan.has_mask.tolist() == [True] * 5 + [False, True] + [False] * 3
+    assert scan.truth is not None
+    np.testing.assert_array_equal(scan.truth, mask == 1)
+    np.testing.assert_array_equal(stack.masks, scan.masks(GRID))
+    assert not stack.masks[~scan.has_mask].any()
+    assert set(np.unique(stack.masks)) == {0, 1}
+    assert [(one.what, one.slices) for one in scan.doubts] == [(Doubt.IGNORED, 4)]
+
+
+def test_presence_labels_what_is_not_drawn() -> None:
+    sparse = square((10, 40, 40), slice(5, 6))
+    presence = Presence(slices=((9, UNKNOWN),), ranges=((4, 6),))
+    scan = read_slices(replace(made(hu(), sparse), presence=presence))
+    assert scan.labels.tolist() == [0, 0, 0, 0, 1, 1, 1, 0, 0, UNKNOWN]
+    assert scan.has_mask.tolist() == [True] * 4 + [False, True, False] + [True] * 2 + [False]
+    assert scan.doubts == ()
+    scan = read_slices(replace(made(hu()), presence=presence))
+    assert (scan.labels.tolist()[3:7], scan.has_mask.any()) == ([0, 1, 1, 1], False)
 
 
 def test_one_label_for_several_slices_is_refused() -> None:
     with pytest.raises(InputError, match="has 10 slices, but the table gives it one label"):
         read_slices(made(hu(), label=1))
+    assert set(read_slices(made(hu(), label=UNKNOWN)).labels.tolist()) == {UNKNOWN}
 
 
 @given(side=st.integers(1, 24), size=st.sampled_from([16, 20, 40, 64]))
 def test_a_mask_that_vanishes_on_the_grid_is_neither_annotated_nor_empty(side: int, size: int) -> None:
-    stack = extract(made(hu((3, 40, 40)), square((3, 40, 40), slice(1, 2), side)), Preprocess(size=size))
+    case = replace(made(hu((3, 40, 40)), square((3, 40, 40), slice(1, 2), side)), undrawn="no")
+    stack = extract(case, Preprocess(size=size))
     assert stack.labels.tolist() == [0, 1, 0], "labels are those of the scan's own resolution"
     assert stack.has_mask.tolist() == [True, bool(stack.masks[1].any()), True]
 
@@ -138,7 +182,7 @@ def test_a_smaller_middle_lies_in_a_larger_one(count: int, wide: float, narrow: 
 @given(fraction=st.floats(0.01, 1), size=st.sampled_from([16, 32]))
 def test_a_part_is_what_the_whole_has_there(fraction: float, size: int) -> None:
     grid = Preprocess(size=size)
-    case = made(hu(), square((10, 40, 40), slice(4, 7)))
+    case = made(hu(), tapering())
     whole, part, where = extract(case, grid), extract(case, grid, fraction), middle(10, fraction)
     for name in ("images", "masks", "labels", "has_mask", "index"):
         np.testing.assert_array_equal(getattr(part, name), getattr(whole, name)[where])

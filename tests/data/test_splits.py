@@ -173,3 +173,11 @@ def test_one_class_is_not_enough(make_table: MakeTable, labels: list[int]) -> No
     with pytest.raises(SammixError, match="the classifier needs slices with and without the liver"):
         check_both_classes(make_table(labels, split=[TRAIN] * 3))
     check_both_classes(make_table([1, 0, -1], split=[TRAIN] * 3))
+
+
+def test_slices_that_are_not_known_are_named_where_a_kind_is_missing(make_table: MakeTable) -> None:
+    with pytest.raises(SammixError, match=r"which of 2 slices that are not known show it: in presence\.csv"):
+        check_both_classes(make_table([1, -1, -1, -1], split=[TRAIN] * 3 + [TEST]))
+    with pytest.raises(SammixError) as error:
+        check_both_classes(make_table([1, 1, -1], split=[TRAIN] * 2 + [TEST]))
+    assert "not known" not in str(error.value)

@@ -63,6 +63,7 @@ def phantom(slices: int = 6, shape: tuple[int, int] = (48, 48), top: int = 2) ->
     ct = np.full((slices, *shape), 40, np.int16)
     mask = np.zeros(ct.shape, np.uint8)
     mask[top:, 12:30, 6:28] = 1
+    mask[top, 20:] = 0  # an organ tapers
     ct[mask > 0], ct[:, 0] = 120, -1000
     return ct, mask
 

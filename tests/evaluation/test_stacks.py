@@ -10,9 +10,11 @@ from numpy.typing import NDArray
 
 from sammix.data.preprocess import Preprocess
 from sammix.data.scan_slices import read_slices
+from sammix.data.slice_labels import Doubt
 from sammix.data.table import SliceTable
 from sammix.evaluation.stacks import EvaluationStack, rows_by_case, stack_of_scan, table_stack
 from sammix.io.dataset import Case
+from sammix.io.presence import Presence
 from sammix.io.volume import Volume
 
 
@@ -37,7 +39,7 @@ AXIAL = np.array([[0, 0, -0.7, 0], [0, -0.7, 0, 0], [3.0, 0, 0, 0], [0, 0, 0, 1]
 
 def case(mask: bool = True, label: int | None = None, trusted: bool = True) -> Case:
     source = "trusted" if trusted else "picture"
-    return DrawnCase("c", Path("c"), Path("m") if mask else None, "p", source, label=label)
+    return DrawnCase("c", Path("c"), Path("m") if mask else None, "p", source, label=label, undrawn="no")
 
 
 def read_stack(case: Case, preprocess: Preprocess, middle_fraction: float = 1.0) -> EvaluationStack:
@@ -112,7 +114,15 @@ def test_a_mask_that_contradicts_its_label_is_not_used() -> None:
     found = read_stack(case(label=0), Preprocess())
     assert not found.has_mask.any()
     assert not found.masks.any()
-    assert any("labelled no" in warning for warning in found.warnings)
+    assert [doubt.what for doubt in found.doubts] == [Doubt.SHOWN]
+
+
+def test_a_scan_whose_slices_are_not_all_known_has_no_figures_in_mm_and_says_so() -> None:
+    found = read_stack(replace(case(), presence=Presence(slices=((0, -1), (1, -1)))), Preprocess(size=64))
+    assert found.scan is None
+    assert found.labels.tolist() == [-1] * 2 + [0] * 3 + [1] * 5
+    assert [(doubt.what, doubt.slices) for doubt in found.doubts] == [(Doubt.PARTLY, 2)]
+    assert not read_stack(case(mask=False), Preprocess()).doubts
 
 
 def test_a_slice_of_a_store_whose_mask_vanishes_on_the_protocols_grid_has_no_known_mask() -> None:

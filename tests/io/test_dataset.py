@@ -8,7 +8,8 @@ import pytest
 
 from sammix.errors import InputError
 from sammix.io.dataset import case_names, listing, unpaired
-from sammix.io.detect import open_dataset
+from sammix.io.detect import find_inputs, open_dataset
+from sammix.io.label_rules import LabelRules
 
 
 @pytest.fixture
@@ -102,3 +103,18 @@ def test_unpaired_names_both_sides():
 def test_listing_is_short():
     assert listing(list("abcdefg"), most=2) == "a, b and 5 more"
     assert listing(["a", "b"]) == "a, b"
+
+
+@pytest.mark.parametrize("broken", ["presence", "patients"])
+def test_labels_that_are_not_used_stop_nobody(tmp_path, write_picture, broken):
+    write_picture(tmp_path / "a.png", np.eye(9, dtype=np.uint8) * 255)
+    if broken == "patients":
+        (tmp_path / "slices.csv").write_text("image,liver\na.png,1\n")
+    else:
+        (tmp_path / "presence.csv").write_text("case,slice,liver\nb,0,1\n")
+    with pytest.raises(InputError) as error:
+        open_dataset(tmp_path, rules=LabelRules())
+    dataset = open_dataset(tmp_path)
+    assert dataset.problems[-1] == str(error.value)
+    assert [(case.patient, case.presence) for case in dataset.cases] == [("a", None)]
+    assert [case.name for case in find_inputs(tmp_path)] == ["a"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from numbers import Real
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from sammix.api.callers_state import callers_state
 from sammix.api.figure import Picture
 from sammix.api.given import PathLike, as_path, whole_number
 from sammix.api.model import ModelLike, as_model
-from sammix.data.loading import open_data
+from sammix.data.loading import open_data, rules_of_model
 from sammix.errors import ConfigError
 from sammix.evaluation.core import Evaluation
 from sammix.evaluation.protocol import EvaluateOptions
@@ -104,6 +105,7 @@ def evaluate(
     out: PathLike | None = None,
     split: str | None = None,
     middle_fraction: float | None = None,
+    settings: Mapping[str, Any] | None = None,
     all_parts: bool = False,
     batch_size: int = 4,
     overwrite: bool = False,
@@ -121,6 +123,8 @@ def evaluate(
         split: ``train``, ``val``, ``test``, ``unseen`` (all patients that the model never met) or ``all``. None: test
             where the data has splits, else unseen.
         middle_fraction: central share of each scan's slices that enter the figures by slice; None: the model's own.
+        settings: how labels and masks are read, ``{"data.undrawn": "no"}``; also ``data.label``, ``data.ignore`` and
+            ``data.patient_from``. None: as the model's fit read them.
         all_parts: keep parts of a scan's mask below a tenth of its largest, too.
         batch_size: slices that go through the network together.
         overwrite: replace an earlier evaluation in ``out``.
@@ -151,7 +155,8 @@ def evaluate(
             batch_size=batch_size,
             smallest_part=0 if all_parts else SMALLEST_PART,
         )
-        data_set = open_data(source, trained.organ)
+        rules = rules_of_model(source, trained.card.config.data, settings or {})
+        data_set = open_data(source, trained.organ, rules)
         found = measure(trained.network, data_set, options, trained.card.lineage)
         if folder is not None:
             from sammix.report.evaluation import write_evaluation

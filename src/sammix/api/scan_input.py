@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
 import nibabel as nib
@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from sammix.api.callers_state import callers_state
 from sammix.api.given import PathLike, as_path
+from sammix.config import DataConfig, with_label_rules
+from sammix.data.loading import label_rules
 from sammix.errors import ConfigError, InputError
 from sammix.inference.inputs import find_scans
 from sammix.io import detect
@@ -68,12 +70,13 @@ def _read(path: PathLike, series: str | None) -> Volume:
     return case.read()
 
 
-def open_dataset(path: PathLike, organ: str | None = None) -> Dataset:
+def open_dataset(path: PathLike, organ: str | None = None, settings: Mapping[str, Any] | None = None) -> Dataset:
     """See which scans and masks a folder holds, whichever supported layout it has. No scan is read yet.
 
     Args:
         path: the folder.
         organ: whose masks; None takes what the data names, else the liver.
+        settings: how labels and masks are read, as `evaluate` takes them; None: as the data says.
 
     Returns:
         The cases, each with its files, patient, split and label, and ``problems``, what does not fit together.
@@ -87,7 +90,8 @@ def open_dataset(path: PathLike, organ: str | None = None) -> Dataset:
     ('LiTS', 'liver', ['volume-0', 'volume-1'])
     """
     with callers_state():
-        return detect.open_dataset(as_path(path, "path"), organ)
+        rules = None if settings is None else label_rules(with_label_rules(DataConfig(), settings))
+        return detect.open_dataset(as_path(path, "path"), organ, rules)
 
 
 def as_volume(scan: ScanLike, affine: AffineLike | None = None, series: str | None = None) -> Volume:

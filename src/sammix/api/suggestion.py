@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ from sammix.api.callers_state import callers_state
 from sammix.api.figure import Picture
 from sammix.api.given import PathLike, as_path, whole_number
 from sammix.api.model import ModelLike, as_model
-from sammix.data.loading import load_table
+from sammix.data.loading import load_table, rules_of_model
 from sammix.files import check_output
 from sammix.inference import suggestions
 from sammix.report.preview import write_strip
@@ -64,7 +65,13 @@ class Suggestions:
 
 
 def suggest(
-    model: ModelLike, data: PathLike, count: int = 10, *, batch_size: int = 4, progress: bool = False
+    model: ModelLike,
+    data: PathLike,
+    count: int = 10,
+    *,
+    settings: Mapping[str, Any] | None = None,
+    batch_size: int = 4,
+    progress: bool = False,
 ) -> Suggestions:
     """Find the slices without a mask that a model doubts most: annotate those next.
 
@@ -72,6 +79,7 @@ def suggest(
         model: from `load` or `fit`; or a run's folder, a model's folder or a shipped model's name.
         data: a folder in any supported layout, or a prepared store (``.h5``).
         count: how many; fewer where there are not so many.
+        settings: how labels and masks are read, as `evaluate` takes them.
         batch_size: slices that go through the network together.
         progress: show progress on standard error.
 
@@ -90,5 +98,6 @@ def suggest(
     wanted, at_once = whole_number(count, "count", least=1), whole_number(batch_size, "batch_size", least=1)
     with callers_state(progress):
         trained = as_model(model)
-        table = trained.card.as_fitted(load_table(source, trained.card.data_config()))
+        config = rules_of_model(source, trained.card.data_config(), settings or {})
+        table = trained.card.as_fitted(load_table(source, config))
         return Suggestions(suggestions.suggest(trained.network, table, wanted, batch_size=at_once))

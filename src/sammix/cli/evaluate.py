@@ -6,7 +6,20 @@ from typing import Annotated
 
 import typer
 
-from sammix.cli.options import AllParts, BatchSize, Data, DeviceName, Model, Out, Overwrite, Quiet, smallest_part
+from sammix.cli.options import (
+    AllParts,
+    BatchSize,
+    Data,
+    DeviceName,
+    LabelSettings,
+    Model,
+    Out,
+    Overwrite,
+    PatientFrom,
+    Quiet,
+    all_settings,
+    smallest_part,
+)
 
 
 def evaluate(
@@ -24,6 +37,8 @@ def evaluate(
         float | None,
         typer.Option(min=0.01, max=1, help="Central share of each scan's slices; the model's own by default."),
     ] = None,
+    settings: LabelSettings = None,
+    patient_from: PatientFrom = None,
     all_parts: AllParts = False,
     overwrite: Overwrite = False,
     device: DeviceName = "auto",
@@ -31,7 +46,7 @@ def evaluate(
     quiet: Quiet = False,
 ) -> None:
     """Measure a model on data with masks: metrics.json, a row a slice, pictures, report.html."""
-    from sammix.data.loading import open_data
+    from sammix.data.loading import open_data, rules_of_model
     from sammix.evaluation.protocol import EvaluateOptions
     from sammix.evaluation.protocol import evaluate as evaluate_model
     from sammix.files import check_output
@@ -43,7 +58,8 @@ def evaluate(
 
     show_on_terminal(quiet)
     card = read_card(model)
-    opened = open_data(data, card.organ)
+    rules = rules_of_model(data, card.config.data, all_settings(settings, patient_from))
+    opened = open_data(data, card.organ, rules)
     check_output(out, overwrite)
     options = EvaluateOptions(
         organ=card.organ,

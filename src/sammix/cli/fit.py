@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from sammix.cli.options import Data, DeviceName, Out, Quiet, Settings, label_count
+from sammix.cli.options import Data, DeviceName, Out, PatientFrom, Quiet, Settings, all_settings, label_count
 
 
 def fit(
@@ -26,6 +26,7 @@ def fit(
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted run.")] = False,
     settings: Settings = None,
+    patient_from: PatientFrom = None,
     start: Annotated[
         Path | None, typer.Option("--from", help="Go on from a trained model: a folder, or liver-ct-lite.")
     ] = None,
@@ -44,9 +45,10 @@ def fit(
     from sammix.training.run_folder import RunFolder
 
     show_on_terminal(quiet)
-    if resume and settings:
-        raise typer.BadParameter("a resumed run keeps its settings; --set does not go with --resume")
-    config = load_preset(preset or DEFAULT_PRESET, settings or []) if preset or settings else None
+    lines = all_settings(settings, patient_from)
+    if resume and lines:
+        raise typer.BadParameter("a resumed run keeps its settings; --set and --patient-from do not go with --resume")
+    config = load_preset(preset or DEFAULT_PRESET, lines) if preset or lines else None
     asked = FitRequest(config, None if labels is None else label_count(labels), seed, start)
     model = fit_model(data, RunFolder(out, cache), asked, Hardware(device, devices), resume=resume)
     if is_first_process():

@@ -15,6 +15,22 @@ Out = Annotated[Path, typer.Option("--out", help="Where to write; must not exist
 Settings = Annotated[
     list[str] | None, typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Change a setting; may be repeated.")
 ]
+LabelSettings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="data.KEY=VALUE",
+        help="How labels and masks are read: data.label, data.ignore, data.undrawn; the model's own by default.",
+    ),
+]
+PatientFrom = Annotated[
+    str | None,
+    typer.Option(
+        "--patient-from",
+        metavar="PATTERN",
+        help="A regular expression whose one group is the patient in each image's path, such as '(p[0-9]+)_'.",
+    ),
+]
 DeviceName = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1 or mps.")]
 BatchSize = Annotated[int, typer.Option(min=1, help="Slices at a time.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show warnings and errors only.")]
@@ -25,6 +41,14 @@ AllParts = Annotated[
     bool, typer.Option("--all-parts", help="Keep parts of a scan's mask below a tenth of its largest, too.")
 ]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Write into a folder that holds something already.")]
+
+
+def all_settings(settings: list[str] | None, patient_from: str | None) -> list[str]:
+    """Put ``--set`` and ``--patient-from`` together, as lines of ``--set``."""
+    import json
+
+    pattern = [] if patient_from is None else [f"data.patient_from={json.dumps(patient_from)}"]  # YAML reads JSON
+    return [*(settings or []), *pattern]
 
 
 def smallest_part(all_parts: bool) -> float:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from sammix.cli.options import Quiet, Settings
+from sammix.cli.options import PatientFrom, Quiet, Settings, all_settings
 
 
 def prepare(
@@ -15,6 +15,7 @@ def prepare(
     out: Annotated[Path, typer.Option("--out", help="The store to write (.h5).")],
     preset: Annotated[str, typer.Option(help="The preset of the fits to come: its share and size of slices.")] = "lite",
     settings: Settings = None,
+    patient_from: PatientFrom = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a store that is there already.")] = False,
     quiet: Quiet = False,
 ) -> None:
@@ -24,5 +25,5 @@ def prepare(
     from sammix.log import show_on_terminal
 
     show_on_terminal(quiet)
-    count = prepare_store(source, out, load_preset(preset, settings or []).data, overwrite=overwrite)
+    count = prepare_store(source, out, load_preset(preset, all_settings(settings, patient_from)).data, overwrite)
     print(f"{count} slices in {out}")

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from sammix.cli.options import DeviceName, Quiet, Settings, label_counts
+from sammix.cli.options import DeviceName, PatientFrom, Quiet, Settings, all_settings, label_counts
 
 
 def reproduce(
@@ -27,6 +27,7 @@ def reproduce(
     smoke: Annotated[bool, typer.Option("--smoke", help="Toy networks, a minute in all: shows that it runs.")] = False,
     split: Annotated[str | None, typer.Option(help="A named split of a public data set: paper-v1.")] = None,
     settings: Settings = None,
+    patient_from: PatientFrom = None,
     jobs: Annotated[int, typer.Option("--jobs", min=1, help="How many jobs at a time.")] = 1,
     device: DeviceName = "auto",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Prepare data and list the jobs; train nothing.")] = False,
@@ -50,7 +51,7 @@ def reproduce(
         labels=label_counts(labels),
         seeds=seeds,
         size=SMOKE if smoke else SMALL if small else FULL,
-        settings=settings or [],
+        settings=all_settings(settings, patient_from),
         split=split,
         workers=jobs,
         device=device,

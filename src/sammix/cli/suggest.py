@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from sammix.cli.options import BatchSize, Data, DeviceName, Out, Quiet
+from sammix.cli.options import BatchSize, Data, DeviceName, LabelSettings, Out, PatientFrom, Quiet, all_settings
 
 
 def suggest(
@@ -15,12 +15,14 @@ def suggest(
     model: Annotated[Path, typer.Option("--model", help="Whose doubt counts: a run or a model.")],
     out: Out,
     count: Annotated[int, typer.Option("-n", min=1, help="How many slices.")] = 10,
+    settings: LabelSettings = None,
+    patient_from: PatientFrom = None,
     device: DeviceName = "auto",
     batch_size: BatchSize = 4,
     quiet: Quiet = False,
 ) -> None:
     """Name the unannotated slices that a model doubts most, with a picture of each."""
-    from sammix.data.loading import load_table
+    from sammix.data.loading import load_table, rules_of_model
     from sammix.files import check_output
     from sammix.inference.suggestions import suggest as suggest_slices
     from sammix.inference.suggestions import write_suggestions
@@ -33,7 +35,8 @@ def suggest(
     show_on_terminal(quiet)
     check_output(out, overwrite=False)
     card, network = read_card(model), load_model(model, pick_device(device))
-    table = card.as_fitted(load_table(data, card.data_config()))  # what a fit will not train on is not worth annotating
+    config = rules_of_model(data, card.data_config(), all_settings(settings, patient_from))
+    table = card.as_fitted(load_table(data, config))  # what a fit will not train on is not worth annotating
     found = suggest_slices(network, table, count, batch_size=batch_size)
     write_sheets(out, found)
     write_suggestions(out / "suggestions.csv", found)

@@ -9,13 +9,14 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 
-from sammix.data.scan_slices import UNKNOWN
 from sammix.data.store import is_store, open_store
 from sammix.errors import InputError
 from sammix.io import Case, Dataset, Inputs, find_inputs, open_dataset
 from sammix.io.archive import is_archive, unpacked
 from sammix.io.dataset import listing
 from sammix.io.glance import Glance, glance, glance_series
+from sammix.io.label_rules import UNKNOWN
+from sammix.io.presence import PRESENCE
 from sammix.io.readers.dicom_headers import SliceHeader, read_headers
 from sammix.io.readers.dicom_seg import describe_segments, is_segmentation
 from sammix.io.stock import Stock
@@ -125,9 +126,17 @@ def _dataset(dataset: Dataset) -> Iterator[str]:
     yield f"{dataset.layout}: {count}, {masks} with a mask of the {dataset.organ}"
     labels = Counter(case.label for case in dataset.cases if case.label is not None)
     if labels:
-        yield f"labels: {labels[1]} with the {dataset.organ}, {labels[0]} without"
+        unknown = f", {labels[UNKNOWN]} not known" if labels[UNKNOWN] else ""
+        yield f"labels: {labels[1]} with the {dataset.organ}, {labels[0]} without{unknown}"
+    presence = sum(case.presence is not None for case in dataset.cases)
+    if presence:
+        yield f"{PRESENCE} says of {presence} cases which slices show the {dataset.organ}"
     yield from _splits([case.split for case in dataset.cases], "cases")
-    yield "for fit, evaluate, predict" if masks or labels else "for predict; fit and evaluate need masks or labels"
+    yield (
+        "for fit, evaluate, predict"
+        if masks or labels or presence
+        else "for predict; fit and evaluate need masks or labels"
+    )
     yield from (f"warning: {problem}" for problem in dataset.problems)
 
 
@@ -147,5 +156,7 @@ def _store(path: Path) -> Iterator[str]:
         f"{grid.window_width:g} HU)"
     )
     yes, no, unknown = ((table.label == label).sum() for label in (1, 0, UNKNOWN))
-    yield f"labels: {yes} with the {table.organ} ({table.annotated.sum()} annotated), {no} without, {unknown} not known"
+    drawn, empty = table.annotated.sum(), (table.has_mask & (table.label == 0)).sum()
+    without = f"{no} without ({empty} with an empty mask)"
+    yield f"labels: {yes} with the {table.organ} ({drawn} annotated), {without}, {unknown} not known"
     yield from _splits(table.split.tolist(), "slices")

@@ -55,6 +55,7 @@ def in_memory(
         name=dataset.name,
         organ=dataset.organ,
         fingerprint=dataset.fingerprint(),
+        rules=dataset.rules,
     )
 
 

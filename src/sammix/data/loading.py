@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from sammix.config import DataConfig
+from sammix.config import LABEL_RULES, DataConfig, with_label_rules
 from sammix.data.gather import in_memory
 from sammix.data.preprocess import Preprocess
 from sammix.data.scan_slices import SliceStack, extract
+from sammix.data.slice_labels import tell
 from sammix.data.store import is_store, is_store_name, open_store, write_store
 from sammix.data.table import SliceTable
 from sammix.errors import InputError, OutputError, SammixError
 from sammix.io import open_dataset
 from sammix.io.dataset import Dataset
+from sammix.io.label_rules import LabelRules
 from sammix.log import say, track, warn
 
 DEFAULT_LEVEL, DEFAULT_WIDTH = 40.0, 400.0  # HU: the paper's window
@@ -29,7 +32,7 @@ def load_table(path: Path, config: DataConfig) -> SliceTable:
     """
     if is_store(path):
         return _as_asked(path, open_store(path), config)
-    dataset = open_dataset(path, organ=config.organ)
+    dataset = open_dataset(path, config.organ, label_rules(config))
     preprocess = preprocess_for(config, dataset.window_level, dataset.window_width)
     return in_memory(read_stacks(dataset, preprocess, config.middle_fraction), dataset, preprocess)
 
@@ -46,6 +49,7 @@ def _as_asked(path: Path, table: SliceTable, config: DataConfig) -> SliceTable:
             f"was prepared for the {table.organ}, not for the {config.organ} (data.organ)",
             "prepare the data again for that organ, or ask for the organ that the store has",
         )
+    _check_rules(path, table, config)
     wanted = preprocess_for(config, table.preprocess.window_level, table.preprocess.window_width)
     if table.preprocess != wanted:
         raise InputError(path, f"was prepared with {table.preprocess}, not {wanted}", "prepare it again")
@@ -69,21 +73,65 @@ def prepare(source: Path, out: Path, config: DataConfig, overwrite: bool = False
         raise OutputError(out, "is not a name for a store", "let it end in .h5")
     if out.exists() and not overwrite:
         raise OutputError(out, "exists already", "name another file, or allow it with --overwrite")
-    dataset = open_dataset(source, organ=config.organ)
+    dataset = open_dataset(source, config.organ, label_rules(config))
     preprocess = preprocess_for(config, dataset.window_level, dataset.window_width)
     return write_store(out, read_stacks(dataset, preprocess, config.middle_fraction), dataset, preprocess)
 
 
-def open_data(path: Path, organ: str | None = None) -> Dataset | SliceTable:
+def open_data(path: Path, organ: str | None = None, config: DataConfig | None = None) -> Dataset | SliceTable:
     """Open a prepared store, or any layout whose scans are read later, one by one.
 
     Args:
         organ: whose masks, where a layout holds those of several. A store has one organ, which the caller compares.
+        config: how labels and masks are read; None: as the data says.
 
     Raises:
-        InputError: no layout is recognised, or the store is damaged.
+        InputError: no layout is recognised, the store is damaged, or it was prepared under other rules for labels.
     """
-    return open_store(path) if is_store(path) else open_dataset(path, organ=organ)
+    config = config or DataConfig()
+    if not is_store(path):
+        return open_dataset(path, organ, label_rules(config))
+    table = open_store(path)
+    _check_rules(path, table, config)
+    return table
+
+
+def label_rules(config: DataConfig) -> LabelRules:
+    """Make the settings the rules that a data set is read under."""
+    label = (config.label,) if isinstance(config.label, int | str) else config.label
+    ignore = (config.ignore,) if isinstance(config.ignore, int) else config.ignore
+    return LabelRules(label, ignore or (), config.undrawn or "unknown", config.patient_from)
+
+
+def rules_of_model(path: Path, own: DataConfig, settings: Sequence[str] | Mapping[str, Any] = ()) -> DataConfig:
+    """Choose how labels are read of data that a model is put to: as its fit did, but for the ``settings``.
+
+    A store keeps the rules that it was prepared under.
+
+    Args:
+        path: of the data.
+        own: the model's settings.
+        settings: of :data:`~sammix.config.LABEL_RULES`.
+
+    Raises:
+        ConfigError: a setting that does not exist, fit or belong to these.
+    """
+    base = own.model_copy(update=dict.fromkeys(LABEL_RULES)) if is_store(path) else own
+    chosen = with_label_rules(base, settings)
+    kept = {name: value for name in LABEL_RULES if (value := getattr(chosen, name)) is not None}
+    if kept:
+        say("labels are read with " + ", ".join(f"data.{name}={value}" for name, value in kept.items()))
+    return chosen
+
+
+def _check_rules(path: Path, table: SliceTable, config: DataConfig) -> None:
+    """Refuse a store that was prepared under other rules than those that are asked for."""
+    asked = label_rules(config)
+    for name in LABEL_RULES:
+        wanted, found = getattr(asked, name), getattr(table.rules, name)
+        if getattr(config, name) is not None and wanted != found:
+            problem = f"was prepared with data.{name}={found or 'null'}, not {wanted}"
+            raise InputError(path, problem, "prepare it again, or leave that setting out")
 
 
 def preprocess_for(config: DataConfig, window_level: float | None, window_width: float | None) -> Preprocess:
@@ -97,7 +145,7 @@ def read_stacks(dataset: Dataset, preprocess: Preprocess, middle_fraction: float
     """Read every case that can be read, one after the other; name the others and leave them out."""
     for problem in dataset.problems:
         warn(problem)
-    failed = 0
+    failed, doubts = 0, []
     for case in track(dataset.cases, f"reading {dataset.name}"):
         try:
             stack = extract(case, preprocess, middle_fraction)
@@ -107,6 +155,9 @@ def read_stacks(dataset: Dataset, preprocess: Preprocess, middle_fraction: float
             continue
         for warning in stack.warnings:
             warn(f"{case.name}: {warning}")
+        doubts += [(case.name, doubt) for doubt in stack.doubts]
         yield stack
+    for line in tell(doubts):
+        warn(line)
     if failed:
         say(f"{failed} of {len(dataset.cases)} cases were left out")

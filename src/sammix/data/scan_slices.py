@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -10,11 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sammix.data.preprocess import Preprocess
+from sammix.data.slice_labels import SliceDoubt, label_slices
 from sammix.errors import InputError
 from sammix.io.dataset import Case
+from sammix.io.label_rules import SILENT, UNKNOWN
 from sammix.io.volume import Volume
 
-UNKNOWN = -1  # an image-level label that nobody gave
 DIGEST_LENGTH = 32  # hexadecimal digits: 128 bits
 
 ALL = slice(None)
@@ -32,6 +34,7 @@ class ScanSlices:
         labels: (n,) int8, 1 the organ is there, 0 it is not, -1 not known.
         has_mask: (n,) bool, whether the slice's mask is known and does not contradict its label.
         warnings: what is suspicious, each a line for the user.
+        doubts: which slices' labels or masks are doubtful, for one line on all cases.
     """
 
     case: Case | None
@@ -41,6 +44,7 @@ class ScanSlices:
     labels: NDArray[np.int8]
     has_mask: NDArray[np.bool_]
     warnings: tuple[str, ...] = ()
+    doubts: tuple[SliceDoubt, ...] = ()
 
     def __len__(self) -> int:
         return len(self.axial.array)
@@ -87,52 +91,40 @@ class ScanSlices:
 
 
 def read_slices(case: Case) -> ScanSlices:
-    """Read a case: its scan, its mask, and what both and its label say of each slice.
-
-    A label that the data gives is kept. Without one, a slice with a mask is labelled by the mask at the scan's own
-    resolution: c = max(y). A mask that contradicts a given label is not used, and a warning names it.
+    """Read a case: its scan, its mask, and what both and its labels say of each slice, by :mod:`~.slice_labels`.
 
     Raises:
-        InputError: the image or its mask cannot be used, or one label is given for several slices.
+        InputError: the image or its mask cannot be used, one label is given for several slices, or a label for a slice
+            that the scan does not have.
     """
     volume = case.read()
     mask = case.read_mask(volume)
     axial = volume.axial()
-    count = len(axial.array)
-    truth = None if mask is None else mask.axial().array
-    shown: NDArray[np.bool_] | None = None if truth is None else np.asarray(truth.any(axis=(1, 2)))
-    if case.label is not None and count != 1:
-        raise InputError(
-            case.image, f"has {count} slices, but the table gives it one label", "list each slice in a line of its own"
-        )
-    labels = _labels(case.label, shown, count)
-    has_mask = np.zeros(count, np.bool_) if shown is None else np.asarray(shown == (labels == 1), np.bool_)
+    drawn = None if mask is None else mask.axial().array
+    step = axial.spacing[0] / math.sqrt(axial.spacing[1] * axial.spacing[2]) if axial.trusted_geometry else 0
+    known = label_slices(drawn, _given(case, len(axial.array)), case.undrawn, step)
     return ScanSlices(
         case=case,
         volume=volume,
         axial=axial,
-        truth=truth,
-        labels=labels,
-        has_mask=has_mask,
-        warnings=volume.warnings + (() if mask is None else mask.warnings + _contradictions(case, has_mask)),
+        truth=None if drawn is None else (drawn == 1).astype(np.uint8),
+        labels=known.labels,
+        has_mask=known.has_mask,
+        warnings=volume.warnings + (() if mask is None else mask.warnings),
+        doubts=known.doubts,
     )
 
 
-def _labels(label: int | None, shown: NDArray[np.bool_] | None, count: int) -> NDArray[np.int8]:
-    """Label slices, (count,): as was given, else c = max(y), by whether each mask shows anything, else not known."""
-    if label is not None:
-        return np.full(count, label, np.int8)
-    return np.full(count, UNKNOWN, np.int8) if shown is None else shown.astype(np.int8)
-
-
-def _contradictions(case: Case, has_mask: NDArray[np.bool_]) -> tuple[str, ...]:
-    """Warn of a case's one slice if its mask contradicts the label that was given."""
-    if has_mask.all() or case.mask is None:
-        return ()
-    name = case.mask.name
-    if case.label == 1:
-        return (f"the slice is labelled yes, but its mask {name} is black; the mask is not used",)
-    return (f"the slice is labelled no, but its mask {name} shows something; the mask is not used",)
+def _given(case: Case, count: int) -> NDArray[np.int8]:
+    """Take the labels that the data gives of a case's slices, (count,), without its mask."""
+    if case.presence is not None:
+        return case.presence.labels(count, case.name)
+    if case.label in (0, 1) and count != 1:
+        raise InputError(
+            case.image, f"has {count} slices, but the table gives it one label", "list each slice in a line of its own"
+        )
+    said = case.label is not None and count == 1
+    return np.full(count, case.label if said else SILENT, np.int8)
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,6 +143,7 @@ class SliceStack:
         middle_fraction: the central share of them that was asked for.
         digest: of the whole scan's content, see :attr:`ScanSlices.digest`.
         warnings: what the readers found suspicious.
+        doubts: which slices' labels or masks are doubtful, of the whole scan.
     """
 
     case: Case
@@ -163,6 +156,7 @@ class SliceStack:
     middle_fraction: float
     digest: str
     warnings: tuple[str, ...] = ()
+    doubts: tuple[SliceDoubt, ...] = ()
 
 
 def extract(case: Case, preprocess: Preprocess, middle_fraction: float = 1.0) -> SliceStack:
@@ -185,6 +179,7 @@ def extract(case: Case, preprocess: Preprocess, middle_fraction: float = 1.0) ->
         middle_fraction=middle_fraction,
         digest=scan.digest,
         warnings=scan.warnings,
+        doubts=scan.doubts,
     )
 
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from sammix.data.table import SliceTable
 from sammix.errors import ConfigError, SammixError
+from sammix.io.label_rules import UNKNOWN
 from sammix.log import warn
 
 TRAIN, VAL, TEST = "train", "val", "test"
@@ -138,8 +139,14 @@ def check_both_classes(table: SliceTable) -> None:
     labels = table.label[table.rows(TRAIN)]
     positive, negative = int((labels == 1).sum()), int((labels == 0).sum())
     if positive == 0 or negative == 0:
+        unknown = int(((table.split == TRAIN) & (table.label == UNKNOWN)).sum())
+        remedy = "add the missing kind, or take more of each scan (--set data.middle_fraction=1)"
+        if unknown:
+            remedy += (
+                f"; or say which of {unknown} slices that are not known show it: in presence.csv or slices.csv; or, if "
+                "all that is not drawn was looked at, with --set data.undrawn=no"
+            )
         raise SammixError(
             f"{table.name}: the classifier needs slices with and without the {table.organ}: found {positive} with "
-            f"and {negative} without in the training split; add the missing kind, or take more of each scan "
-            "(--set data.middle_fraction=1)"
+            f"and {negative} without in the training split; {remedy}"
         )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from contextlib import ExitStack
+from dataclasses import asdict
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ from typing import Any
 import h5py
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import TypeAdapter
 
 from sammix.data.preprocess import Preprocess
 from sammix.data.scan_slices import SliceStack
@@ -18,8 +21,9 @@ from sammix.data.table import COLUMNS, SliceTable, columns, without_pixels
 from sammix.errors import InputError, SammixError
 from sammix.files import atomic_path
 from sammix.io.dataset import Dataset
+from sammix.io.label_rules import LabelRules
 
-FORMAT = "sammix-slices-3"
+FORMAT = "sammix-slices-4"
 FAMILY = "sammix-slices-"  # what the formats of all versions begin with
 SIGNATURE = b"\x89HDF\r\n\x1a\n\3"
 """HDF5, version 3 of its format: structures with checksums. Damage to older ones can crash the library itself."""
@@ -72,6 +76,7 @@ def write_store(path: str | Path, stacks: Iterable[SliceStack], dataset: Dataset
             "name": dataset.name,
             "organ": dataset.organ,
             "fingerprint": dataset.fingerprint(),
+            "rules": json.dumps(asdict(dataset.rules)),
         }
         file.attrs.update({name: np.bytes_(text.encode()) for name, text in facts.items()})
         file.attrs["middle_fraction"] = np.float64(slim[0].middle_fraction)
@@ -149,7 +154,7 @@ def _table(path: Path, file: h5py.File) -> SliceTable:
     values: dict[str, Any] = {name: Pixels(path, data) for name, data in pixels.items()}
     values |= {name: _column(path, _data(file, name, kind), count) for name, kind in COLUMN_KINDS.items()}
     values |= {name: _fact(file, name) for name in ("name", "organ", "fingerprint")}
-    return SliceTable(**values, middle_fraction=_share(file), preprocess=preprocess)
+    return SliceTable(**values, middle_fraction=_share(file), preprocess=preprocess, rules=_rules(file))
 
 
 def _share(file: h5py.File) -> float:
@@ -160,6 +165,11 @@ def _share(file: h5py.File) -> float:
     if not 0 < share <= 1:
         raise ValueError(f"its middle_fraction is {share:g}, not a share")
     return share
+
+
+def _rules(file: h5py.File) -> LabelRules:
+    """Read the rules under which the labels were read."""
+    return TypeAdapter(LabelRules).validate_python(json.loads(_fact(file, "rules")))
 
 
 def _fact(file: h5py.File, name: str) -> str:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sammix.data.preprocess import Preprocess
-from sammix.data.scan_slices import UNKNOWN, SliceStack, middle
+from sammix.data.scan_slices import SliceStack, middle
+from sammix.io.label_rules import UNKNOWN, LabelRules
 
 HASHED_AT_A_TIME = 64  # slices
 
@@ -35,6 +36,7 @@ class SliceTable:
         middle_fraction: the central share of each scan's slices that the table holds.
         preprocess: how the images were made.
         name, organ, fingerprint: of the data set; the fingerprint names the files that it was made of.
+        rules: under which its labels and masks were read.
     """
 
     images: Any
@@ -53,6 +55,7 @@ class SliceTable:
     name: str
     organ: str
     fingerprint: str
+    rules: LabelRules = field(default_factory=LabelRules)
 
     def __len__(self) -> int:
         return len(self.case)

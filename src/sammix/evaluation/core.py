@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from operator import attrgetter
 
+from sammix.data.slice_labels import SliceDoubt, tell
 from sammix.errors import SammixError
 from sammix.evaluation.gallery import Exhibit, Gallery
 from sammix.evaluation.results import run_network
@@ -15,6 +16,7 @@ from sammix.evaluation.schema import Failure, Metrics, Protocol
 from sammix.evaluation.stacks import EvaluationStack
 from sammix.evaluation.summary import summarise
 from sammix.inference.scan import ScanAssembler
+from sammix.log import warn
 from sammix.networks.interface import Segmenter
 
 
@@ -55,6 +57,7 @@ def evaluate_stacks(
     volumes: list[VolumeRow] = []
     gallery = Gallery()
     sources: set[str] = set()
+    doubts: list[tuple[str, SliceDoubt]] = []
     results = run_network(segmenter, stacks, batch_size)
     for stack, of_stack in groupby(results, key=attrgetter("stack")):
         assembler = None if stack.scan is None else ScanAssembler(segmenter, stack.scan.grid, protocol.smallest_part)
@@ -70,6 +73,10 @@ def evaluate_stacks(
             volume = score_volume(stack, stack.scan, assembler.finish().mask > 0)
             volumes += [] if volume is None else [volume]
         notes.warnings += [f"{stack.case}: {warning}" for warning in stack.warnings]
+        doubts += [(stack.case, doubt) for doubt in stack.doubts]
+    for line in tell(doubts):
+        warn(line)
+        notes.warnings.append(line)
     if not rows:
         raise SammixError(_nothing_done(protocol.dataset, notes))
     notes.warnings += _contradictions(rows)

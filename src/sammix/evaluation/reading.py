@@ -45,7 +45,7 @@ def read_cases(
     """Read the cases of a split that have any truth; one that cannot be read is noted, and the others go on."""
     notes.warnings += [*dataset.problems, *_window_doubt(dataset, preprocess)]
     of_split = [case for case in dataset.cases if patients.split in (ALL, UNSEEN, case.split)]
-    known = [case for case in of_split if case.mask is not None or case.label is not None]
+    known = [case for case in of_split if _has_truth(case)]
     if len(known) < len(of_split):
         notes.warnings.append(f"{len(of_split) - len(known)} cases have neither a mask nor a label: left out")
     _look_up(patients, known, dataset)
@@ -63,6 +63,10 @@ def read_cases(
             patients.measure(case.patient)
             yield case, scan
     _tell(patients, notes)
+
+
+def _has_truth(case: Case) -> bool:
+    return case.mask is not None or case.label in (0, 1) or case.presence is not None
 
 
 def _look_up(patients: KnownPatients, wanted: Sequence[Case], dataset: Dataset) -> None:

@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sammix.data.preprocess import Preprocess
-from sammix.data.scan_slices import UNKNOWN
 from sammix.evaluation.metrics import box_iou, compare_surfaces, dice, mask_box
 from sammix.evaluation.results import Plane, SliceResult, rescale_boxes
 from sammix.evaluation.schema import PROTOCOL_PX, TOLERANCE_MM
 from sammix.evaluation.stacks import EvaluationStack, Scan
+from sammix.io.label_rules import UNKNOWN
 from sammix.networks.interface import MASK_THRESHOLD, PRESENCE_THRESHOLD
 
 Mask = NDArray[np.bool_]

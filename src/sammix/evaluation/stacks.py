@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from sammix.data.preprocess import Preprocess
 from sammix.data.scan_slices import ScanSlices, known_on_grid, middle
+from sammix.data.slice_labels import Doubt, SliceDoubt
 from sammix.data.table import SliceTable
 from sammix.evaluation.schema import PROTOCOL_PX
 from sammix.inference.assemble import ScanGrid
@@ -48,6 +49,7 @@ class EvaluationStack:
         index: (n,) int32, the slice's position in the scan, counted from its inferior end.
         counted: those of the n that enter figures by slice; all enter the scan's.
         scan: truth for figures in mm; None where there is no such truth or its geometry cannot be trusted.
+        doubts: which slices' labels or masks are doubtful, for one line on all cases.
     """
 
     case: str
@@ -61,6 +63,7 @@ class EvaluationStack:
     counted: slice = field(default_factory=lambda: slice(None))
     scan: Scan | None = None
     warnings: tuple[str, ...] = ()
+    doubts: tuple[SliceDoubt, ...] = ()
 
     def __len__(self) -> int:
         return len(self.images)
@@ -94,6 +97,7 @@ def stack_of_scan(
         counted=counted,
         scan=scan,
         warnings=slices.warnings + _vanished(slices.has_mask[shown][counted] & ~has_mask[counted]),
+        doubts=slices.doubts + _partly(slices),
     )
 
 
@@ -123,9 +127,19 @@ def table_stack(table: SliceTable, rows: NDArray[np.int64]) -> EvaluationStack:
 
 def _scan(slices: ScanSlices) -> Scan | None:
     """Take the scan's truth for figures in mm, if every slice's mask is known and millimetres mean something."""
-    if slices.truth is None or not slices.has_mask.all() or len(slices) < 2 or not slices.axial.trusted_geometry:
+    if slices.truth is None or not slices.has_mask.all() or not _in_mm(slices):
         return None
     return Scan(slices.truth > 0, slices.axial.spacing)
+
+
+def _in_mm(slices: ScanSlices) -> bool:
+    return len(slices) > 1 and slices.axial.trusted_geometry
+
+
+def _partly(slices: ScanSlices) -> tuple[SliceDoubt, ...]:
+    """Say of how many slices the mask is not known, where a scan has no figures in mm for that reason alone."""
+    unknown = int((~slices.has_mask).sum())
+    return (SliceDoubt(Doubt.PARTLY, unknown),) if slices.truth is not None and unknown and _in_mm(slices) else ()
 
 
 def _vanished(slices: NDArray[np.bool_]) -> tuple[str, ...]:

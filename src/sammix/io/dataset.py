@@ -6,13 +6,15 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from os import SEEK_END
 from pathlib import Path
 
 from sammix.errors import InputError, explained
 from sammix.io.archive import unpacked
 from sammix.io.label_rules import LabelRules, Undrawn
+from sammix.io.patient_names import patient_doubts, patient_of
+from sammix.io.presence import PRESENCE, Presence, read_presence
 from sammix.io.readers.formats import read_volume, stem
 from sammix.io.readers.mask import read_mask
 from sammix.io.stock import DICOM_NAMES
@@ -39,13 +41,15 @@ class Case:
         patient: who it is of; splits are made by patient.
         source: the hospital or collection it comes from.
         split: ``train``, ``val`` or ``test`` where the data says so.
-        label: 1 or 0, whether a case of one slice shows the organ; None where the data does not say.
+        label: 1 or 0, whether a case of one slice shows the organ; -1 where the data says that it is not known; None
+            where it does not say.
         hu_range: HU of black and white, for pictures.
         labels: the mask values, or the names of segments, that count as the organ; None counts all above 0, if that
             is one value.
         usual: the mask values that count by the habit of such data sets, in masks that hold several.
         ignore: the mask values that mean “nobody looked here”.
         undrawn: what an empty slice of a mask of several slices says, see :class:`~sammix.io.label_rules.LabelRules`.
+        presence: which slices of a scan show the organ, where the data says so beside its mask.
         series: its SeriesInstanceUID, where its folder holds several.
         files: of a scan in DICOM, its files, wherever below ``image`` they lie; empty where they are not known yet.
         notes: what was found around it, each a line for the user.
@@ -63,6 +67,7 @@ class Case:
     labels: tuple[int | str, ...] | None = None
     ignore: tuple[int, ...] = ()
     undrawn: Undrawn = "unknown"
+    presence: Presence | None = None
     series: str | None = None
     files: tuple[Path, ...] = ()
     notes: tuple[str, ...] = ()
@@ -99,6 +104,7 @@ class Dataset:
         organ: what the masks show.
         window_level, window_width: in HU, where the data brings its own window.
         problems: what does not fit together, each a line for the user.
+        rules: the user's, under which it was opened.
     """
 
     root: Path
@@ -109,10 +115,36 @@ class Dataset:
     window_level: float | None = None
     window_width: float | None = None
     problems: tuple[str, ...] = ()
+    rules: LabelRules = field(default_factory=LabelRules)
 
-    def under(self, rules: LabelRules) -> Dataset:
-        """Let the user's rules hold for every case, before what the data itself says."""
-        return replace(self, cases=tuple(_under(rules, case) for case in self.cases))
+    def under(self, rules: LabelRules | None) -> Dataset:
+        """Let the user's rules hold for every case, before what the data itself says; and what ``presence.csv`` says.
+
+        Args:
+            rules: None where nobody is going to learn from the labels or measure by them: then what is wrong with them
+                is a problem, and no error.
+
+        Raises:
+            InputError: a case's patient is not known, or ``rules.patient_from`` finds none in its path; or
+                ``presence.csv`` is not as :func:`~sammix.io.presence.read_presence` describes it.
+        """
+        asked, presence, problems = rules or LabelRules(), dict[str, Presence](), self.problems
+        cases = self.cases
+        try:
+            presence, doubts = read_presence(self.root, self.organ, [case.name for case in cases])
+            if presence and any(case.label is not None for case in cases):
+                remedy = "keep one of the two"
+                raise InputError(self.root / PRESENCE, "stands beside a table of labelled slices", remedy)
+            problems += doubts
+            cases = tuple(replace(case, patient=patient_of(self.root, case, asked.patient_from)) for case in cases)
+            problems += patient_doubts(cases)
+        except InputError as error:
+            if rules is not None:
+                raise
+            problems += (str(error),)
+            cases = tuple(replace(case, patient=case.patient or case.name) for case in cases)
+        cases = tuple(_under(asked, case, presence.get(case.name)) for case in cases)
+        return replace(self, cases=cases, problems=problems, rules=asked)
 
     def fingerprint(self) -> str:
         """Hash the files' names, sizes and contents, labels and splits (SHA-256): a copy has the same.
@@ -127,15 +159,16 @@ class Dataset:
             patient = "" if case.patient == case.name else case.patient
             source = "" if case.source == self.name else case.source  # the folder's own name must not count
             facts = (patient, source, case.split, case.label, case.hu_range, case.labels, case.ignore, case.undrawn)
-            digest.update(repr(facts).encode())
+            digest.update(repr((*facts, case.presence)).encode())
             for file in (*(case.files or _files(case.image)), *_files(case.mask)):
                 digest.update(file.relative_to(self.root).as_posix().encode(errors="surrogateescape"))
                 digest.update(_content(file))
         return digest.hexdigest()
 
 
-def _under(rules: LabelRules, case: Case) -> Case:
-    return replace(case, labels=rules.label or case.labels, ignore=rules.ignore or case.ignore, undrawn=rules.undrawn)
+def _under(rules: LabelRules, case: Case, presence: Presence | None) -> Case:
+    labels, ignore = rules.label or case.labels, rules.ignore or case.ignore
+    return replace(case, labels=labels, ignore=ignore, undrawn=rules.undrawn, presence=presence)
 
 
 def case_names(root: Path, images: Sequence[Path]) -> list[str]:

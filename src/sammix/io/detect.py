@@ -43,7 +43,8 @@ def open_dataset(path: str | Path, organ: str | None = None, rules: LabelRules |
     Args:
         path: the folder.
         organ: which organ's masks; None takes what the data names, else the liver.
-        rules: what the user says of the labels.
+        rules: what the user says of the labels; None where they are not used: what is wrong with them is then a problem
+            and no error.
 
     Raises:
         InputError: no such folder, no layout that fits, or a table that is wrong.
@@ -62,6 +63,6 @@ def open_dataset(path: str | Path, organ: str | None = None, rules: LabelRules |
             problem = f"cannot be opened ({error.strerror})"
             raise InputError(error.filename or root, problem, "check its permissions") from error
         if dataset is not None:
-            return dataset.under(rules or LabelRules())
+            return dataset.under(rules)
     looked_for = "; ".join(layout.LOOKED_FOR for layout in LAYOUTS)
     raise InputError(root, "no scans found", f"looked for {looked_for}")

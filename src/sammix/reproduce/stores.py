@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from sammix.config import DataConfig
-from sammix.data.loading import preprocess_for, read_stacks
+from sammix.data.loading import label_rules, preprocess_for, read_stacks
 from sammix.data.splits import TEST, TRAIN, VAL, split_by_patient
 from sammix.data.store import is_store, open_store, write_store
 from sammix.data.table import SliceTable
@@ -57,7 +57,7 @@ def prepare_stores(
         here = data
         _check_splits(open_store(data), data)
     else:
-        dataset = open_dataset(data, organ=config.organ)
+        dataset = open_dataset(data, config.organ, label_rules(config))
         dataset = _with_fixed_splits(dataset, config) if split is None else split_in_domain(dataset, split)
         here = _prepare(dataset, out / "data" / "in-domain.h5", config)
     seen = open_store(here).preprocess
@@ -67,7 +67,7 @@ def prepare_stores(
         if is_store(path):
             there.append(path)
             continue
-        dataset = open_dataset(path, organ=open_store(here).organ)
+        dataset = open_dataset(path, open_store(here).organ, label_rules(config))
         dataset = dataset if split is None else split_across(dataset, split)
         there.append(_prepare(dataset, out / "data" / f"across-{number}.h5", config))
     return Stores(here, tuple(there))

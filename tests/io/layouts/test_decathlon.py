@@ -7,8 +7,8 @@ import pytest
 
 from sammix.errors import InputError
 from sammix.io import open_dataset
+from sammix.io.label_rules import NOT_KNOWN
 from sammix.io.limits import MAX_TEXT
-from sammix.io.readers.mask import NOT_KNOWN
 
 
 @pytest.fixture

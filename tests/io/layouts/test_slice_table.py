@@ -8,6 +8,7 @@ import pytest
 
 from sammix.errors import InputError
 from sammix.io import open_dataset
+from sammix.io.label_rules import LabelRules
 from sammix.io.limits import MAX_TEXT
 
 COLUMNS = ["image", "mask", "source", "patient", "hu_min", "hu_max", "liver", "split"]
@@ -91,8 +92,8 @@ def test_tables_of_other_programs(table):
 @pytest.mark.parametrize(
     ("row", "column", "value", "problem"),
     [
-        (1, "liver", "2", "line 3: the label is “2”, not 0 or 1"),
-        (1, "liver", "", "line 3: the label is “”"),
+        (1, "liver", "2", "line 3: the label “2” is not yes or no"),
+        (1, "liver", "maybe", "line 3: the label “maybe” is not yes or no"),
         (0, "image", "images/gone.png", "line 2: images/gone.png does not exist"),
         (0, "mask", "masks/gone.png", "line 2: masks/gone.png does not exist"),
         (0, "image", "../outside.png", "line 2: “../outside.png” is not a path inside"),
@@ -115,7 +116,7 @@ def test_a_wrong_cell_is_named_with_its_line(table, row, column, value, problem)
 
 
 def test_missing_columns_are_named(table):
-    with pytest.raises(InputError, match=r"has no column patient, label \(it has: image\)"):
+    with pytest.raises(InputError, match=r"has no column label \(it has: image\)"):
         open_dataset(table([["images/a0.png"]], ["image"]))
 
 
@@ -124,7 +125,7 @@ def test_an_empty_table(table):
         open_dataset(table([]))
     root = table()
     (root / "slices.csv").write_bytes(b"")
-    with pytest.raises(InputError, match="has no column image, patient, label"):
+    with pytest.raises(InputError, match="is empty: it has no columns"):
         open_dataset(root)
 
 
@@ -197,3 +198,43 @@ def test_real_table(real_data):
     case = next(c for c in dataset.cases if c.mask)
     volume = case.read()
     assert 0 < case.read_mask(volume).array.sum() < volume.array.size
+
+
+@pytest.mark.parametrize(
+    ("cell", "label"),
+    [("yes", 1), ("TRUE", 1), ("Y", 1), ("1,0", 1), ("No", 0), ("false", 0), ("n", 0), ("0.0", 0)]
+    + [(cell, -1) for cell in ("", "?", "-1", "unknown", "NA", "not known")],
+)
+def test_labels_in_words(table, cell, label):
+    assert [case.label for case in open_dataset(table(changed(1, "liver", cell))).cases] == [1, label, 1]
+
+
+@pytest.mark.parametrize("separator", [";", "\t"])
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "cp1252"])
+def test_a_table_by_excel(table, separator, encoding):
+    root = table()
+    rows = [[c.upper() for c in COLUMNS], *changed(0, "hu_min", "-160,5"), [""] * len(COLUMNS)]
+    rows[1][COLUMNS.index("patient")] = "Müller"
+    (root / "slices.csv").write_bytes("\r\n".join(separator.join(row) for row in rows).encode(encoding))
+    dataset = open_dataset(root)
+    assert [case.patient for case in dataset.cases] == ["Müller", "a", "b"]
+    assert dataset.cases[0].hu_range == (-160.5, 240.0)
+    assert ["Windows-1252" in problem for problem in dataset.problems] == [True] * (encoding == "cp1252")
+
+
+WITHOUT = [c for c in COLUMNS if c != "patient"]
+
+
+def without_patient(rows):
+    return [[cell for cell, column in zip(row, COLUMNS, strict=True) if column != "patient"] for row in rows]
+
+
+def test_without_patients_a_pattern_is_asked_for(table):
+    root = table(without_patient(ROWS), WITHOUT)
+    with pytest.raises(InputError, match="has no column patient") as error:
+        open_dataset(root, rules=LabelRules())
+    assert "--patient-from '([^/]+)/[^/]+$'" in str(error.value)
+    cases = open_dataset(root, rules=LabelRules(patient_from=r"/(\w)\d+\.png$")).cases
+    assert [case.patient for case in cases] == ["a", "a", "b"]
+    with pytest.raises(InputError, match=r"a0\.png: “b\(.\)” finds no patient"):
+        open_dataset(root, rules=LabelRules(patient_from="b(.)"))

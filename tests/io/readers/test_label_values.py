@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from sammix.errors import InputError
-from sammix.io.readers.label_values import NOT_KNOWN, LabelChoice, organ_voxels
+from sammix.io.label_rules import NOT_KNOWN
+from sammix.io.readers.label_values import LabelChoice, organ_voxels
 
 PATH = Path("mask.nii.gz")
 U = NOT_KNOWN

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from sammix.errors import InputError
 from sammix.io import open_dataset
+from sammix.io.label_rules import NOT_KNOWN
 from sammix.io.readers.formats import read_volume
-from sammix.io.readers.mask import NOT_KNOWN, read_mask
+from sammix.io.readers.mask import read_mask
 from sammix.io.volume import Volume
 
 AFFINE = np.array([[-0.8, 0, 0, 60.0], [0, -0.8, 0, 75.0], [0, 0, 2.5, -300.0], [0, 0, 0, 1]])

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-from collections import defaultdict
-from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 import yaml
@@ -12,8 +9,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from sammix.errors import InputError
 from sammix.files import PLAIN_NAME
-from sammix.io.dataset import Case, Dataset, case_names, listing
+from sammix.io.dataset import Case, Dataset, case_names
+from sammix.io.label_rules import read_label
 from sammix.io.limits import check_text
+from sammix.io.text_table import Row, column_name, read_number, read_table
 
 LOOKED_FOR = "a slice table (slices.csv)"
 
@@ -39,10 +38,13 @@ class Defaults(BaseModel):
 def open_layout(root: Path, organ: str | None) -> Dataset | None:
     """Open each line of ``slices.csv`` as a case of one slice.
 
-    ``image``, ``patient`` and the label (named as the organ, or ``label``; 0 or 1) must be there; ``mask``, ``source``,
-    ``split`` (train, val, test), ``hu_min`` and ``hu_max`` may be. Paths are relative to the folder. An empty ``mask``
-    means that the slice is not annotated. A mask may be given where the label is 0: many programs export a black one
-    for each such slice. No mask is opened here, so one that contradicts its label is not seen yet.
+    ``image``, ``patient`` and the label (named as the organ, or ``label``) must be there; ``mask``, ``source``,
+    ``split`` (train, val, test), ``hu_min`` and ``hu_max`` may be. Paths are relative to the folder. The label is
+    yes or no, in the words that :func:`~sammix.io.label_rules.read_label` knows; empty is not known. An empty ``mask``
+    means that the slice is not annotated. A mask may be given where the label is no: many programs export a black
+    one for each such slice. No mask is opened here, so one that contradicts its label is not seen yet.
+
+    Without a column ``patient`` the cases have none: :meth:`Dataset.under` finds it in each image's path, or refuses.
 
     Raises:
         InputError: the table or ``dataset.yaml`` is not as described; the line is named.
@@ -55,7 +57,7 @@ def open_layout(root: Path, organ: str | None) -> Dataset | None:
     if organ and defaults.organ and organ != defaults.organ:
         raise InputError(table, f"its masks show the {defaults.organ}, not the {organ}", "choose that organ")
     organ = organ or defaults.organ or "liver"
-    rows = list(_rows(table, organ))
+    rows, doubts = _rows(table, organ)
     images = [_file(table, line, row["image"]) for line, row in rows]
     names = case_names(root, images)
     cases = tuple(
@@ -63,7 +65,7 @@ def open_layout(root: Path, organ: str | None) -> Dataset | None:
         for (line, row), image, case_name in zip(rows, images, names, strict=True)
     )
     window = defaults.window_level, defaults.window_width
-    return Dataset(root, name, "slice table", organ, cases, *window, problems=_problems(cases))
+    return Dataset(root, name, "slice table", organ, cases, *window, problems=doubts)
 
 
 def _defaults(path: Path) -> Defaults:
@@ -84,42 +86,32 @@ def _defaults(path: Path) -> Defaults:
     return defaults
 
 
-def _rows(table: Path, organ: str) -> Iterator[tuple[int, dict[str, str]]]:
-    """Read each row's line number and stripped cells; the label's column is called ``label`` from here on."""
-    check_text(table)
-    try:
-        with table.open(encoding="utf-8-sig", newline="") as stream:
-            reader = csv.DictReader(stream, restkey="", restval="")
-            columns = reader.fieldnames or []
-            label = organ if organ in columns else "label"
-            missing = [c for c in ("image", "patient", label) if c not in columns]
-            if missing:
-                problem = f"has no column {', '.join(missing)} (it has: {', '.join(columns) or 'none'})"
-                raise InputError(table, problem, f"it needs image, patient and {organ} (or label)")
-            empty = True
-            for row in reader:
-                if "" in row:
-                    raise _bad_line(table, reader.line_num, "has more cells than the table has columns")
-                empty = False
-                cells = {key: value.strip() for key, value in row.items()}
-                yield reader.line_num, {**cells, "label": cells[label]}
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(table, "cannot be read as a CSV table", "save it as UTF-8 with commas") from error
-    if empty:
+def _rows(table: Path, organ: str) -> tuple[list[Row], tuple[str, ...]]:
+    """Read the table; the label's column is called ``label`` from here on."""
+    rows, doubts = read_table(table)
+    if not rows:
         raise InputError(table, "has no rows", "list one slice a line")
+    columns = rows[0][1]
+    label = column_name(organ) if column_name(organ) in columns else "label"
+    missing = [name for name in ("image", label) if name not in columns]
+    if missing:
+        problem = f"has no column {', '.join(missing)} (it has: {', '.join(columns)})"
+        raise InputError(table, problem, f"it needs image, patient and {organ} (or label)")
+    return [(line, {**cells, "label": cells[label]}) for line, cells in rows], doubts
 
 
 def _case(table: Path, line: int, row: dict[str, str], image: Path, name: str, source: str) -> Case:
-    if row["label"] not in ("0", "1", "0.0", "1.0"):
-        raise _bad_line(table, line, f"the label is “{row['label']}”, not 0 or 1")
-    label = int(float(row["label"]))
+    try:
+        label = read_label(row["label"])
+    except ValueError as error:
+        raise _bad_line(table, line, f"the label {error}") from error
     mask = _file(table, line, row["mask"]) if row.get("mask") else None
-    split = row.get("split") or None
+    split = row.get("split", "").lower() or None
     if split not in (None, *SPLITS):
-        raise _bad_line(table, line, f"the split is “{split}”, not {', '.join(SPLITS)}")
-    if not row["patient"]:
+        raise _bad_line(table, line, f"the split is “{row['split']}”, not {', '.join(SPLITS)}")
+    if row.get("patient") == "":
         raise _bad_line(table, line, "the patient is empty")
-    return Case(name, image, mask, row["patient"], source, split, label, _hu_range(table, line, row))
+    return Case(name, image, mask, row.get("patient", ""), source, split, label, _hu_range(table, line, row))
 
 
 def _hu_range(table: Path, line: int, row: dict[str, str]) -> tuple[float, float] | None:
@@ -127,7 +119,7 @@ def _hu_range(table: Path, line: int, row: dict[str, str]) -> tuple[float, float
     if cells == ("", ""):
         return None
     try:
-        low, high = (float(cell) for cell in cells)
+        low, high = (read_number(cell) for cell in cells)
     except ValueError:
         low = high = float("nan")
     if not -MAX_HU <= low < high <= MAX_HU:
@@ -144,16 +136,6 @@ def _file(table: Path, line: int, cell: str) -> Path:
     if not path.exists():
         raise _bad_line(table, line, f"{cell} does not exist")
     return path
-
-
-def _problems(cases: tuple[Case, ...]) -> tuple[str, ...]:
-    splits = defaultdict(set)
-    for case in cases:
-        splits[case.patient].add(case.split)
-    leaking = sorted(patient for patient, of_patient in splits.items() if len(of_patient) > 1)
-    if not leaking:
-        return ()
-    return (f"{len(leaking)} patients are in more than one split: {listing(leaking)}",)
 
 
 def _bad_line(table: Path, line: int, problem: str) -> InputError:

@@ -11,9 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sammix.errors import InputError
-
-NOT_KNOWN = 255
-"""In a mask that was read: nobody looked at this voxel. In a label map, by the convention of VOC, too."""
+from sammix.io.label_rules import NOT_KNOWN
 
 MOST_NAMED = 8
 

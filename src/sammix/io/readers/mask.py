@@ -10,11 +10,9 @@ from numpy.typing import NDArray
 from sammix.errors import InputError
 from sammix.io.readers.dicom_seg import is_segmentation, read_segmentation, segments_named
 from sammix.io.readers.formats import PICTURE, has_suffix, read_labels
-from sammix.io.readers.label_values import NOT_KNOWN, LabelChoice, organ_voxels
+from sammix.io.readers.label_values import LabelChoice, organ_voxels
 from sammix.io.readers.slicer_header import is_slicer_segmentation
 from sammix.io.volume import Volume, disagreement
-
-__all__ = ["NOT_KNOWN", "read_mask"]
 
 SAME_VOXEL = 0.1
 """Share of a voxel by which two headers may place one voxel apart and still mean the same grid."""
