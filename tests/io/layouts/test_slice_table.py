@@ -238,3 +238,15 @@ def test_without_patients_a_pattern_is_asked_for(table):
     assert [case.patient for case in cases] == ["a", "a", "b"]
     with pytest.raises(InputError, match=r"a0\.png: “b\(.\)” finds no patient"):
         open_dataset(root, rules=LabelRules(patient_from="b(.)"))
+
+
+def test_a_table_of_labels_says_which_number_is_the_organ(tmp_path, write_picture):
+    mask = np.zeros((9, 9), np.uint8)
+    mask[2:4, 2:4], mask[5:8, 5:8] = 6, 1
+    write_picture(tmp_path / "a.png", np.arange(81, dtype=np.uint8).reshape(9, 9))
+    write_picture(tmp_path / "m.png", mask)
+    (tmp_path / "slices.csv").write_text("image,mask,patient,liver\na.png,m.png,p,yes\n")
+    (tmp_path / "dataset.yaml").write_text("organ: liver\nlabels: {spleen: 1, liver: 6}\n")
+    (case,) = open_dataset(tmp_path).cases
+    assert case.labels == (6,)
+    assert int(case.read_mask(case.read()).array.sum()) == 4

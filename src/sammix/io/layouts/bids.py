@@ -9,8 +9,8 @@ from sammix.errors import InputError
 from sammix.io.dataset import Case, Dataset, case_names, listing, unpaired
 from sammix.io.layouts.label_table import label_numbers
 from sammix.io.layouts.meaning import Meaning
-from sammix.io.layouts.table_rows import table_rows
 from sammix.io.readers.formats import is_image_file, stem
+from sammix.io.text_table import read_table
 
 LOOKED_FOR = "BIDS (sub-01/ct/sub-01_ct.nii.gz, derivatives/*/sub-01/*_dseg.nii.gz or *_mask.nii.gz)"
 
@@ -99,7 +99,7 @@ def _meaning(root: Path, masks: Iterable[Path], organ: str) -> Meaning:
     """Read BIDS's own table of labels, which lies beside a mask or in a folder above it; else ours."""
     for folder in dict.fromkeys(parent for mask in masks for parent in mask.parents if parent.is_relative_to(root)):
         for table in sorted(folder.glob("*dseg.tsv")):
-            rows = [row for _, row in table_rows(table)]
+            rows = [row for _, row in read_table(table)[0]]
             if any(not {"index", "name"} <= row.keys() for row in rows):
                 raise InputError(table, "has no columns index and name", "write them as BIDS has them")
             names: dict[str, list[str]] = {}

@@ -9,7 +9,8 @@ from sammix.errors import InputError
 from sammix.io.dataset import Case, Dataset, case_names, unpaired
 from sammix.io.layouts.meaning import Meaning
 from sammix.io.layouts.slice_table import SPLITS
-from sammix.io.layouts.table_rows import Row, bad_line, named_file, table_rows
+from sammix.io.layouts.table_rows import bad_line, named_file
+from sammix.io.text_table import read_table
 
 LOOKED_FOR = "a table of scans (scans.csv)"
 
@@ -31,7 +32,7 @@ def open_layout(root: Path, organ: str | None) -> Dataset | None:
     if not table.is_file():
         return None
     meaning, name = Meaning.of(root, organ or "liver"), root.resolve().name
-    rows = list(table_rows(table))
+    rows, doubts = read_table(table)
     if not rows:
         raise InputError(table, "has no rows", "list one scan a line")
     columns = rows[0][1]
@@ -46,18 +47,18 @@ def open_layout(root: Path, organ: str | None) -> Dataset | None:
         case = replace(meaning.given_to(case), split=_split(table, line, row))
         labels = _labels(table, line, row)
         cases.append(case if labels is None else replace(case, mask=of_scan, labels=labels))
-    problems = unpaired([c.name for c in cases], [c.name for c in cases if c.mask]) + meaning.problems
+    problems = unpaired([c.name for c in cases], [c.name for c in cases if c.mask]) + meaning.problems + doubts
     return Dataset(root, name, "scan table", meaning.organ, tuple(cases), problems=problems)
 
 
-def _split(table: Path, line: int, row: Row) -> str | None:
+def _split(table: Path, line: int, row: dict[str, str]) -> str | None:
     split = row.get("split") or None
     if split not in (None, *SPLITS):
         raise bad_line(table, line, f"the split is “{split}”, not {', '.join(SPLITS)}")
     return split
 
 
-def _labels(table: Path, line: int, row: Row) -> tuple[int, ...] | None:
+def _labels(table: Path, line: int, row: dict[str, str]) -> tuple[int, ...] | None:
     cells = row.get("label", "").replace("+", " ").split()
     if not all(cell.isdecimal() for cell in cells):
         raise bad_line(table, line, f"the label is “{row['label']}”, not numbers of the mask such as 1 or 1 2")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path, PurePosixPath
+from pathlib import Path
+from typing import Any
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -11,6 +12,8 @@ from sammix.errors import InputError
 from sammix.files import PLAIN_NAME
 from sammix.io.dataset import Case, Dataset, case_names
 from sammix.io.label_rules import read_label
+from sammix.io.layouts.meaning import Meaning
+from sammix.io.layouts.table_rows import bad_line, named_file
 from sammix.io.limits import check_text
 from sammix.io.text_table import Row, column_name, read_number, read_table
 
@@ -33,6 +36,7 @@ class Defaults(BaseModel):
     organ: str | None = Field(default=None, pattern=PLAIN_NAME)
     window_level: float | None = None
     window_width: float | None = Field(default=None, gt=0)
+    labels: dict[str, Any] | None = None
 
 
 def open_layout(root: Path, organ: str | None) -> Dataset | None:
@@ -58,14 +62,15 @@ def open_layout(root: Path, organ: str | None) -> Dataset | None:
         raise InputError(table, f"its masks show the {defaults.organ}, not the {organ}", "choose that organ")
     organ = organ or defaults.organ or "liver"
     rows, doubts = _rows(table, organ)
-    images = [_file(table, line, row["image"]) for line, row in rows]
+    images = [named_file(table, line, row["image"]) for line, row in rows]
     names = case_names(root, images)
+    meaning = Meaning.of(root, organ)
     cases = tuple(
-        _case(table, line, row, image, case_name, row.get("source") or name)
+        meaning.given_to(_case(table, line, row, image, case_name, row.get("source") or name))
         for (line, row), image, case_name in zip(rows, images, names, strict=True)
     )
     window = defaults.window_level, defaults.window_width
-    return Dataset(root, name, "slice table", organ, cases, *window, problems=doubts)
+    return Dataset(root, name, "slice table", organ, cases, *window, problems=doubts + meaning.problems)
 
 
 def _defaults(path: Path) -> Defaults:
@@ -104,13 +109,13 @@ def _case(table: Path, line: int, row: dict[str, str], image: Path, name: str, s
     try:
         label = read_label(row["label"])
     except ValueError as error:
-        raise _bad_line(table, line, f"the label {error}") from error
-    mask = _file(table, line, row["mask"]) if row.get("mask") else None
+        raise bad_line(table, line, f"the label {error}") from error
+    mask = named_file(table, line, row["mask"]) if row.get("mask") else None
     split = row.get("split", "").lower() or None
     if split not in (None, *SPLITS):
-        raise _bad_line(table, line, f"the split is “{row['split']}”, not {', '.join(SPLITS)}")
+        raise bad_line(table, line, f"the split is “{row['split']}”, not {', '.join(SPLITS)}")
     if row.get("patient") == "":
-        raise _bad_line(table, line, "the patient is empty")
+        raise bad_line(table, line, "the patient is empty")
     return Case(name, image, mask, row.get("patient", ""), source, split, label, _hu_range(table, line, row))
 
 
@@ -123,20 +128,5 @@ def _hu_range(table: Path, line: int, row: dict[str, str]) -> tuple[float, float
     except ValueError:
         low = high = float("nan")
     if not -MAX_HU <= low < high <= MAX_HU:
-        raise _bad_line(table, line, f"hu_min and hu_max are “{cells[0]}” and “{cells[1]}”, not a range")
+        raise bad_line(table, line, f"hu_min and hu_max are “{cells[0]}” and “{cells[1]}”, not a range")
     return low, high
-
-
-def _file(table: Path, line: int, cell: str) -> Path:
-    """Find a file named in the table, which must lie in the table's folder and exist."""
-    relative = PurePosixPath(cell.replace("\\", "/"))
-    if not cell or relative.is_absolute() or ".." in relative.parts:
-        raise _bad_line(table, line, f"“{cell}” is not a path inside the table's folder")
-    path = table.parent / relative
-    if not path.exists():
-        raise _bad_line(table, line, f"{cell} does not exist")
-    return path
-
-
-def _bad_line(table: Path, line: int, problem: str) -> InputError:
-    return InputError(table, f"line {line}: {problem}", "correct that line")

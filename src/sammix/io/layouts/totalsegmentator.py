@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 
-from sammix.errors import InputError
 from sammix.io.dataset import Case, Dataset, listing, unpaired
-from sammix.io.limits import check_text
 from sammix.io.readers.formats import NIFTI, has_suffix, stem
+from sammix.io.text_table import read_table
 
 LOOKED_FOR = "TotalSegmentator (sXXXX/ct.nii.gz, sXXXX/segmentations/ORGAN.nii.gz)"
 
@@ -46,10 +44,5 @@ def _splits(meta: Path) -> dict[str, str]:
     """Map subject → train, val or test. The published table is separated by semicolons."""
     if not meta.is_file():
         return {}
-    check_text(meta)
-    try:
-        lines = meta.read_text(encoding="utf-8-sig").splitlines()
-        rows = csv.DictReader(lines, delimiter=";" if ";" in "".join(lines[:1]) else ",", restval="")
-        return {row.get("image_id", ""): row["split"].strip() for row in rows if row.get("split")}
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(meta, "cannot be read as a CSV table", "download it again, or remove it") from error
+    rows, _ = read_table(meta)
+    return {row.get("image_id", ""): row["split"].lower() for _, row in rows if row.get("split")}
