@@ -119,11 +119,11 @@ def test_settings_become_the_rules_that_data_is_read_under(hospital_a: Path) -> 
 
 
 def test_a_store_remembers_its_rules_and_is_asked_for_no_others(hospital_a: Path, tmp_path: Path) -> None:
-    config = SMALL.model_copy(update={"undrawn": "no", "label": (1, "liver"), "patient_from": r"-(\d)"})
+    config = SMALL.model_copy(update={"undrawn": "no", "label": (1, 2), "patient_from": r"-(\d)"})
     prepare(hospital_a, tmp_path / "a.h5", config)
     for asked in (SMALL, config):
         table = load_table(tmp_path / "a.h5", asked)
-        assert table.rules == LabelRules((1, "liver"), (), "no", r"-(\d)")
+        assert table.rules == LabelRules((1, 2), (), "no", r"-(\d)")
         assert set(table.patient) == set("012345")
     for name, value in {"undrawn": "unknown", "label": 2, "ignore": 7, "patient_from": "(.)"}.items():
         other, problem = (

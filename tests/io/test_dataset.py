@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from sammix.errors import InputError
+from sammix.io import find_inputs, open_dataset
 from sammix.io.dataset import case_names, listing, unpaired
-from sammix.io.detect import find_inputs, open_dataset
 from sammix.io.label_rules import LabelRules
 
 
@@ -117,4 +117,4 @@ def test_labels_that_are_not_used_stop_nobody(tmp_path, write_picture, broken):
     dataset = open_dataset(tmp_path)
     assert dataset.problems[-1] == str(error.value)
     assert [(case.patient, case.presence) for case in dataset.cases] == [("a", None)]
-    assert [case.name for case in find_inputs(tmp_path)] == ["a"]
+    assert [case.name for case in find_inputs(tmp_path).cases] == ["a"]
