@@ -25,17 +25,20 @@ from sammix.data.loading import prepare
 from sammix.data.preprocess import Preprocess
 from sammix.data.store import open_store
 from sammix.demo.phantoms import PORTAL, make_phantom, write_lits
-from sammix.io import open_dataset, read_volume
+from sammix.io import find_inputs, open_dataset, read_volume
 from sammix.io.glance import glance
+from sammix.io.label_rules import LabelRules
 from sammix.io.readers.dicom_seg import describe_segments, is_segmentation, read_segmentation
 from sammix.io.readers.formats import read_labels
+from sammix.io.readers.mask import read_mask
 from sammix.io.volume import Volume
-from sammix.io.writers.mask_format import write_scan_mask
+from sammix.io.writers.mask_format import MaskFormat, write_scan_mask
 from sammix.models.card import ModelCard
 from sammix.models.registry import build_model
 from sammix.models.saved import load_model, save_model
 from sammix.training.run_folder import RunFolder
 
+FORMATS: tuple[MaskFormat, ...] = ("dicom-seg", "rtstruct")
 SMALL = PORTAL.at((24, 24, 6))
 
 
@@ -74,10 +77,16 @@ def itk(folder: Path) -> Target:
     image.SetSpacing((2.0, 2.0, 5.0))
     for name, compressed in (("a.mha", False), ("b.mha", True), ("c.nrrd", False), ("d.nrrd", True), ("e.mhd", False)):
         sitk.WriteImage(image, str(folder / name), compressed)
+    mask = sitk.Cast(image > 20, sitk.sitkUInt8)
+    drawing = sitk.RegionOfInterest(sitk.Compose(mask, mask), (12, 12, 4), (4, 4, 1))  # cropped, in two layers
+    drawing.SetMetaData("Segment0_Name", "liver")
+    sitk.WriteImage(drawing, str(folder / "f.seg.nrrd"), True)
 
     def read(case: Path) -> None:
         for path in sorted(case.iterdir()):
-            if path.suffix != ".raw":
+            if path.name == "f.seg.nrrd":
+                read_mask(path, read_volume(case / "c.nrrd"), ("liver",))
+            elif path.suffix != ".raw":
                 read_volume(path)
                 read_labels(path)
 
@@ -107,7 +116,12 @@ def dicom(folder: Path) -> Target:
         if is_segmentation(segmentation):
             describe_segments(segmentation)
             read_segmentation(segmentation)
-        read_volume(case / "series")
+        for scan in find_inputs(case).cases:
+            volume, mask = scan.read(), case / "out.dcm"
+            for mask_format in FORMATS:
+                write_scan_mask(
+                    mask, volume.array > 20, volume, mask_format, files=scan.files, organ="liver", model="fuzz"
+                )
 
     return Target(folder, sorted(folder.rglob("*.dcm")), read)
 
@@ -138,18 +152,20 @@ def table(folder: Path) -> Target:
     for k in range(5):
         gray = ((_phantom().array[:, :, k].clip(-160, 240) + 160) * 255 / 400).astype(np.uint8)
         Image.fromarray(gray).save(folder / "images" / f"{k}.png")
-        Image.fromarray((gray > 140).astype(np.uint8)).save(folder / "images" / f"{k}_mask.png")
+        drawn = Image.fromarray((gray > 140).astype(np.uint8))
+        (drawn.convert("P") if k == 3 else drawn).save(folder / "images" / f"{k}_mask.png")
         mask = f"images/{k}_mask.png" if k % 2 else ""
         rows.append([f"images/{k}.png", mask, f"p{k}", "north", k % 2, ("train", "val", "test")[k % 3], -160, 240])
     with open(folder / "slices.csv", "w", newline="") as file:
         csv.writer(file).writerows(
             [["image", "mask", "patient", "source", "liver", "split", "hu_min", "hu_max"], *rows]
         )
-    return Target(folder, [folder / "slices.csv", folder / "images" / "1.png"], _read_all)
+    files = [folder / "slices.csv", *(folder / "images" / name for name in ("1.png", "1_mask.png", "3_mask.png"))]
+    return Target(folder, files, _read_all)
 
 
 def yaml(folder: Path) -> Target:
-    """``dataset.yaml`` of a slice table; ``dataset.json`` of a Decathlon folder and ``meta.csv`` go with it."""
+    """All that describes data sets: ``dataset.yaml`` and ``.json``, ``meta.csv``, tables of scans, labels, slices."""
     tables = table(folder / "table").folder
     (tables / "dataset.yaml").write_text("name: ours\norgan: liver\nwindow_level: 40\nwindow_width: 400.0\n")
     ct = _phantom()
@@ -159,12 +175,22 @@ def yaml(folder: Path) -> Target:
     labels = {"0": "background", "1": "liver", "2": "cancer"}
     (folder / "decathlon" / "dataset.json").write_text(json.dumps({"name": "ours", "labels": labels}, indent=1))
     (folder / "ts" / "meta.csv").write_text("image_id;age;split\ns0;60;train\n")
+    for part, name, text in (
+        ("ts", "presence.csv", "case;slice;first;last;liver\ns0;;1;4;\ns0;2;;;yes\n"),
+        ("scans", "scans.csv", "scan,mask,patient,split,label\na.nii,b.nii,p,train,1 2\n"),
+        ("scans", "labels.txt", '# ITK-SNAP\n1 255 0 0 1 1 1 "liver"\n6 spleen\n'),
+        ("named", "labels.csv", "number,name\n1,liver\n6,spleen\n"),
+    ):
+        (folder / part).mkdir(exist_ok=True)
+        (folder / part / name).write_text(text)
+    for name in ("scans/a.nii", "scans/b.nii", "named/a.nii", "named/a_gt.nii"):
+        nib.save(nib.Nifti1Image((ct.array > 0).astype(np.uint8), ct.affine), folder / name)
 
     def read(case: Path) -> None:
         for part in sorted(case.iterdir()):
-            open_dataset(part).fingerprint()
+            open_dataset(part, rules=LabelRules(patient_from="(.)")).fingerprint()
 
-    files = [tables / "dataset.yaml", folder / "decathlon" / "dataset.json", folder / "ts" / "meta.csv"]
+    files = [file for kind in ("*.yaml", "*.json", "*.txt", "*.csv") for file in sorted(folder.rglob(kind))]
     return Target(folder, files, read)
 
 

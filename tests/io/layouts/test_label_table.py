@@ -87,3 +87,9 @@ def test_a_table_of_gigabytes_is_not_read(tmp_path):
     os.truncate(tmp_path / "labels.txt", MOST + 1)
     with pytest.raises(InputError, match="has more than"):
         find_label_table(tmp_path)
+
+
+def test_a_number_of_a_mile_is_none(tmp_path):
+    (tmp_path / "labels.csv").write_text(f"number,name\n{'1' * 5000},liver\n")
+    with pytest.raises(InputError, match="which are no number and name"):
+        find_label_table(tmp_path)

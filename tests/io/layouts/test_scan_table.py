@@ -56,3 +56,10 @@ def test_a_table_of_labels_counts_too(table):
 def test_what_is_wrong_is_named_with_its_line(table, text, problem):
     with pytest.raises(InputError, match=problem):
         open_dataset(table(text))
+
+
+def test_a_label_of_a_mile_is_none(tmp_path, ct, mask):
+    ct(tmp_path / "a.nii"), mask(tmp_path / "b.nii")
+    (tmp_path / "scans.csv").write_text(f"scan,mask,label\na.nii,b.nii,{'1' * 5000}\n")
+    with pytest.raises(InputError, match="not numbers of the mask"):
+        open_dataset(tmp_path)

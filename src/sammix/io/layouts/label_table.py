@@ -18,6 +18,9 @@ from sammix.io.limits import check_text
 MOST = 2**20
 """Bytes of such a table: ten thousand labels."""
 
+MOST_DIGITS = 9
+"""Of a label's number: Python refuses to read very long ones."""
+
 REMEDY = "write lines such as “6,liver”"
 
 ITK_SNAP = re.compile(r'(\d+)\s.*"([^"]*)"')
@@ -120,8 +123,8 @@ def _named(path: Path, pairs: Iterable[tuple[str, str]]) -> Names:
     """Collect (number, name); two numbers of one name are one organ."""
     names: dict[str, tuple[int, ...]] = {}
     for number, name in pairs:
-        if not number.isdecimal() or not name:
-            raise InputError(path, f"holds “{number}” and “{name}”, which are no number and name", REMEDY)
+        if not number.isdecimal() or len(number) > MOST_DIGITS or not name:
+            raise InputError(path, f"holds “{number[:40]}” and “{name[:40]}”, which are no number and name", REMEDY)
         if int(number):
             names[name.lower()] = (*names.get(name.lower(), ()), int(number))
     return names

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from sammix.errors import InputError
 from sammix.io.dataset import Case, Dataset, case_names, unpaired
+from sammix.io.layouts.label_table import MOST_DIGITS
 from sammix.io.layouts.meaning import Meaning
 from sammix.io.layouts.slice_table import SPLITS
 from sammix.io.layouts.table_rows import bad_line, named_file
@@ -60,6 +61,6 @@ def _split(table: Path, line: int, row: dict[str, str]) -> str | None:
 
 def _labels(table: Path, line: int, row: dict[str, str]) -> tuple[int, ...] | None:
     cells = row.get("label", "").replace("+", " ").split()
-    if not all(cell.isdecimal() for cell in cells):
+    if not all(cell.isdecimal() and len(cell) <= MOST_DIGITS for cell in cells):
         raise bad_line(table, line, f"the label is “{row['label']}”, not numbers of the mask such as 1 or 1 2")
     return tuple(int(cell) for cell in cells) or None
