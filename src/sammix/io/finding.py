@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -90,10 +90,11 @@ def _in_folder(root: Path) -> Inputs:
         else:
             for file in case.files:
                 index.left_out.add(f"DICOM file beside the {dataset.layout}", file)
+    masks = {case.mask for case in dataset.cases if case.mask} if dataset else set()
     for file in of_masks:
-        if not any(file == case.mask for case in cases):
+        if file not in masks:
             index.left_out.add("file in a folder of masks", file)
-    stock = _stock(found.files, index, cases)
+    stock = _stock(found.files, index, cases, masks)
     for path in found.repeated:
         stock.left_out.add("link to what is met already", path)
     for path in found.special:
@@ -159,15 +160,16 @@ def _lost_beside(scan: DicomScan, index: DicomIndex) -> list[str]:
     return [f"unreadable beside its slices: {line}" for line in lost.lines()]
 
 
-def _stock(files: Iterable[Path], index: DicomIndex, cases: Sequence[Case]) -> Stock:
+def _stock(
+    files: Iterable[Path], index: DicomIndex, cases: Sequence[Case], masks: Collection[Path] = frozenset()
+) -> Stock:
     """Account for the files under an input, those in archives apart."""
     used = {file for case in cases for file in (case.files or (case.image,))}
-    masks = {case.mask for case in cases if case.mask}
     for file in index.others:
-        if file not in used:
+        if file not in used and file not in masks:
             index.left_out.add("image that is no scan here" if is_image_file(file) else other_kind(file), file)
     for file in files:
-        if file in masks - used:
+        if file in masks and file not in used:
             index.left_out.add("mask", file)
     return Stock(len(used), index.left_out, index.unreadable)
 
