@@ -10,8 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sammix.errors import InputError
-from sammix.io.readers.formats import read_volume
+from sammix.io.readers.formats import read_labels, read_volume
 from sammix.io.readers.itk import read_itk
+from sammix.io.readers.slicer_header import slicer_segments
 
 HU = np.random.default_rng(0).integers(-1000, 900, (3, 4, 5)).astype("<i2")
 DIRECTIONS = {"space directions": "(2,0,0) (0,3,0) (0,0,4)", "space origin": "(10,20,30)"}
@@ -201,3 +202,23 @@ def test_an_anatomical_orientation_that_contradicts_the_matrix_is_named(tmp_path
 def test_a_matrix_with_the_spacing_in_it_is_named(tmp_path):
     volume = read_itk(write_meta(tmp_path / "a.mha", {**META, "TransformMatrix": "2 0 0 0 3 0 0 0 4"}))
     assert volume.warnings == ("its TransformMatrix is not made of unit vectors: is the spacing counted twice?",)
+
+
+@pytest.mark.parametrize("name", ["a.nrrd", "a.seg.nrrd", "a.nhdr"])
+@pytest.mark.parametrize(
+    "field", ["type", "encoding", "endian", "space", "kinds", "sizes", "space units", "unheard of"]
+)
+def test_a_field_of_a_mile_is_refused_before_itk_ends_the_process(tmp_path, name, field):
+    fields = {"type": "short", "dimension": "3", "sizes": "2 2 2", "endian": "little", "encoding": "raw"}
+    text = "".join(f"{key}: {value}\n" for key, value in {**fields, field: "9" * 3000}.items())
+    (tmp_path / name).write_bytes(f"NRRD0004\n{text}\n".encode() + bytes(16))
+    with pytest.raises(InputError, match=r"a line of its header has 3,0\d\d characters"):
+        read_labels(tmp_path / name) if "seg" not in name else slicer_segments(tmp_path / name)
+
+
+def test_someones_own_value_may_be_long(tmp_path):
+    head = "NRRD0004\n# " + "c" * 3000 + "\ntype: short\ndimension: 3\nsizes: 2 2 2\n"
+    head += "endian: little\nencoding: raw\n"
+    head += "space: left-posterior-superior\nspace directions: (1,0,0) (0,1,0) (0,0,1)\nspace origin: (9,0,0)\n"
+    (tmp_path / "a.nrrd").write_bytes(f"{head}notes:={'n' * 3000}\n\n".encode() + bytes(16))
+    assert read_labels(tmp_path / "a.nrrd").array.shape == (2, 2, 2)

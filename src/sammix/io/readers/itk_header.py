@@ -35,6 +35,10 @@ ORIENTATIONS = ("TransformMatrix", "Rotation", "Orientation")
 OPPOSITE = str.maketrans("RLAPIS", "LRPASI")
 
 
+LONGEST_FIELD = 500
+"""Characters of a field of NRRD. The longest by far, ``space directions``, has two hundred."""
+
+
 @dataclass(frozen=True)
 class TextHeader:
     """A header's fields by name (NRRD: in lower case), and the file with the voxels: this one, or one beside it."""
@@ -59,11 +63,26 @@ def read_header(path: Path) -> TextHeader:
         named = VOXELS_ELSEWHERE.findall(start)
         if not (end or named):
             raise InputError(path, "its header has no end: damaged or cut short", "copy it again or export it again")
+        check_lines(path, start)
     else:
         named = VOXELS_ELSEWHERE.findall(start)[:1]  # in MetaImage the last line; what follows is voxels
         if not named:
             raise InputError(path, "is damaged or cut short: nothing says where its voxels are", "copy it again")
     return TextHeader(path, nrrd, _fields(start, nrrd), _voxels(path, nrrd, named))
+
+
+def check_lines(path: Path, header: bytes) -> None:
+    """Refuse an NRRD header with an absurdly long field: on some of thousands of characters ITK ends the process.
+
+    Comments, and keys with values of someone's own (``key:=value``), may be long.
+
+    Raises:
+        InputError: a field is longer than ``LONGEST_FIELD``.
+    """
+    for line in header.splitlines():
+        if len(line) > LONGEST_FIELD and not line.startswith(b"#") and b":=" not in line[:LONGEST_FIELD]:
+            problem = f"a line of its header has {len(line):,} characters: damaged, or no NRRD"
+            raise InputError(path, problem, "copy it again or export it again")
 
 
 def place(volume: Volume, header: TextHeader) -> Volume:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from sammix.errors import InputError
 from sammix.io.readers.formats import SLICER
+from sammix.io.readers.itk_header import check_lines
 
 MAX_HEADER = 8 * 2**20
 """Bytes of its text: a thousand segments, each with a kilobyte of terms."""
@@ -75,4 +76,5 @@ def nrrd_header(path: Path) -> bytes:
             if not (line and text.startswith(b"NRRD")):
                 problem = "is not NRRD, or its header is damaged or cut short"
                 raise InputError(path, problem, "copy it again or export it again")
+    check_lines(path, text)
     return text
