@@ -40,7 +40,7 @@ def test_a_folder_of_two_studies(tmp_path, write_series, write_dicom) -> None:
     assert "refused by predict" in blocks[2]
     assert "1.2.1, study 2 of 2" in blocks[3]
     assert "for predict: a scan, named in_3" in blocks[3]
-    assert shown.endswith("left out: 1 × MR (mr)")
+    assert shown.endswith("left out by predict: 1 × MR (mr)")
     assert "20 files are part of a scan" in shown
     assert "Secret" not in shown
 
@@ -113,7 +113,7 @@ def test_a_slice_table_says_its_labels_and_splits(tmp_path: Path) -> None:
         "splits (cases): train 2, val 1",
         "for fit, evaluate, predict",
         "3 files are part of a scan",
-        "left out: 1 × .csv file (slices.csv)",
+        "left out by predict: 1 × description of the data set (slices.csv)",
     ]
 
 

@@ -57,8 +57,9 @@ def test_a_dead_link(tmp_path):
 
 
 def test_other_files_are_named_by_their_suffix():
-    assert [other_kind(Path(name)) for name in ("a.TXT", "README", ".DS_Store")] == [
+    assert [other_kind(Path(name)) for name in ("a.TXT", "README", ".DS_Store", "slices.csv")] == [
         ".txt file",
         "file without a suffix",
         "hidden file",
+        "description of the data set",
     ]

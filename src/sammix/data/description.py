@@ -106,7 +106,7 @@ def _in_archives(inputs: Inputs) -> Iterator[str]:
 def _stock(stock: Stock) -> Iterator[str]:
     """Account for the files that are part of no scan."""
     yield f"{stock.used} {'file is' if stock.used == 1 else 'files are'} part of a scan"
-    yield from stock.lines()
+    yield from (line.replace("left out:", "left out by predict:") for line in stock.lines())
 
 
 def _scan(seen: Glance) -> Iterator[str]:

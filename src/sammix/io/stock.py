@@ -15,6 +15,12 @@ POINTERS = {
 }
 """What version control leaves where a file is not fetched, by its first bytes."""
 
+DESCRIPTIONS = {
+    "slices.csv", "scans.csv", "presence.csv", "meta.csv", "dataset.yaml", "dataset.json", "labels.csv", "labels.json",
+    "labels.txt", "dataset_description.json", "participants.tsv",
+}  # fmt: skip
+"""What says things of a data set, in any layout."""
+
 PACKED = (".gz", ".bz2", ".xz", ".zst", ".7z", ".rar", ".tar", ".tgz")
 
 
@@ -123,6 +129,8 @@ def other_kind(file: Path) -> str:
     """Name a file that no reader takes, by its suffix."""
     if file.name.startswith("."):
         return "hidden file"
+    if file.name.lower() in DESCRIPTIONS:
+        return "description of the data set"
     return f"{file.suffix.lower()} file" if file.suffix else "file without a suffix"
 
 

@@ -98,6 +98,10 @@ def test_a_missing_end_is_said_where_the_headers_tell(header, numbers, announced
     assert all(note in line for line in scan.notes)
 
 
+def test_one_slice_alone_misses_none(header):
+    assert sort_out([header((0, 0, 0), instance_number=78)])[0][0].notes == ()
+
+
 def test_numbers_that_a_scout_has_are_not_missing(header):
     slices = [header((0, 0, k), instance_number=k + 2) for k in range(4)]
     scout = replace(header((0, 0, 9), localizer=True), instance_number=1)

@@ -157,6 +157,7 @@ def _missing(part: Sequence[SliceHeader], numbers: set[int], in_series: int) -> 
     if len(announced) == 1 and (most := announced.pop()) is not None and most > in_series:
         notes.append(f"its headers announce {most} images, and {in_series} are there: some are missing")
     first = min(numbers, default=1)
-    if not notes and first > 1 and len(numbers) == len({header.path for header in part}):
+    files = len({header.path for header in part})
+    if not notes and first > 1 and files > 1 and files == len(numbers):
         notes.append(f"its instance numbers begin at {first}: slices at one end may be missing")
     return tuple(notes)
