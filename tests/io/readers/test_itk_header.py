@@ -222,3 +222,11 @@ def test_someones_own_value_may_be_long(tmp_path):
     head += "space: left-posterior-superior\nspace directions: (1,0,0) (0,1,0) (0,0,1)\nspace origin: (9,0,0)\n"
     (tmp_path / "a.nrrd").write_bytes(f"{head}notes:={'n' * 3000}\n\n".encode() + bytes(16))
     assert read_labels(tmp_path / "a.nrrd").array.shape == (2, 2, 2)
+
+
+@pytest.mark.parametrize("said", ["-1", "0", "100", "1000000", "99999999999", "-1aryData = True", "", "x"])
+def test_a_number_of_dimensions_on_which_itk_ends_the_process(tmp_path, said):
+    text = "".join(f"{key} = {value}\n" for key, value in {**META, "NDims": said, "DimSize": "2 2 2"}.items())
+    (tmp_path / "a.mha").write_text(f"ObjectType = Image\n{text}ElementType = MET_SHORT\nElementDataFile = LOCAL\n")
+    with pytest.raises(InputError, match="does not say how many dimensions it has"):
+        read_labels(tmp_path / "a.mha")

@@ -39,6 +39,10 @@ LONGEST_FIELD = 500
 """Characters of a field of NRRD. The longest by far, ``space directions``, has two hundred."""
 
 
+MOST_DIMENSIONS = 10
+"""Of MetaImage."""
+
+
 @dataclass(frozen=True)
 class TextHeader:
     """A header's fields by name (NRRD: in lower case), and the file with the voxels: this one, or one beside it."""
@@ -68,7 +72,10 @@ def read_header(path: Path) -> TextHeader:
         named = VOXELS_ELSEWHERE.findall(start)[:1]  # in MetaImage the last line; what follows is voxels
         if not named:
             raise InputError(path, "is damaged or cut short: nothing says where its voxels are", "copy it again")
-    return TextHeader(path, nrrd, _fields(start, nrrd), _voxels(path, nrrd, named))
+    fields = _fields(start, nrrd)
+    if not nrrd:
+        _check_dimensions(path, fields.get("NDims", ""))
+    return TextHeader(path, nrrd, fields, _voxels(path, nrrd, named))
 
 
 def check_lines(path: Path, header: bytes) -> None:
@@ -83,6 +90,13 @@ def check_lines(path: Path, header: bytes) -> None:
         if len(line) > LONGEST_FIELD and not line.startswith(b"#") and b":=" not in line[:LONGEST_FIELD]:
             problem = f"a line of its header has {len(line):,} characters: damaged, or no NRRD"
             raise InputError(path, problem, "copy it again or export it again")
+
+
+def _check_dimensions(path: Path, said: str) -> None:
+    """Refuse numbers of dimensions on which ITK ends the process. It reads the digits and overlooks what follows."""
+    number = re.match(r"[+-]?\d{1,9}", said)
+    if number is None or not 1 <= int(number[0]) <= MOST_DIMENSIONS:
+        raise InputError(path, "does not say how many dimensions it has: damaged", "copy it again or export it again")
 
 
 def place(volume: Volume, header: TextHeader) -> Volume:
