@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sammix.errors import InputError
 from sammix.io.layouts.pairing import Found, is_mask_name, is_organ_name, pair
 
 
@@ -16,7 +15,7 @@ def found(name: str, *folder: str, segmentation: bool = False) -> Found:
 
 def is_pair(image: Found, mask: Found) -> bool:
     other = found("other scan", *image.folder)  # so that no mask fits for being near
-    return pair([image, other], [mask], "liver") == {image.path: mask.path}
+    return pair([image, other], [mask], "liver").of == {image.path: mask.path}
 
 
 @pytest.mark.parametrize(
@@ -64,42 +63,46 @@ def test_what_is_no_pair(image, mask):
 def test_the_same_name_is_always_a_pair(name):
     image, mask = Found(Path("images", name), (), name, True), Found(Path("masks", name), (), name, True)
     other = Found(Path("images/z"), (), name + "z", True)
-    assert pair([image, other], [mask], "liver") == {image.path: mask.path}
+    assert pair([image, other], [mask], "liver").of == {image.path: mask.path}
 
 
 @pytest.mark.parametrize("name", ["mask", "Segmentation", "liver", "label", "Segmentation.seg"])
 def test_a_mask_without_a_name_is_of_the_only_scan_in_its_folder(name):
     scan, mask = found("imaging", "p1"), found(name, "p1")
-    assert pair([scan, found("imaging", "p2")], [mask], "liver") == {scan.path: mask.path}
-    assert pair([scan, found("second", "p1")], [mask], "liver") == {}
+    assert pair([scan, found("imaging", "p2")], [mask], "liver").of == {scan.path: mask.path}
+    assert pair([scan, found("second", "p1")], [mask], "liver").of == {}
     series = found("p1")
-    assert pair([series, found("p2")], [mask], "liver") == {series.path: mask.path}
+    assert pair([series, found("p2")], [mask], "liver").of == {series.path: mask.path}
 
 
 def test_a_segmentation_of_any_name_is_of_the_only_scan_in_its_folder():
     scan, one, two = found("ct", "p1"), found("x", "p1", segmentation=True), found("y", "p1", segmentation=True)
-    assert pair([scan], [one], "liver") == {scan.path: one.path}
-    assert pair([scan], [one, two], "liver") == {}
+    assert pair([scan], [one], "liver").of == {scan.path: one.path}
+    assert pair([scan], [one, two], "liver").of == {}
     named = found("ct_seg", "p1", segmentation=True)
-    assert pair([scan], [one, named], "liver") == {scan.path: named.path}
+    assert pair([scan], [one, named], "liver").of == {scan.path: named.path}
 
 
 def test_a_folder_of_the_organ_says_nothing_else():
     scan, mask = found("c1"), found("c1", "liver")
-    assert pair([scan], [mask], "liver") == {scan.path: mask.path}
-    assert pair([scan], [found("c1", "spleen")], "liver") == {}
+    assert pair([scan], [mask], "liver").of == {scan.path: mask.path}
+    assert pair([scan], [found("c1", "spleen")], "liver").of == {}
 
 
 def test_the_nearest_name_wins():
     plain, channel, mask = found("c1"), found("c1_0000"), found("c1_seg")
-    assert pair([plain, channel], [mask], "liver") == {plain.path: mask.path}
+    assert pair([plain, channel], [mask], "liver").of == {plain.path: mask.path}
 
 
-def test_what_cannot_be_told_is_refused():
-    with pytest.raises(InputError, match=r"c1_seg: is a second mask beside c1_mask"):
-        pair([found("c1")], [found("c1_mask"), found("c1_seg")], "liver")
-    with pytest.raises(InputError, match="may be the mask of c1_ct or of c1_scan"):
-        pair([found("c1_ct"), found("c1_scan")], [found("c1_seg")], "liver")
+def test_what_cannot_be_told_is_said_and_not_used():
+    two = pair([found("c1"), found("c2")], [found("c1_mask"), found("c1_seg"), found("c2_seg")], "liver")
+    assert list(two.of) == [found("c2").path]
+    assert two.torn == (
+        "c1 has several masks: c1_mask, c1_seg; none is used; keep one, or say in scans.csv which is whose",
+    )
+    either = pair([found("c1_ct"), found("c1_scan")], [found("c1_seg")], "liver")
+    assert either.of == {}
+    assert "c1_seg may be the mask of c1_ct, c1_scan; none is used" in either.torn[0]
 
 
 def test_which_names_are_masks():

@@ -46,12 +46,16 @@ def test_scans_alone(tmp_path, ct, write_series, pairs):
     assert pairs(open_dataset(tmp_path / "two")) == {"two": None}
 
 
-def test_two_masks_of_one_image(tmp_path, ct, mask):
+def test_two_masks_of_one_image(tmp_path, ct, mask, pairs):
     ct(tmp_path / "a.nii")
     mask(tmp_path / "a_mask.nii")
     mask(tmp_path / "a_seg.nii")
-    with pytest.raises(InputError, match="is a second mask beside"):
-        open_dataset(tmp_path)
+    ct(tmp_path / "b.nii")
+    mask(tmp_path / "b_seg.nii")
+    dataset = open_dataset(tmp_path)
+    assert pairs(dataset) == {"a": None, "b": "b_seg.nii"}
+    assert any("a.nii has several masks: a_mask.nii, a_seg.nii; none is used" in one for one in dataset.problems)
+    assert [case.name for case in find_inputs(tmp_path).cases] == ["a", "b"]
 
 
 @pytest.mark.parametrize(

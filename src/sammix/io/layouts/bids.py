@@ -28,7 +28,7 @@ def open_layout(root: Path, organ: str | None) -> Dataset | None:
     A table ``…_dseg.tsv`` beside the masks, or above them, names their numbers.
 
     Raises:
-        InputError: a scan has two masks, or a table of labels cannot be read.
+        InputError: a table of labels cannot be read.
     """
     subjects = sorted(path for path in root.glob("sub-*") if path.is_dir())
     files = [path for subject in subjects for path in _images(subject)]
@@ -38,7 +38,7 @@ def open_layout(root: Path, organ: str | None) -> Dataset | None:
     organ, name = organ or "liver", root.resolve().name
     derived = [path for folder in [root / "derivatives"] if folder.is_dir() for path in _images(folder)]
     masks = [path for path in (*files, *derived) if _kind(path) in MASK_KINDS and _may_show(path, organ)]
-    of_scan = _of_scans(scans, masks, organ)
+    of_scan, torn = _of_scans(scans, masks, organ)
     meaning = _meaning(root, masks, organ)
     cases = []
     for case_name, scan in zip(case_names(root, scans), scans, strict=True):
@@ -48,7 +48,7 @@ def open_layout(root: Path, organ: str | None) -> Dataset | None:
         cases.append(case if named else meaning.given_to(case))
     lone = [stem(mask) for mask in masks if mask not in of_scan.values()]
     with_mask = [case.name for case in cases if case.mask]
-    problems = unpaired([case.name for case in cases], [*with_mask, *lone]) + meaning.problems
+    problems = unpaired([case.name for case in cases], [*with_mask, *lone]) + meaning.problems + torn
     others = [stem(path) for path in files if _kind(path) not in ("ct", *MASK_KINDS)]
     if others:
         problems += (f"{len(others)} images are not called CT and are left out: {listing(others)}",)
@@ -78,7 +78,8 @@ def _may_show(path: Path, organ: str) -> bool:
     return _label(path) in (None, organ.lower())
 
 
-def _of_scans(scans: Iterable[Path], masks: Iterable[Path], organ: str) -> dict[Path, Path]:
+def _of_scans(scans: Iterable[Path], masks: Iterable[Path], organ: str) -> tuple[dict[Path, Path], tuple[str, ...]]:
+    """Find each scan's mask, and say which scans have several, of which none is used."""
     entities = {scan: _entities(scan) for scan in scans}
     fitting: dict[Path, list[Path]] = {}
     for mask in masks:
@@ -86,13 +87,14 @@ def _of_scans(scans: Iterable[Path], masks: Iterable[Path], organ: str) -> dict[
         possible = [scan for scan, of_scan in entities.items() if of_scan <= of_mask]
         if possible:
             fitting.setdefault(max(possible, key=lambda scan: len(entities[scan])), []).append(mask)
-    chosen = {}
-    for scan, found in fitting.items():
-        named = [mask for mask in found if _label(mask) == organ.lower()] or found
-        if len(named) > 1:
-            raise InputError(named[1], f"is a second mask beside {named[0].name}", "keep one, or list it in scans.csv")
-        chosen[scan] = named[0]
-    return chosen
+    fitting = {scan: [m for m in found if _label(m) == organ.lower()] or found for scan, found in fitting.items()}
+    chosen = {scan: found[0] for scan, found in fitting.items() if len(found) == 1}
+    return chosen, tuple(
+        f"{scan.name} has several masks: {listing([mask.name for mask in found])}; none is used; keep one, or say in "
+        "scans.csv which is whose"
+        for scan, found in fitting.items()
+        if len(found) > 1
+    )
 
 
 def _meaning(root: Path, masks: Iterable[Path], organ: str) -> Meaning:

@@ -96,6 +96,6 @@ def _masks(folder: Path, images: dict[str, Path], organ: str) -> dict[str, Path]
     if masks.keys() <= images.keys():
         return masks
     scans = [Found(path, (), case) for case, path in images.items()]
-    pairs = pair(scans, [Found(path, (), name) for name, path in masks.items()], organ)
+    pairs = pair(scans, [Found(path, (), name) for name, path in masks.items()], organ).of
     paired = {case: pairs[path] for case, path in images.items() if path in pairs}
     return paired | {name: path for name, path in masks.items() if path not in paired.values()}

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sammix.errors import InputError
-from sammix.io.dataset import SAYS_NOTHING
+from sammix.io.dataset import SAYS_NOTHING, listing
 from sammix.io.label_names import WELL_KNOWN
 
 IMAGE_FOLDERS = {"images", "image", "imgs", "img", "imagestr", "imagests"}
@@ -68,31 +67,47 @@ def is_organ_name(name: str, organ: str) -> bool:
     return any(_without_organ(name, known) != name or name.lower() == known for known in {organ.lower(), *WELL_KNOWN})
 
 
-def pair(images: Sequence[Found], masks: Sequence[Found], organ: str) -> dict[Path, Path]:
-    """Find each image's mask: mask by image, in whichever of the known ways both are named.
+@dataclass(frozen=True)
+class Pairs:
+    """Which mask is whose.
+
+    Attributes:
+        of: mask by image.
+        torn: what cannot be told, each a line for the user: such masks are not used.
+    """
+
+    of: dict[Path, Path]
+    torn: tuple[str, ...] = ()
+
+
+def pair(images: Sequence[Found], masks: Sequence[Found], organ: str) -> Pairs:
+    """Find each image's mask, in whichever of the known ways both are named.
 
     The closest names win: the same name, then without what only says “mask” or “scan”, then a mask that is named
-    by its organ or not at all and lies in the folder of one single scan.
-
-    Raises:
-        InputError: an image has two masks, or a mask fits two images.
+    by its organ or not at all and lies in the folder of one single scan. Of two masks of one image none is used.
     """
     found: dict[Path, list[Path]] = {}
+    torn: list[str] = []
     of_name = _by_key(images)
     for mask in masks:
-        image = _image_of(mask, of_name, images, organ)
-        if image is not None:
-            found.setdefault(image.path, []).append(mask.path)
-    paired = {image: others[0] for image, others in found.items()}
-    for others in found.values():
-        if len(others) > 1:
-            raise InputError(others[1], f"is a second mask beside {others[0].name}", "keep one mask an image")
+        fitting = _images_of(mask, of_name, images, organ)
+        if len(fitting) > 1:
+            torn.append(f"{mask.path.name} may be the mask of {listing([image.path.name for image in fitting])}")
+        elif fitting:
+            found.setdefault(fitting[0].path, []).append(mask.path)
+    torn += [
+        f"{image.name} has several masks: {listing([mask.name for mask in others])}"
+        for image, others in found.items()
+        if len(others) > 1
+    ]
+    paired = {image: others[0] for image, others in found.items() if len(others) == 1}
     loose = [mask for mask in masks if mask.is_segmentation and mask.path not in paired.values()]
     for image in images:
         near = [mask for mask in loose if _alone_in(mask.folder, images) == image]
-        if image.path not in paired and len(near) == 1:
+        if image.path not in found and len(near) == 1:
             paired[image.path] = near[0].path
-    return paired
+    remedy = "none is used; keep one, or say in scans.csv which is whose"
+    return Pairs(paired, tuple(f"{line}; {remedy}" for line in torn))
 
 
 def _by_key(images: Sequence[Found]) -> dict[Key, list[tuple[int, Found]]]:
@@ -104,22 +119,20 @@ def _by_key(images: Sequence[Found]) -> dict[Key, list[tuple[int, Found]]]:
     return keys
 
 
-def _image_of(
+def _images_of(
     mask: Found, of_name: dict[Key, list[tuple[int, Found]]], images: Sequence[Found], organ: str
-) -> Found | None:
+) -> list[Found]:
+    """Find the images that a mask may be of: none, one, or several that are named equally near to it."""
     best: list[tuple[int, Found]] = []
     for far, key in enumerate(_mask_keys(mask, organ)):
         best += [(far + further, image) for further, image in of_name.get(key, [])]
     if best:
         nearest = min(far for far, _ in best)
-        fitting = list({image.path: image for far, image in best if far == nearest}.values())
-        if len(fitting) > 1:
-            problem = f"may be the mask of {fitting[0].path.name} or of {fitting[1].path.name}"
-            raise InputError(mask.path, problem, "name it after one of them, or list both in scans.csv")
-        return fitting[0]
+        return list({image.path: image for far, image in best if far == nearest}.values())
     name = MASK_END.sub("", mask.name).lower()
     is_nameless = IS_MASK.fullmatch(name) or name == organ.lower()
-    return _alone_in(mask.folder, images) if is_nameless else None
+    alone = _alone_in(mask.folder, images) if is_nameless else None
+    return [] if alone is None else [alone]
 
 
 def _alone_in(folder: Key, images: Sequence[Found]) -> Found | None:

@@ -51,7 +51,7 @@ def open_layout(root: Path, organ: str | None) -> Dataset | None:
     what ``predict`` has written, is never a scan. Folders within folders are searched.
 
     Raises:
-        InputError: an image has two masks, a mask fits two images, or all that lies there looks like masks.
+        InputError: all that lies there looks like masks.
     """
     organ = organ or "liver"
     there = _look(root, organ)
@@ -60,7 +60,8 @@ def open_layout(root: Path, organ: str | None) -> Dataset | None:
             problem = "holds no scan: " + "; ".join(_left_out(there, there.masks, root, organ))
             raise InputError(root, problem, "give the scans, or name such a file itself if it is one")
         return None
-    pairs = pair(there.scans, there.masks, organ)
+    named_so = pair(there.scans, there.masks, organ)
+    pairs = named_so.of
     meaning, name = Meaning.of(root, organ), root.resolve().name
     named = zip(case_names(root, [scan.path for scan in there.scans]), there.scans, strict=True)
     cases = tuple(
@@ -76,7 +77,7 @@ def open_layout(root: Path, organ: str | None) -> Dataset | None:
     )
     problems += _left_out(there, [mask for mask in lone if not mask.named_by_folder], root, organ)
     problems += _pictures_of_series(there.scans, in_folders) + _masks_of_several(pairs, there.series)
-    problems += meaning.problems
+    problems += named_so.torn + meaning.problems
     return Dataset(root, name, "plain folder", organ, cases, problems=problems)
 
 

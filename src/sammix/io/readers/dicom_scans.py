@@ -93,11 +93,7 @@ def _whole_again(scans: list[DicomScan]) -> list[DicomScan]:
             alone.setdefault(scan.folder, []).append(scan)
     for folder, singles in alone.items():
         headers = tuple(scan.headers[0] for scan in singles)
-        if (
-            len(headers) >= FEW
-            and all(same_grid(header, headers[0]) for header in headers)
-            and _is_stack(headers, folder)
-        ):
+        if len(headers) >= FEW and _is_stack(headers, folder):
             scans = [scan for scan in scans if scan not in singles] + [DicomScan(headers[0].series, headers)]
     return scans
 
