@@ -103,6 +103,7 @@ def test_unpaired_names_both_sides():
 def test_listing_is_short():
     assert listing(list("abcdefg"), most=2) == "a, b and 5 more"
     assert listing(["a", "b"]) == "a, b"
+    assert listing(["a\nb", "c\udcff"]) == "a?b, c?"
 
 
 @pytest.mark.parametrize("broken", ["presence", "patients"])
@@ -118,3 +119,10 @@ def test_labels_that_are_not_used_stop_nobody(tmp_path, write_picture, broken):
     assert dataset.problems[-1] == str(error.value)
     assert [(case.patient, case.presence) for case in dataset.cases] == [("a", None)]
     assert [case.name for case in find_inputs(tmp_path).cases] == ["a"]
+
+
+def test_names_that_are_no_text_become_text(tmp_path, write_picture):
+    write_picture(tmp_path / "scan\udcff.png", np.eye(9, dtype=np.uint8) * 255)
+    (case,) = open_dataset(tmp_path).cases
+    assert (case.name, case.patient) == ("scan\\xff", "scan\\xff")
+    assert case.read().array.shape == (1, 9, 9)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -143,8 +144,8 @@ class Dataset:
                 raise
             problems += (str(error),)
             cases = tuple(replace(case, patient=case.patient or case.name) for case in cases)
-        cases = tuple(_under(asked, case, presence.get(case.name)) for case in cases)
-        return replace(self, cases=cases, problems=problems, rules=asked)
+        cases = tuple(_in_text(_under(asked, case, presence.get(case.name))) for case in cases)
+        return replace(self, name=as_text(self.name), cases=cases, problems=problems, rules=asked)
 
     def fingerprint(self) -> str:
         """Hash the files' names, sizes and contents, labels and splits (SHA-256): a copy has the same.
@@ -169,6 +170,20 @@ class Dataset:
 def _under(rules: LabelRules, case: Case, presence: Presence | None) -> Case:
     labels, ignore = rules.label or case.labels, rules.ignore or case.ignore
     return replace(case, labels=labels, ignore=ignore, undrawn=rules.undrawn, presence=presence)
+
+
+def _in_text(case: Case) -> Case:
+    """Make names text that can be written to any table, though the files' names may hold any bytes."""
+    return replace(case, name=as_text(case.name), patient=as_text(case.patient), source=as_text(case.source))
+
+
+def as_text(name: str) -> str:
+    """Write the bytes of a file's name that are no UTF-8 as an escape sequence, such as backslash, x, f, f.
+
+    >>> as_text("größe")
+    'größe'
+    """
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 def case_names(root: Path, images: Sequence[Path]) -> list[str]:
@@ -226,9 +241,10 @@ def unpaired(images: Iterable[str], masks: Iterable[str]) -> tuple[str, ...]:
 
 
 def listing(names: Sequence[str], most: int = 5) -> str:
-    """Write names as ``a, b, c and 7 more``."""
+    """Write names as ``a, b, c and 7 more``, in one line whatever they hold."""
     more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more
+    shown = ["".join(letter if letter.isprintable() else "?" for letter in name) for name in names[:most]]
+    return ", ".join(shown) + more
 
 
 def _repeated(names: list[str]) -> set[str]:
