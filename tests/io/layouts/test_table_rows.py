@@ -16,3 +16,5 @@ def test_files_stay_in_the_tables_folder(tmp_path):
             named_file(table, 2, cell)
     with pytest.raises(InputError, match=r"line 3: a/c\.nii does not exist"):
         named_file(table, 3, "a/c.nii")
+    with pytest.raises(InputError, match="does not exist"):
+        named_file(table, 4, "x" * 5000)

@@ -230,3 +230,11 @@ def test_a_number_of_dimensions_on_which_itk_ends_the_process(tmp_path, said):
     (tmp_path / "a.mha").write_text(f"ObjectType = Image\n{text}ElementType = MET_SHORT\nElementDataFile = LOCAL\n")
     with pytest.raises(InputError, match="does not say how many dimensions it has"):
         read_labels(tmp_path / "a.mha")
+
+
+@pytest.mark.parametrize("name", ["x" * 5000 + ".raw", "a\0b.raw", "gone.raw"])
+def test_voxels_under_a_name_that_no_file_can_have(tmp_path, name):
+    text = "".join(f"{key} = {value}\n" for key, value in {**META, "NDims": 3, "DimSize": "2 2 2"}.items())
+    (tmp_path / "a.mhd").write_text(f"ObjectType = Image\n{text}ElementType = MET_SHORT\nElementDataFile = {name}\n")
+    with pytest.raises(InputError, match="names no single file beside it"):
+        read_labels(tmp_path / "a.mhd")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path, PurePosixPath
 
 from sammix.errors import InputError
@@ -17,7 +18,7 @@ def named_file(table: Path, line: int, cell: str) -> Path:
     if not relative.parts or relative.is_absolute() or ".." in relative.parts or ":" in relative.parts[0]:
         raise bad_line(table, line, f"“{cell}” is not a path inside the table's folder")
     path = table.parent / relative
-    if not path.exists():
+    if not os.path.exists(path):  # Path.exists raises where a name is too long
         raise bad_line(table, line, f"{cell} does not exist")
     return path
 

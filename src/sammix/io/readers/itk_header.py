@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from contextlib import suppress
 from dataclasses import dataclass
@@ -140,7 +141,7 @@ def _voxels(path: Path, nrrd: bool, named: list[bytes]) -> Path:
     for name in (PurePosixPath(raw.decode("utf-8", "replace").strip().replace("\\", "/")) for raw in named):
         if not nrrd and path.suffix.lower() != ".mhd" and name.name.upper() == "LOCAL":
             continue
-        if len(name.parts) != 1 or not (path.parent / name).is_file() or (path.parent / name).is_symlink():
+        if len(name.parts) != 1 or not os.path.isfile(path.parent / name) or os.path.islink(path.parent / name):
             raise InputError(path, "names no single file beside it that holds its voxels", "export it as one file")
         return path.parent / name
     return path
