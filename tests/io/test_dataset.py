@@ -8,7 +8,7 @@ import pytest
 
 from sammix.errors import InputError
 from sammix.io import find_inputs, open_dataset
-from sammix.io.dataset import case_names, listing, unpaired
+from sammix.io.dataset import listing, unpaired
 from sammix.io.label_rules import LabelRules
 
 
@@ -73,28 +73,6 @@ def test_a_file_that_vanished_is_named_by_the_fingerprint(folder):
         dataset.fingerprint()
 
 
-@pytest.mark.parametrize(
-    ("files", "names"),
-    [
-        (["a.nii.gz", "b/c.nii"], ["a", "c"]),
-        (["s1/ct.nii.gz", "s2/ct.nii.gz", "x.nii"], ["s1", "s2", "x"]),
-        (["p1/dicom", "p2/DICOM/ct.nii"], ["p1", "p2"]),
-        (["p1/ct.nii", "p1/image.nii"], ["p1_ct", "p1_image"]),
-        (["ct.nii"], ["root"]),
-        (["scan.nii.gz", "scan.png"], ["scan.nii.gz", "scan.png"]),
-        (["."], ["root"]),
-    ],
-)
-def test_case_names_are_short_and_unique(tmp_path, files, names):
-    root = tmp_path / "root"
-    assert case_names(root, [root / file for file in files]) == names
-
-
-def test_names_that_cannot_be_told_apart(tmp_path):
-    with pytest.raises(InputError, match="several images would be named a_b"):
-        case_names(tmp_path, [tmp_path / "a/b.nii", tmp_path / "a_b.nii", tmp_path / "b.nii"])
-
-
 def test_unpaired_names_both_sides():
     assert unpaired(["a", "b"], ["b", "c"]) == ("1 of 2 images have no mask: a", "1 masks have no image: c")
     assert unpaired(["a"], ["a"]) == ()
@@ -119,10 +97,3 @@ def test_labels_that_are_not_used_stop_nobody(tmp_path, write_picture, broken):
     assert dataset.problems[-1] == str(error.value)
     assert [(case.patient, case.presence) for case in dataset.cases] == [("a", None)]
     assert [case.name for case in find_inputs(tmp_path).cases] == ["a"]
-
-
-def test_names_that_are_no_text_become_text(tmp_path, write_picture):
-    write_picture(tmp_path / "scan\udcff.png", np.eye(9, dtype=np.uint8) * 255)
-    (case,) = open_dataset(tmp_path).cases
-    assert (case.name, case.patient) == ("scan\\xff", "scan\\xff")
-    assert case.read().array.shape == (1, 9, 9)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -13,19 +11,13 @@ from pathlib import Path
 
 from sammix.errors import InputError, explained
 from sammix.io.archive import unpacked
+from sammix.io.case_names import as_text
 from sammix.io.label_rules import LabelRules, Undrawn
 from sammix.io.patient_names import patient_doubts, patient_of
 from sammix.io.presence import PRESENCE, Presence, read_presence
-from sammix.io.readers.formats import read_volume, stem
+from sammix.io.readers.formats import read_volume
 from sammix.io.readers.mask import read_mask
-from sammix.io.stock import DICOM_NAMES
 from sammix.io.volume import Volume
-
-SAYS_NOTHING = {"ct", "image", "images", "img", "imaging", "scan", "volume", "dicom", "dcm", "0000"}
-"""Names that say of a scan only that it is one."""
-
-DICOM_FOLDERS = {"dicom", "dcm"}
-"""Names that say of a folder only that it holds a scan."""
 
 PIECE = 16 * 1024
 """Bytes taken from the start, the middle and the end of a file for the fingerprint."""
@@ -177,57 +169,6 @@ def _in_text(case: Case) -> Case:
     return replace(case, name=as_text(case.name), patient=as_text(case.patient), source=as_text(case.source))
 
 
-def as_text(name: str) -> str:
-    """Write the bytes of a file's name that are no UTF-8 as an escape sequence, such as backslash, x, f, f.
-
-    >>> as_text("größe")
-    'größe'
-    """
-    return os.fsencode(name).decode("utf-8", "backslashreplace")
-
-
-def case_names(root: Path, images: Sequence[Path]) -> list[str]:
-    """Give each image a unique name: its stem; where that is not enough, with its folders; then its suffix.
-
-    A file or series whose name only says that it is a scan (``ct``, ``imaging``, ``dicom``) is named after its folder.
-
-    Raises:
-        InputError: two names cannot be told apart.
-    """
-    relative = [image.relative_to(root) for image in images]
-    with_folders = ["_".join([*path.parent.parts, stem(path) or root.resolve().name]) for path in relative]
-    names = [_short_name(root, path) for path in relative]
-    for longer in (with_folders, ["_".join(path.parts) for path in relative]):
-        twice = _repeated(names)
-        names = [more if name in twice else name for name, more in zip(names, longer, strict=True)]
-    if twice := _repeated(names):
-        raise InputError(root, f"several images would be named {min(twice)}", "rename one of them")
-    return names
-
-
-def _short_name(root: Path, relative: Path) -> str:
-    if not relative.parts:
-        return file_name(root)
-    if stem(relative).lower() not in SAYS_NOTHING:
-        return stem(relative)
-    telling = [part for part in relative.parent.parts if part.lower() not in SAYS_NOTHING]
-    is_folder = (root / relative).is_dir() and relative.name.lower() not in DICOM_FOLDERS
-    return telling[-1] if telling else relative.name if is_folder else file_name(root)
-
-
-def file_name(path: Path) -> str:
-    """Name a scan after its file or its DICOM folder; where that says nothing, after the folder around it.
-
-    >>> file_name(Path("s0001/ct.nii.gz")), file_name(Path("study/IM0001.dcm"))
-    ('s0001', 'IM0001')
-    """
-    if path.is_dir():
-        name, says_nothing = path.resolve().name, DICOM_FOLDERS
-    else:
-        name, says_nothing = path.stem if path.suffix.lower() in DICOM_NAMES else stem(path), SAYS_NOTHING
-    return name if name.lower() not in says_nothing else path.resolve().parent.name or name
-
-
 def unpaired(images: Iterable[str], masks: Iterable[str]) -> tuple[str, ...]:
     """Name the images without a mask, and the masks without an image, in a line each."""
     images, masks = list(images), list(masks)
@@ -245,10 +186,6 @@ def listing(names: Sequence[str], most: int = 5) -> str:
     more = f" and {len(names) - most} more" if len(names) > most else ""
     shown = ["".join(letter if letter.isprintable() else "?" for letter in name) for name in names[:most]]
     return ", ".join(shown) + more
-
-
-def _repeated(names: list[str]) -> set[str]:
-    return {name for name, count in Counter(names).items() if count > 1}
 
 
 def _files(path: Path | None) -> list[Path]:

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from sammix.errors import InputError
 from sammix.io.archive import is_archive, unpacked
-from sammix.io.dataset import Case, Dataset, file_name
+from sammix.io.case_names import file_name
+from sammix.io.dataset import Case, Dataset
 from sammix.io.detect import open_dataset
 from sammix.io.layouts.pairing import in_mask_folder
 from sammix.io.readers.dicom_files import is_dicom_file

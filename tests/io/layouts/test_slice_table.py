@@ -106,7 +106,7 @@ def test_tables_of_other_programs(table):
         (0, "hu_max", "", "not a range"),
         (0, "hu_max", "nan", "not a range"),
         (0, "hu_max", "1e300", "not a range"),
-        (1, "image", "images/a0.png", "several images would be named"),
+        (1, "image", "images/a0.png", "is in line 2 already"),
     ],
 )
 def test_a_wrong_cell_is_named_with_its_line(table, row, column, value, problem):

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from sammix.errors import InputError
-from sammix.io.dataset import Case, Dataset, case_names, listing, unpaired
+from sammix.io.case_names import case_names
+from sammix.io.dataset import Case, Dataset, listing, unpaired
 from sammix.io.layouts.label_table import label_numbers
 from sammix.io.layouts.meaning import Meaning
 from sammix.io.readers.formats import is_image_file, stem

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sammix.io.dataset import SAYS_NOTHING, listing
+from sammix.io.case_names import SAYS_NOTHING
+from sammix.io.dataset import listing
 from sammix.io.label_names import WELL_KNOWN
 
 IMAGE_FOLDERS = {"images", "image", "imgs", "img", "imagestr", "imagests"}

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from sammix.errors import InputError
-from sammix.io.dataset import Case, Dataset, case_names, listing, unpaired
+from sammix.io.case_names import case_names
+from sammix.io.dataset import Case, Dataset, listing, unpaired
 from sammix.io.label_names import shows_other
 from sammix.io.layouts.meaning import Meaning
 from sammix.io.layouts.own_output import own_output

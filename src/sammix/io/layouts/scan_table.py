@@ -6,11 +6,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from sammix.errors import InputError
-from sammix.io.dataset import Case, Dataset, case_names, unpaired
+from sammix.io.case_names import case_names
+from sammix.io.dataset import Case, Dataset, unpaired
 from sammix.io.layouts.label_table import MOST_DIGITS
 from sammix.io.layouts.meaning import Meaning
 from sammix.io.layouts.slice_table import SPLITS
-from sammix.io.layouts.table_rows import bad_line, named_file
+from sammix.io.layouts.table_rows import bad_line, named_file, named_once
 from sammix.io.text_table import read_table
 
 LOOKED_FOR = "a table of scans (scans.csv)"
@@ -40,7 +41,7 @@ def open_layout(root: Path, organ: str | None) -> Dataset | None:
     scan, mask = (next((column for column in names if column in columns), "") for names in (SCAN, MASK))
     if not scan:
         raise InputError(table, f"has no column scan (it has: {', '.join(columns)})", "it needs scan, and mask")
-    scans = [named_file(table, line, row[scan]) for line, row in rows]
+    scans = named_once(table, rows, scan)
     cases = []
     for (line, row), path, case_name in zip(rows, scans, case_names(root, scans), strict=True):
         of_scan = named_file(table, line, row[mask]) if row.get(mask) else None

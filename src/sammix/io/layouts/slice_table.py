@@ -10,10 +10,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from sammix.errors import InputError
 from sammix.files import PLAIN_NAME
-from sammix.io.dataset import Case, Dataset, case_names
+from sammix.io.case_names import case_names
+from sammix.io.dataset import Case, Dataset
 from sammix.io.label_rules import read_label
 from sammix.io.layouts.meaning import Meaning
-from sammix.io.layouts.table_rows import bad_line, named_file
+from sammix.io.layouts.table_rows import bad_line, named_file, named_once
 from sammix.io.limits import check_text
 from sammix.io.text_table import Row, column_name, read_number, read_table
 
@@ -62,7 +63,7 @@ def open_layout(root: Path, organ: str | None) -> Dataset | None:
         raise InputError(table, f"its masks show the {defaults.organ}, not the {organ}", "choose that organ")
     organ = organ or defaults.organ or "liver"
     rows, doubts = _rows(table, organ)
-    images = [named_file(table, line, row["image"]) for line, row in rows]
+    images = named_once(table, rows, "image")
     names = case_names(root, images)
     meaning = Meaning.of(root, organ)
     cases = tuple(

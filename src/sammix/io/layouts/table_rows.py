@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from sammix.errors import InputError
+from sammix.io.text_table import Row
 
 
 def named_file(table: Path, line: int, cell: str) -> Path:
@@ -21,6 +23,21 @@ def named_file(table: Path, line: int, cell: str) -> Path:
     if not os.path.exists(path):  # Path.exists raises where a name is too long
         raise bad_line(table, line, f"{cell} does not exist")
     return path
+
+
+def named_once(table: Path, rows: Sequence[Row], column: str) -> list[Path]:
+    """Find the files that a column names, one a row.
+
+    Raises:
+        InputError: as :func:`named_file`; or one is listed twice.
+    """
+    met: dict[Path, int] = {}
+    for line, row in rows:
+        path = named_file(table, line, row[column])
+        if path in met:
+            raise bad_line(table, line, f"{row[column]} is in line {met[path]} already")
+        met[path] = line
+    return list(met)
 
 
 def bad_line(table: Path, line: int, problem: str) -> InputError:
