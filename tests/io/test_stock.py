@@ -13,7 +13,8 @@ def test_what_became_of_files_is_counted_with_the_first_of_each():
     for name in ("b", "b", "a", "c"):  # frames of one file come one after the other
         ended.add("Raw Data" if name != "c" else "MR", Path(f"in/{name}.dcm"))
     assert ended.lines() == ["2 × Raw Data (first: b.dcm)", "1 × MR (c.dcm)"]
-    assert json.loads(json.dumps(ended.record()))[0] == {"what": "Raw Data", "files": 2, "first": "in/b.dcm"}
+    first = str(Path("in/b.dcm").absolute())
+    assert json.loads(json.dumps(ended.record()))[0] == {"what": "Raw Data", "files": 2, "first": first}
     assert ended.among(lambda file: file.stem == "c").lines() == ["1 × MR (c.dcm)"]
 
 

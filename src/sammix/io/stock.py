@@ -58,8 +58,10 @@ class Ended:
         ]
 
     def record(self) -> list[dict[str, Any]]:
-        """Give what ``lines`` says, for JSON."""
-        return [{"what": what, "files": len(files), "first": str(files[0])} for what, files in self.files.items()]
+        """Give what ``lines`` says, for JSON, with the first file's absolute path."""
+        return [
+            {"what": what, "files": len(files), "first": str(files[0].absolute())} for what, files in self.files.items()
+        ]
 
 
 @dataclass(frozen=True)
