@@ -40,6 +40,19 @@ def test_no_voxel_is_read(tmp_path, write_nifti):
     assert len(open_dataset(tmp_path).cases) == 300
 
 
+def test_scans_that_are_not_fetched_are_said(tmp_path, hu, write_nifti):
+    for n in range(3):
+        write_nifti(tmp_path / f"volume-{n}.nii", hu)
+    (tmp_path / "volume-1.nii").unlink()
+    (tmp_path / "volume-1.nii").symlink_to("../.git/annex/objects/gone")
+    (tmp_path / "volume-2.nii").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:aa\nsize 9\n")
+    dataset = open_dataset(tmp_path)
+    assert [case.name for case in dataset.cases] == ["volume-0", "volume-2"]
+    assert "1 links lead to what is not there: volume-1.nii" in dataset.problems
+    with pytest.raises(InputError, match="is a pointer of Git LFS in place of the file; run `git lfs pull`"):
+        dataset.cases[1].read()
+
+
 def test_real_data(real_data):
     layouts = {
         "liver-slices": ("slice table", 976),

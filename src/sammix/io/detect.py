@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from sammix.errors import InputError
-from sammix.io.dataset import Dataset
+from sammix.io.dataset import Dataset, listing
 from sammix.io.label_rules import LabelRules
 from sammix.io.layouts import (
     bids,
@@ -19,6 +20,7 @@ from sammix.io.layouts import (
     totalsegmentator,
 )
 from sammix.io.readers.formats import check_readable
+from sammix.io.walk import walk
 
 LAYOUTS = (
     slice_table,
@@ -63,6 +65,12 @@ def open_dataset(path: str | Path, organ: str | None = None, rules: LabelRules |
             problem = f"cannot be opened ({error.strerror})"
             raise InputError(error.filename or root, problem, "check its permissions") from error
         if dataset is not None:
-            return dataset.under(rules)
+            return replace(dataset, problems=dataset.problems + _dead_links(root)).under(rules)
     looked_for = "; ".join(layout.LOOKED_FOR for layout in LAYOUTS)
     raise InputError(root, "no scans found", f"looked for {looked_for}")
+
+
+def _dead_links(root: Path) -> tuple[str, ...]:
+    """Say which links lead nowhere: scans that version control has not fetched would be missed by nobody."""
+    names = [path.relative_to(root).as_posix() for path in walk(root).dead_links]
+    return (f"{len(names)} links lead to what is not there: {listing(names)}",) if names else ()

@@ -7,11 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from sammix.errors import InputError
+
 DICOM_NAMES = (".dcm", ".dicom", ".ima")
 
 POINTERS = {
-    b"version https://git-lfs": "pointer of Git LFS in place of the file: run `git lfs pull`",
-    b"/annex/objects": "pointer of git-annex in place of the file: run `git annex get`",
+    b"version https://git-lfs": ("pointer of Git LFS in place of the file", "run `git lfs pull`"),
+    b"/annex/objects": ("pointer of git-annex in place of the file", "run `git annex get`"),
 }
 """What version control leaves where a file is not fetched, by its first bytes."""
 
@@ -116,15 +118,30 @@ def why_unreadable(file: Path, is_slice: bool) -> str | None:
     if not file.exists():
         return "link to what is not there"
     start = _start(file)
-    for mark, pointer in POINTERS.items():
-        if mark in start[:64]:
-            return pointer
+    if (pointer := _pointer(start)) is not None:
+        return ": ".join(pointer)
     is_dicom_name = name.endswith(DICOM_NAMES)
     if not start:
         return "empty file"
     if name.endswith(PACKED) and not name.endswith(".nii.gz"):
         return "packed file: unpack it"
     return "no DICOM data, though named so" if is_dicom_name or is_slice else None
+
+
+def check_fetched(file: Path) -> None:
+    """Refuse what version control leaves where a file is not fetched.
+
+    Raises:
+        InputError: it is such a pointer.
+    """
+    if (pointer := _pointer(_start(file))) is not None:
+        problem, remedy = pointer
+        raise InputError(file, f"is a {problem}", remedy)
+
+
+def _pointer(start: bytes) -> tuple[str, str] | None:
+    """Tell by its first bytes that a file is a pointer: to what, and what fetches it."""
+    return next((pointer for mark, pointer in POINTERS.items() if mark in start[:64]), None)
 
 
 def other_kind(file: Path) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sammix.errors import InputError
+from sammix.io.stock import check_fetched
 from sammix.io.volume import Volume
 
 NIFTI = (".nii", ".nii.gz")
@@ -107,8 +108,10 @@ def stem(path: Path) -> str:
 
 
 def check_readable(path: Path) -> None:
-    """Raise InputError where nothing is there, or the user may not read it."""
+    """Raise InputError where nothing is there, or a pointer in place of it, or the user may not read it."""
     if not os.path.exists(path):
         raise InputError(path, "there is no such file or folder", "check the path")
     if not os.access(path, os.R_OK | os.X_OK if path.is_dir() else os.R_OK):
         raise InputError(path, "may not be read", "check its permissions")
+    if path.is_file():
+        check_fetched(path)
