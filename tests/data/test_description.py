@@ -142,3 +142,9 @@ def test_scans_in_archives_are_named(tmp_path, write_series) -> None:
     write_series(tmp_path / "ct")
     shutil.make_archive(str(tmp_path / "in/export"), "zip", tmp_path, "ct")
     assert "scans in archives, for predict: ct (in export.zip)" in describe_path(tmp_path / "in").splitlines()
+
+
+def test_whole_scans_are_called_by_name(hospital_a: Path) -> None:
+    assert (
+        "cases: volume-0, volume-1, volume-2, volume-3, volume-4 and 1 more" in describe_path(hospital_a).splitlines()
+    )

@@ -128,6 +128,8 @@ def _dataset(dataset: Dataset) -> Iterator[str]:
     if labels:
         unknown = f", {labels[UNKNOWN]} not known" if labels[UNKNOWN] else ""
         yield f"labels: {labels[1]} with the {dataset.organ}, {labels[0]} without{unknown}"
+    else:
+        yield f"cases: {listing([case.name for case in dataset.cases])}"
     presence = sum(case.presence is not None for case in dataset.cases)
     if presence:
         yield f"{PRESENCE} says of {presence} cases which slices show the {dataset.organ}"
