@@ -11,7 +11,7 @@ import numpy as np
 
 from sammix.data.store import is_store, open_store
 from sammix.errors import InputError
-from sammix.io import Case, Dataset, Inputs, find_inputs, open_dataset
+from sammix.io import Case, Dataset, Inputs, find_inputs
 from sammix.io.archive import is_archive, unpacked
 from sammix.io.dataset import listing
 from sammix.io.glance import Glance, glance, glance_series
@@ -61,9 +61,9 @@ def _folder(path: Path, inputs: Inputs) -> Iterator[str]:
     """Describe a folder as a data set, if it is one; a lone file in it as a scan."""
     if not path.is_dir():
         return
-    try:
-        yield from _dataset(open_dataset(path))
-    except InputError:  # it holds archives or spread series alone
+    if inputs.dataset is not None:
+        yield from _dataset(inputs.dataset)
+    else:  # it holds archives or spread series alone
         yield f"{len(inputs.cases)} scans, for predict"
     if len(inputs.cases) == 1 and not inputs.cases[0].files and inputs.cases[0].inside is None:
         yield from _scan(glance(inputs.cases[0].image))

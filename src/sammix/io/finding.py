@@ -26,10 +26,14 @@ SERIES_LAYOUTS = {"DICOM folders", "plain folder"}
 
 @dataclass(frozen=True)
 class Inputs:
-    """The scans of one input, in the order of their names, and where its other files ended."""
+    """The scans of one input, in the order of their names, and where its other files ended.
+
+    ``dataset`` is what an input's folder is opened as; None where it is none.
+    """
 
     cases: tuple[Case, ...]
     stock: Stock
+    dataset: Dataset | None = None
 
 
 def find_inputs(path: str | Path) -> Inputs:
@@ -107,7 +111,7 @@ def _in_folder(root: Path) -> Inputs:
         stock = stock.joined(inside.stock)
     if not cases:
         raise _no_scan(root, refusal, stock)
-    return Inputs(tuple(cases), stock)
+    return Inputs(tuple(cases), stock, dataset)
 
 
 def _dataset(root: Path) -> tuple[Dataset | None, InputError | None]:

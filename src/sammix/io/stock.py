@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -151,12 +151,6 @@ def other_kind(file: Path) -> str:
     if file.name.lower() in DESCRIPTIONS:
         return "description of the data set"
     return f"{file.suffix.lower()} file" if file.suffix else "file without a suffix"
-
-
-def count_others(files: Iterable[Path], left_out: Ended) -> None:
-    """Leave out files that no reader takes, by their kinds."""
-    for file in files:
-        left_out.add(other_kind(file), file)
 
 
 def _start(file: Path) -> bytes:

@@ -8,6 +8,7 @@ from typing import Any
 
 import nibabel as nib
 import numpy as np
+import pydicom
 from PIL import Image
 
 from sammix.errors import InputError
@@ -46,6 +47,15 @@ class Desk:
 
     def table(self, *lines: str, name: str = "slices.csv", end: str = "\n") -> None:
         (self.folder / name).write_text(end.join(lines), encoding="utf-8")
+
+
+def rewritten(folder: Path, change: Callable[[Any, int], None]) -> Path:
+    """Read each DICOM file in a folder, let ``change(data, number)`` work on it, and write it again."""
+    for number, file in enumerate(sorted(folder.iterdir())):
+        data = pydicom.dcmread(file)
+        change(data, number)
+        data.save_as(file)
+    return folder
 
 
 def scan() -> np.ndarray:

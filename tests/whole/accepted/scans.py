@@ -6,12 +6,13 @@ import gzip
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
 import pydicom
 from tests.inference.conftest import BrightRight
-from tests.whole.accepted.desk import AFFINE, Desk, read_all, row, scan
+from tests.whole.accepted.desk import AFFINE, Desk, read_all, rewritten, row, scan
 
 from sammix.inference.inputs import find_scans
 from sammix.inference.scans import OutputOptions, predict
@@ -103,13 +104,11 @@ def _(desk: Desk) -> str:
 
 @row("orientations and spacings that differ in their last digits")
 def _(desk: Desk) -> str:
-    folder = desk.series(desk.folder / "ct")
-    for n, file in enumerate(sorted(folder.iterdir())):
-        data = pydicom.dcmread(file)
-        data.ImageOrientationPatient = [1, n * 1e-6, 0, 0, 1, 0]
-        data.PixelSpacing = [0.9 + n * 1e-6, 0.7]
-        data.save_as(file)
-    return read_all(folder).replace("1 ", "")
+    def jitter(data: Any, number: int) -> None:
+        data.ImageOrientationPatient = [1, number * 1e-6, 0, 0, 1, 0]
+        data.PixelSpacing = [0.9 + number * 1e-6, 0.7]
+
+    return read_all(rewritten(desk.series(desk.folder / "ct"), jitter)).replace("1 ", "")
 
 
 def stacked(desk: Desk, heights: list[float]) -> Path:
@@ -133,24 +132,23 @@ def _(desk: Desk) -> str:
 @row("two phases in one series")
 def _(desk: Desk) -> str:
     for phase in (1, 2):
-        folder = desk.series(desk.folder / f"{phase}", AcquisitionNumber=phase)
-        for k, file in enumerate(folder.iterdir()):
-            data = pydicom.dcmread(file)
-            data.SOPInstanceUID = f"1.5.{phase}.{k}"
-            data.save_as(file)
+
+        def name(data: Any, number: int, phase: int = phase) -> None:
+            data.SOPInstanceUID = f"1.5.{phase}.{number}"
+
+        rewritten(desk.series(desk.folder / f"{phase}", AcquisitionNumber=phase), name)
     assert read_all(desk.folder) == "2 read"
     return "read as two scans"
 
 
 @row("padding of 63,536 that no tag names")
 def _(desk: Desk) -> str:
-    folder = desk.series(desk.folder / "ct")
-    for file in folder.iterdir():
-        data = pydicom.dcmread(file)
+    def pad(data: Any, _: int) -> None:
         stored = data.pixel_array.copy()
         stored[:, 0] = 63536
         data.PixelData = stored.tobytes()
-        data.save_as(file)
+
+    folder = rewritten(desk.series(desk.folder / "ct"), pad)
     (case,) = find_scans([folder]).scans.values()
     assert (case.read().array[0] == -1024).all()
     return read_all(folder).replace("1 read, said", "read as air, and said")
@@ -158,13 +156,12 @@ def _(desk: Desk) -> str:
 
 @row("dates, sexes, character sets that DICOM does not allow, and `--format dicom-seg` or `rtstruct`")
 def _(desk: Desk) -> str:
-    folder = desk.series(desk.folder / "ct", RescaleIntercept=-400)
-    for file in folder.iterdir():
-        data = pydicom.dcmread(file)
+    def spoil(data: Any, _: int) -> None:
         data.SpecificCharacterSet = "\\ISO 2022 IR 149"
         for tag, vr, value in (("PatientBirthDate", "DA", "1950-01-02"), ("PatientSex", "CS", "Male")):
             data.add_new(tag, vr, value)
-        data.save_as(file)
+
+    folder = rewritten(desk.series(desk.folder / "ct", RescaleIntercept=-400), spoil)
     for mask_format in ("dicom-seg", "rtstruct"):
         out = desk.folder / mask_format
         assert predict(BrightRight, [folder], out, OutputOptions("liver", mask_format)) == 0

@@ -66,12 +66,12 @@ def _check_header(path: Path, voxels: Path, reader: Any) -> None:
         raise InputError(path, f"is {len(shape)}-D", "give a 3-D image")
     if reader.GetNumberOfComponents() != 1:
         raise InputError(path, "holds colours or vectors, not a CT", "give the scan itself")
-    check_size(voxels, shape, prod(shape) * _voxel_bytes(reader), MAX_DEFLATE_RATIO)
+    check_size(voxels, shape, prod(shape) * voxel_bytes(reader), MAX_DEFLATE_RATIO)
 
 
-def _voxel_bytes(reader: Any) -> int:
-    """Tell the bytes of a voxel from the name of its type, such as ``16-bit signed integer``."""
-    bits = re.match(r"\d+", sitk.GetPixelIDValueAsString(reader.GetPixelID()))
+def voxel_bytes(reader: Any) -> int:
+    """Tell the bytes of a voxel's component from the name of its type: ``vector of 16-bit signed integer``."""
+    bits = re.search(r"\d+", sitk.GetPixelIDValueAsString(reader.GetPixelID()))
     return int(bits[0]) // 8 if bits else 1
 
 

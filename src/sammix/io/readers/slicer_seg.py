@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from sammix.errors import InputError
 from sammix.io.limits import MAX_DEFLATE_RATIO, check_size
-from sammix.io.readers.itk import image_volume
+from sammix.io.readers.itk import image_volume, voxel_bytes
 from sammix.io.readers.label_values import LabelChoice, organ_voxels
 from sammix.io.readers.slicer_header import Segment, nrrd_header, slicer_segments
 from sammix.io.volume import Affine, Volume
@@ -87,8 +87,7 @@ def _layers(path: Path) -> tuple[NDArray[Any], Affine, bool]:
         shape, count = reader.GetSize(), reader.GetNumberOfComponents()
         if len(shape) != 3:
             raise InputError(path, f"is {len(shape)}-D, not layers of 3-D", "export it again")
-        bits = re.match(r"\D*(\d+)", sitk.GetPixelIDValueAsString(reader.GetPixelID()))
-        check_size(path, (*shape, count), prod(shape) * count * (int(bits[1]) // 8 if bits else 1), MAX_DEFLATE_RATIO)
+        check_size(path, (*shape, count), prod(shape) * count * voxel_bytes(reader), MAX_DEFLATE_RATIO)
         image = reader.Execute()
     except RuntimeError as error:
         problem = "cannot be read as NRRD: damaged or cut short"

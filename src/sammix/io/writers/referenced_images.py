@@ -120,7 +120,7 @@ def _thickness(found: Sequence[Plane], faults: Faults) -> str:
 def _place(stand_in: Dataset, own: Sequence[Plane], common: Plane) -> None:
     """Set each plane's own position; orientation, spacing and thickness are the first plane's, as a SEG has only one.
 
-    They may differ in their last digits (``check_ct``), which highdicom refuses.
+    They may differ in their last digits (``check_scan``), which highdicom refuses.
     """
     measures, orientation = Dataset(), Dataset()
     measures.PixelSpacing, measures.SliceThickness = _decimal(common.spacing), common.thickness
