@@ -264,6 +264,15 @@ def test_scans_are_measured_in_mm_gated_and_on_their_own_grid() -> None:
     assert volume.truth_ml == pytest.approx(scan.truth.sum() * 5 * 0.8 * 0.8 / 1000)
     assert found.metrics.volume is not None
     assert (found.metrics.volume.n, found.metrics.volume.missed) == (1, 0)
+    assert (volume.free_slices, volume.marked_free_slices) == (1, 0)
+
+
+def test_slices_without_organ_that_got_a_mask_are_counted() -> None:
+    found = run(
+        stack([BIG, BIG, BIG, DARK], [BIG, BIG, DARK, DARK], scan=scan_of([BIG, BIG, DARK, DARK], (5.0, 1.0, 1.0)))
+    )
+    assert found.metrics.volume is not None
+    assert (found.metrics.volume.free_slices, found.metrics.volume.marked_free_slices) == (2, 1)
 
 
 def test_a_missed_scan_costs_its_diagonal() -> None:

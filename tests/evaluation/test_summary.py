@@ -62,5 +62,5 @@ def test_a_warning_is_given_once() -> None:
 def test_what_no_network_gave_is_null() -> None:
     found = metrics(row(0.5))
     assert (found.prompts, found.oracle_box, found.no_prompt, found.volume, found.doubt) == (None,) * 5
-    scan = VolumeRow("c", "p", "s", 2, 10.0, 9.0, 0.9, 3.0, 0.8, False)
+    scan = VolumeRow("c", "p", "s", 2, 10.0, 9.0, 0.9, 3.0, 0.8, False, 1, 0)
     assert metrics(row(0.5), volumes=[scan]).volume is not None

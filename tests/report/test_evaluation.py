@@ -19,7 +19,7 @@ from sammix.report.evaluation import write_evaluation
 
 PLANE = np.zeros((256, 256), np.float32)
 SHOWN = Shown(PLANE, PLANE > 0, PLANE > 0, PLANE, np.array([1, 1, 9, 9], np.float32))
-SCAN = VolumeRow("scan", "p", "site A", 4, 1500.0, 1400.0, 0.87, 6.5, 0.71, False)
+SCAN = VolumeRow("scan", "p", "site A", 4, 1500.0, 1400.0, 0.87, 6.5, 0.71, False, 1, 1)
 
 
 @pytest.fixture

@@ -56,7 +56,7 @@ def full(row: Rows, metrics_of: MetricsOf) -> str:
         row(0.9, slice=5),
         row(None, label=0, slice=6, presence=0.1, source="site B"),
     ]
-    volumes = [VolumeRow("scan", "p", "site A", 4, 1500.0, 1400.0, 0.87, 6.5, 0.71, False)]
+    volumes = [VolumeRow("scan", "p", "site A", 4, 1500.0, 1400.0, 0.87, 6.5, 0.71, False, 1, 1)]
     found = metrics_of(rows, volumes, [Failure(case="bad", problem="bad.nii: truncated; copy it again")], ["odd HU"])
     return render_report(found, rows, volumes, [picture(rows[0]), picture(rows[2], "best")])
 

@@ -83,7 +83,10 @@ class SliceRow:
 
 @dataclass(frozen=True)
 class VolumeRow:
-    """A whole scan's mask, as ``predict`` writes it, against its truth, on the scan's own grid."""
+    """A whole scan's mask, as ``predict`` writes it, against its truth, on the scan's own grid.
+
+    ``free_slices`` are those whose truth is empty, ``marked_free_slices`` those of them whose mask is not.
+    """
 
     case: str
     patient: str
@@ -95,6 +98,8 @@ class VolumeRow:
     hausdorff95_mm: float
     surface_dice_2mm: float
     missed: bool
+    free_slices: int
+    marked_free_slices: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,6 +157,7 @@ def score_volume(stack: EvaluationStack, scan: Scan, pred: Mask) -> VolumeRow | 
     if overlap is None or distance is None or within is None:
         return None
     voxel_ml = float(np.prod(scan.spacing)) / 1000
+    free = ~scan.truth.any(axis=(1, 2))
     return VolumeRow(
         case=stack.case,
         patient=stack.patient,
@@ -163,6 +169,8 @@ def score_volume(stack: EvaluationStack, scan: Scan, pred: Mask) -> VolumeRow | 
         hausdorff95_mm=distance,
         surface_dice_2mm=within,
         missed=not pred.any(),
+        free_slices=int(free.sum()),
+        marked_free_slices=int(pred[free].any(axis=(1, 2)).sum()),
     )
 
 

@@ -94,13 +94,18 @@ class Negatives(_Part):
 
 
 class Volumes(_Part):
-    """Masks of whole scans as ``predict`` writes them, on the scans' own grid, against truth, in mm."""
+    """Masks of whole scans as ``predict`` writes them, on the scans' own grid, against truth, in mm.
+
+    ``free_slices`` are those of all scans whose truth is empty, ``marked_free_slices`` those of them whose mask is not.
+    """
 
     n: int
     dice: Stat
     hausdorff95_mm: Stat
     surface_dice_2mm: Stat
     missed: int
+    free_slices: int
+    marked_free_slices: int
 
 
 class Prompts(_Part):

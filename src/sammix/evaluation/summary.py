@@ -120,6 +120,8 @@ def _volumes(volumes: Sequence[VolumeRow]) -> Volumes | None:
         hausdorff95_mm=Stat.of([row.hausdorff95_mm for row in volumes]),
         surface_dice_2mm=Stat.of([row.surface_dice_2mm for row in volumes]),
         missed=sum(row.missed for row in volumes),
+        free_slices=sum(row.free_slices for row in volumes),
+        marked_free_slices=sum(row.marked_free_slices for row in volumes),
     )
 
 
