@@ -62,6 +62,7 @@ def test_it_is_what_the_command_line_finds(run: sammix.Run, model: sammix.Model,
     np.testing.assert_array_equal(found.mask, same.mask)
     np.testing.assert_array_equal(found.presence, same.presence)
     assert found.doubt == same.doubtful
+    assert (found.dropped, found.bridged) == (same.decision.dropped, same.decision.bridged)
     assert (found.mask.shape, found.mask.dtype) == (volume.array.shape, np.uint8)
     np.testing.assert_array_equal(found.affine, volume.affine)
     assert (found.organ, found.model, found.scan) == ("liver", "tiny-4", "volume-0")

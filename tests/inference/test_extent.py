@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sammix.inference.extent import ALIKE_MM, find_extent, log_odds
+from sammix.inference.extent import ALIKE_MM, each_by_itself, find_extent, log_odds
 
 PRESENCE = st.lists(st.floats(0, 1), min_size=1, max_size=12)
 
@@ -16,7 +16,8 @@ def every_run(presence: list[float], step_mm: float) -> dict[tuple[int, int], fl
     """The probability of each run, and of none as (0, 0), by writing all of them down."""
     evidence, count = log_odds(presence, step_mm), len(presence)
     runs = [(first, last) for first in range(count) for last in range(first + 1, count + 1)]
-    weights = {run: np.exp(evidence[slice(*run)].sum()) / len(runs) for run in runs} | {(0, 0): 1.0}
+    odds = max(1.0, count * min(1.0, step_mm / ALIKE_MM)) / len(runs)
+    weights = {run: np.exp(evidence[slice(*run)].sum()) * odds for run in runs} | {(0, 0): 1.0}
     total = sum(weights.values())
     return {run: weight / total for run, weight in weights.items()}
 
@@ -31,9 +32,9 @@ def test_it_is_what_writing_all_runs_down_gives(presence: list[float], step_mm: 
         found = np.flatnonzero(extent.inside)
         likeliest = max(weight for run, weight in runs.items() if run != (0, 0))
         assert runs[found[0], found[-1] + 1] == pytest.approx(likeliest)
-        assert runs[0, 0] <= 0.5 + 1e-9
+        assert extent.probability.max() >= 0.5
     else:
-        assert runs[0, 0] >= 0.5
+        assert extent.probability.max() < 0.5 or max(presence) < 0.5 + 1e-9
 
 
 @given(PRESENCE, st.floats(0.5, 10))
@@ -41,7 +42,8 @@ def test_it_is_one_run_and_the_same_from_either_end(presence: list[float], step_
     extent = find_extent(presence, step_mm)
     assert np.count_nonzero(np.diff(extent.inside.astype(int))) <= 2
     turned = find_extent(presence[::-1], step_mm)
-    assert turned.inside.sum() == extent.inside.sum()
+    evidence = log_odds(presence, step_mm)
+    assert evidence[::-1][turned.inside].sum() == pytest.approx(evidence[extent.inside].sum())
     np.testing.assert_allclose(turned.probability[::-1], extent.probability)
 
 
@@ -65,9 +67,21 @@ def test_a_shorter_run_elsewhere_goes_however_sure() -> None:
     assert np.flatnonzero(find_extent(presence, 2.0).inside).tolist() == list(range(60, 95))
 
 
-def test_a_scan_that_hardly_says_yes_shows_no_organ() -> None:
-    presence = np.full(100, 0.01)
-    presence[40:43] = 0.6
-    extent = find_extent(presence, 2.0)
-    assert not extent.inside.any()
-    assert extent.probability.max() < 0.5
+@pytest.mark.parametrize(
+    ("sure", "millimetres", "found"), [(0.99, 20, True), (0.99, 10, False), (0.9, 20, True), (0.6, 30, False)]
+)
+@pytest.mark.parametrize("step", [1, 2, 5])
+def test_in_a_long_scan_one_sure_centimetre_is_no_organ_and_two_are(
+    sure: float, millimetres: int, found: bool, step: int
+) -> None:
+    presence = np.full(300 // step, 0.01)
+    presence[100 // step : (100 + millimetres) // step] = sure
+    extent = find_extent(presence, step)
+    assert extent.inside.sum() == (millimetres // step if found else 0)
+    assert (extent.probability.max() >= 0.5) == found
+
+
+def test_what_is_not_one_body_may_be_anywhere() -> None:
+    extent = each_by_itself([0.9, 0.1, 0.5])
+    assert extent.inside.tolist() == [True, False, True]
+    assert extent.probability.tolist() == [0.9, 0.1, 0.5]

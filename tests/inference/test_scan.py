@@ -70,9 +70,10 @@ def test_the_patients_right_is_where_the_liver_is(bright_right, hospital_b: Path
 
 
 def test_batches_do_not_change_the_mask(model, hospital_a: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sammix.inference.assemble.PRESENCE_THRESHOLD", 0.0)
+    monkeypatch.setattr("sammix.inference.extent.PRESENCE_THRESHOLD", 0.0)
     volume = read_volume(hospital_a / "volume-1.nii")
-    one, four = (predict_volume(model, volume, batch_size=size) for size in (1, 4))
+    one, four = (predict_volume(model, volume, batch_size=size, smallest_part=0) for size in (1, 4))
+    assert one.organ_found
     np.testing.assert_allclose(one.presence, four.presence, atol=2e-2)
     assert (one.mask != four.mask).mean() < 0.01
 
@@ -86,6 +87,26 @@ def test_the_gate_empties_a_slice(bright_right, hospital_a: Path) -> None:
     volume = read_volume(hospital_a / "volume-0.nii")
     assert predict_volume(bright_right(), volume).organ_found
     assert not predict_volume(Doubtful(), volume).organ_found
+
+
+def test_what_the_scan_decides_against_single_slices_is_told_and_shown(bright_right) -> None:
+    """Slices 2 to 9 show the organ, of which the classifier doubts slice 5; of slice 12, far above, it is sure."""
+
+    class Deceived(bright_right):
+        def segment(self, *args: object, **kwargs: object) -> SlicePrediction:
+            found = super().segment(*args, **kwargs)  # type: ignore[arg-type]
+            return replace(found, presence=found.probability.mean(dim=(1, 2)).mul(10).clamp(0.02, 0.95))
+
+    ct = np.full((72, 72, 16), -100, np.int16)
+    ct[40:68, 10:40, [2, 3, 4, 6, 7, 8, 9, 12]] = 160
+    ct[45:52, 12:22, 5] = 160
+    found = predict_volume(Deceived(), Volume(ct, np.diag([1.0, 1.0, 10.0, 1.0])))
+    assert (found.decision.dropped, found.decision.bridged) == ([12], [5])
+    assert np.flatnonzero(found.mask.any(axis=(0, 1))).tolist() == list(range(2, 10))
+    shown = {one.index: one for one in found.evidence}
+    assert (shown[12].overruled, shown[5].overruled, shown[6].overruled) == ("emptied", "kept", None)
+    assert shown[5].mask.any()
+    assert not shown[12].mask.any()
 
 
 def test_pictures_show_what_was_written(bright_right, scan_with_a_crumb: Path) -> None:

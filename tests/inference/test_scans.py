@@ -128,7 +128,8 @@ def test_slices_in_which_map_and_mask_contradict_each_other_are_named(bright_rig
     ct[44, 10, 2] = 160  # an odd pixel
     nib.save(nib.Nifti1Image(ct, np.diag([1.0, 1.0, 5.0, 1.0])), tmp_path / "scan.nii")
     predict(Wandering, [tmp_path / "scan.nii"], tmp_path / "out", LIVER)
-    assert json.loads((tmp_path / "out" / "manifest.json").read_text())["scans"][0]["doubtful_slices"] == [2]
+    entry = json.loads((tmp_path / "out" / "manifest.json").read_text())["scans"][0]
+    assert (entry["doubtful_slices"], entry["extent"], entry["dropped_slices"]) == ([2], [0, 3], [])
     predict(bright_right, [tmp_path / "scan.nii"], tmp_path / "no-map", LIVER)
     assert json.loads((tmp_path / "no-map" / "manifest.json").read_text())["scans"][0]["doubtful_slices"] is None
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +31,17 @@ def test_slices_with_a_mask_are_shown_superior_on_top(tmp_path: Path, captions: 
     shown = [int(line.split("slice ")[1].split(":")[0]) for line in captions]
     assert shown == sorted(shown, reverse=True)
     assert (len(shown), min(shown)) == (5, 10)
+
+
+def test_a_slice_that_the_scan_overruled_is_shown_and_says_so(tmp_path: Path, captions: list[str]) -> None:
+    slices = [evidence(i, i in (2, 3)) for i in range(6)]
+    slices[2], slices[5] = replace(slices[2], overruled="kept"), replace(slices[5], overruled="emptied")
+    write_preview(tmp_path / "p.png", slices, "ct", "liver")
+    assert captions == [
+        "ct, slice 5: liver 25%, but emptied",
+        "ct, slice 3: liver 25%",
+        "ct, slice 2: liver 25%, but kept",
+    ]
 
 
 def test_without_any_mask_slices_of_all_are_shown(tmp_path: Path, captions: list[str]) -> None:

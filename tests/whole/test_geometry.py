@@ -173,15 +173,15 @@ def test_dicom_and_nifti_of_one_phantom_give_one_mask(
 
 def test_a_turned_scan_gets_the_turned_mask(tiny_run: Path, hospital_a: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A fitted network sees the same slices whatever the order of the axes: nothing is interpolated on the way."""
-    monkeypatch.setattr("sammix.inference.assemble.PRESENCE_THRESHOLD", 0.0)
+    monkeypatch.setattr("sammix.inference.extent.PRESENCE_THRESHOLD", 0.0)
     model = load_model(tiny_run, torch.device("cpu"))
     image = nib.load(hospital_a / "volume-0.nii")
     image = nib.Nifti1Image(np.asarray(image.dataobj)[..., 4:7], image.affine)
-    mask = predict_volume(model, Volume(np.asarray(image.dataobj), image.affine), 3).mask
+    mask = predict_volume(model, Volume(np.asarray(image.dataobj), image.affine), 3, smallest_part=0).mask
     assert 0 < mask.mean() < 1
     for axes, signs in ORDERS[::5]:
         turn = np.column_stack([axes, signs])
         turned = image.as_reoriented(turn)
-        found = predict_volume(model, Volume(np.asarray(turned.dataobj), turned.affine), 3).mask
+        found = predict_volume(model, Volume(np.asarray(turned.dataobj), turned.affine), 3, smallest_part=0).mask
         expected = nib.Nifti1Image(mask, image.affine).as_reoriented(turn)
         np.testing.assert_array_equal(found, np.asarray(expected.dataobj))

@@ -125,7 +125,7 @@ def evaluate(
         middle_fraction: central share of each scan's slices that enter the figures by slice; None: the model's own.
         settings: how labels and masks are read, ``{"data.undrawn": "no"}``; also ``data.label``, ``data.ignore`` and
             ``data.patient_from``. None: as the model's fit read them.
-        all_parts: keep parts of a scan's mask below a tenth of its largest, too.
+        all_parts: of scans, as `predict` takes it.
         batch_size: slices that go through the network together.
         overwrite: replace an earlier evaluation in ``out``.
         progress: show progress on standard error.

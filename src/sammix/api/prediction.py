@@ -43,6 +43,8 @@ class Prediction:
             organ. Slice i is ``axial_mask[i]``.
         doubt: axial slices to look at first: their mask and the model's activation map contradict each other. None for
             a model without such a map.
+        dropped: axial slices whose mask was emptied although the classifier says yes: they lie apart from the organ.
+        bridged: axial slices that have a mask although the classifier says no: they lie within the organ.
         statistics: ``volume_ml``, ``hu_mean``, ``hu_sd``, ``z_extent_mm``, ``slices_with_organ``, ``confidence``;
             None where a figure cannot be known.
         warnings: what is suspicious about the scan or the result, each a line.
@@ -53,6 +55,8 @@ class Prediction:
     affine: Affine
     presence: NDArray[np.float32]
     doubt: list[int] | None
+    dropped: list[int]
+    bridged: list[int]
     statistics: dict[str, float | int | None]
     warnings: tuple[str, ...]
     organ: str
@@ -148,7 +152,7 @@ def predict(
             SimpleITK image in HU; or a `Volume`.
         affine: of an array: (4, 4), voxel index → mm in RAS+. It is never guessed.
         series: of the path of a DICOM folder with several scans: which, by its SeriesInstanceUID.
-        all_parts: keep parts of the mask below a tenth of its largest, too.
+        all_parts: for what is not one body, such as lesions: judge each slice by itself, and keep small parts.
         batch_size: slices that go through the network together.
         progress: show progress on standard error.
 
@@ -175,6 +179,8 @@ def predict(
             affine=volume.affine.copy(),
             presence=found.presence,
             doubt=found.doubtful,
+            dropped=found.decision.dropped,
+            bridged=found.decision.bridged,
             statistics=organ_statistics(volume, found.mask, found.confidence),
             warnings=(*volume.warnings, *empty),
             organ=trained.organ,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Self
+from typing import Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,7 @@ class SliceEvidence:
         box: (4,) float32, x1, y1, x2, y2 in px, inclusive; None where the network used none.
         mask: bool.
         presence: the classifier's probability that the slice shows the organ.
+        overruled: what the scan decided against the slice's own classifier: the mask was ``emptied``, or ``kept``.
     """
 
     index: int
@@ -31,6 +32,7 @@ class SliceEvidence:
     box: NDArray[np.float32] | None
     mask: NDArray[np.bool_]
     presence: float
+    overruled: Literal["emptied", "kept"] | None = None
 
     @classmethod
     def of(cls, index: int, image: NDArray[np.float32], found: SliceFinding) -> Self:

@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import logit, logsumexp
 
+from sammix.networks.interface import PRESENCE_THRESHOLD
+
 WRONG = 0.02  # share of slices in which the classifier may be plainly wrong, however sure it is
 ALIKE_MM = 10.0  # slices nearer than this see nearly the same, so they are no more than one witness together
 
@@ -22,7 +24,7 @@ class Extent:
     """Which of a scan's n slices show the organ, from inferior to superior.
 
     Attributes:
-        inside: (n,) bool, one run, or none where the scan does not show the organ.
+        inside: (n,) bool; of one body one run, or none where the scan does not show the organ.
         probability: (n,) float64 in [0, 1], of each slice to show the organ, given all slices.
     """
 
@@ -34,8 +36,10 @@ def find_extent(presence: ArrayLike, step_mm: float) -> Extent:
     """Find the run of slices that shows the organ.
 
     The chain's states are *below*, *organ* and *above*, in this order; any of them may be skipped. Before a slice is
-    looked at, the scan shows the organ with a probability of 1/2, and if so, all runs are equally probable. A scan of
-    one slice is thereby judged as a slice by itself: from a presence of 0.5 on.
+    looked at, the odds that the scan shows the organ are m to 1, m being the witnesses that its length has room for,
+    and if it does, all runs are equally probable. The likeliest run is the organ, where any slice is then more likely
+    than not to show it. So in a scan of 300 mm two sure centimetres are an organ and one is not, and a scan of one
+    slice is judged as a slice by itself: from a presence of 0.5 on.
 
     Args:
         presence: (n,) in [0, 1], the classifier's probability that each slice shows the organ.
@@ -47,14 +51,19 @@ def find_extent(presence: ArrayLike, step_mm: float) -> Extent:
     evidence = log_odds(presence, step_mm)
     count = len(evidence)
     ending, starting = _runs_ending_at(evidence), _runs_ending_at(evidence[::-1])[::-1]
-    runs = np.log(count * (count + 1) / 2)
-    present = logsumexp(ending) - runs  # log-odds of "the scan shows the organ"
-    containing = ending + starting - evidence - runs
-    probability = np.exp(containing - np.logaddexp(0.0, present))
-    inside = np.zeros(count, np.bool_)
-    if present >= 0:
-        inside[_best_run(evidence)] = True
-    return Extent(inside, probability.clip(0, 1))
+    of_each_run = np.log(max(1.0, count * _share(step_mm)) / (count * (count + 1) / 2))  # prior, against no organ
+    present = logsumexp(ending) + of_each_run  # log-odds of "the scan shows the organ"
+    containing = ending + starting - evidence + of_each_run
+    probability = np.exp(containing - np.logaddexp(0.0, present)).clip(0, 1)
+    inside, best = np.zeros(count, np.bool_), _best_run(evidence)
+    inside[best] = probability.max() >= 0.5 and evidence[best].sum() >= 0
+    return Extent(inside, probability)
+
+
+def each_by_itself(presence: ArrayLike) -> Extent:
+    """Judge each slice by itself, for what is not one body: by its presence (n,) in [0, 1], from 0.5 on."""
+    probability = np.asarray(presence, np.float64)
+    return Extent(probability >= PRESENCE_THRESHOLD, probability)
 
 
 def log_odds(presence: ArrayLike, step_mm: float) -> NDArray[np.float64]:
@@ -63,8 +72,13 @@ def log_odds(presence: ArrayLike, step_mm: float) -> NDArray[np.float64]:
     No slice is believed without limit (:data:`WRONG`), and slices closer than :data:`ALIKE_MM` share one voice.
     """
     believed = (1 - WRONG) * np.asarray(presence, np.float64) + WRONG / 2
-    odds: NDArray[np.float64] = logit(believed) * min(1.0, step_mm / ALIKE_MM)
+    odds: NDArray[np.float64] = logit(believed) * _share(step_mm)
     return odds
+
+
+def _share(step_mm: float) -> float:
+    """Tell which share of a witness a slice is."""
+    return min(1.0, step_mm / ALIKE_MM)
 
 
 def _runs_ending_at(evidence: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from sammix.data.preprocess import Preprocess
 from sammix.data.scan_slices import in_plane
 from sammix.inference.assemble import SMALLEST_PART, ScanGrid, SlicePlanes, assemble
+from sammix.inference.decision import Decision
 from sammix.inference.evidence import SliceEvidence
 from sammix.inference.slices import Slice, SliceFinding, reach_mm, segment_slices
 from sammix.io.volume import Volume
@@ -28,8 +30,9 @@ class ScanPrediction:
         mask: (n, H, W) uint8 0/1, on the pixels of the scan's axial slices.
         presence: (n,) float32, the classifier's probability that a slice shows the organ.
         disagreement: (n,) float32 in [0, 1], how far map and mask contradict each other; None without a map.
-        probability: (n, S, S) float16 on the network's grid, 0 where the gate or the parts emptied the mask.
+        probability: (n, S, S) float16 on the network's grid, 0 where the scan's decision emptied the mask.
         prompt: where the automatic prompts came from.
+        decision: what was decided of all slices together.
     """
 
     mask: NDArray[np.uint8]
@@ -37,6 +40,7 @@ class ScanPrediction:
     disagreement: NDArray[np.float32] | None
     probability: NDArray[np.float16]
     prompt: PromptSource
+    decision: Decision
 
     @property
     def confidence(self) -> float | None:
@@ -65,18 +69,21 @@ class ScanAssembler:
     def __init__(self, segmenter: Segmenter, grid: ScanGrid, smallest_part: float = SMALLEST_PART) -> None:
         self.segmenter, self.grid, self.smallest_part = segmenter, grid, smallest_part
         planes = (grid.count, segmenter.preprocess.size, segmenter.preprocess.size)
-        self._planes = SlicePlanes(
-            np.zeros(planes, np.float16), np.zeros(planes, np.bool_), np.zeros(grid.count, np.float32)
-        )
+        self._probability, self._alone = np.zeros(planes, np.float16), np.zeros(planes, np.bool_)
+        self._cam: NDArray[np.uint8] | None = None  # stays so where the network has no map
+        self._presence = np.zeros(grid.count, np.float32)
         self._disagreement = np.full(grid.count, np.nan, np.float32)  # stays so where the network has no map
         self._prompt: PromptSource = "none"
         self._added = 0
 
     def add(self, found: SliceFinding) -> None:
         """Take the next slice, from inferior to superior."""
-        self._planes.probability[self._added] = found.probability
-        self._planes.alone[self._added] = found.alone
-        self._planes.presence[self._added] = found.presence
+        self._probability[self._added] = found.probability
+        self._alone[self._added] = found.alone
+        self._presence[self._added] = found.presence
+        if found.cam is not None:
+            self._cam = np.zeros(self._alone.shape, np.uint8) if self._cam is None else self._cam
+            self._cam[self._added] = np.rint(found.cam * 255)
         if found.disagreement is not None:
             self._disagreement[self._added] = found.disagreement
         self._prompt = found.prompt
@@ -86,11 +93,12 @@ class ScanAssembler:
         """Make the scan's mask. To be called once, when all slices were added."""
         if self._added != self.grid.count:
             raise ValueError(f"{self._added} of the scan's {self.grid.count} slices were added")
-        mask = assemble(
-            self._planes, self.grid, self.segmenter.preprocess, reach_mm(self.segmenter), self.smallest_part
+        planes = SlicePlanes(self._probability, self._alone, self._cam, self._presence)
+        mask, decision = assemble(
+            planes, self.grid, self.segmenter.preprocess, reach_mm(self.segmenter), self.smallest_part
         )
         disagreement = None if np.isnan(self._disagreement).all() else self._disagreement
-        return ScanPrediction(mask, self._planes.presence, disagreement, self._planes.probability, self._prompt)
+        return ScanPrediction(mask, self._presence, disagreement, self._probability, self._prompt, decision)
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,6 +110,7 @@ class VolumePrediction:
         presence: (n,) float32, the classifier's probability for each axial slice, from inferior to superior.
         disagreement: (n,) float32 in [0, 1], how far map and mask contradict each other; None without a map.
         doubtful: axial slices, from 0 at the inferior end, with a mask that the map contradicts; None without a map.
+        decision: what was decided of all slices together.
         confidence: the mean probability of the marked pixels, on the network's grid, in [0.5, 1]; None without any.
         evidence: of some slices spread over the scan, for pictures.
         prompt: where the automatic prompts came from: ``cam``, or ``none`` for a network that takes none.
@@ -111,6 +120,7 @@ class VolumePrediction:
     presence: NDArray[np.float32]
     disagreement: NDArray[np.float32] | None
     doubtful: list[int] | None
+    decision: Decision
     confidence: float | None
     evidence: list[SliceEvidence]
     prompt: PromptSource
@@ -155,10 +165,18 @@ def predict_volume(
         presence=scan.presence,
         disagreement=scan.disagreement,
         doubtful=scan.doubtful,
+        decision=scan.decision,
         confidence=scan.confidence,
-        evidence=[replace(one, mask=scan.probability[one.index] >= MASK_THRESHOLD) for one in evidence],
+        evidence=[_as_decided(one, scan) for one in evidence],
         prompt=scan.prompt,
     )
+
+
+def _as_decided(one: SliceEvidence, scan: ScanPrediction) -> SliceEvidence:
+    """Show a slice's evidence with the mask that the scan as a whole left it."""
+    dropped, bridged = one.index in scan.decision.dropped, one.index in scan.decision.bridged
+    overruled: Literal["emptied", "kept"] | None = "emptied" if dropped else "kept" if bridged else None
+    return replace(one, mask=scan.probability[one.index] >= MASK_THRESHOLD, overruled=overruled)
 
 
 def _slices(axial: Volume, preprocess: Preprocess, name: str) -> Iterator[Slice]:

@@ -10,6 +10,7 @@ from sammix import __version__
 from sammix.errors import SammixError
 from sammix.files import check_output, sole_writer
 from sammix.inference.assemble import SMALLEST_PART
+from sammix.inference.decision import ranges
 from sammix.inference.evidence import SliceEvidence
 from sammix.inference.inputs import find_scans, origin, with_digest
 from sammix.inference.manifest import Manifest, Record
@@ -168,8 +169,10 @@ def _predict_one(run: _Run, name: str, case: Case) -> tuple[Record, Record]:
     for problem in problems:
         warn(f"{name}: {problem}")
     statistics = organ_statistics(volume, found.mask, found.confidence)
+    for line in found.decision.lines():
+        say(f"{name}: {line}")
     if found.doubtful:
-        say(f"{name}: look at these slices first, map and mask contradict each other: {_ranges(found.doubtful)}")
+        say(f"{name}: look at these slices first, map and mask contradict each other: {ranges(found.doubtful)}")
     entry = {
         "status": "done",
         **files,
@@ -177,6 +180,7 @@ def _predict_one(run: _Run, name: str, case: Case) -> tuple[Record, Record]:
         "organ_found": found.organ_found,
         "slices": len(found.presence),
         "slices_with_organ": statistics["slices_with_organ"],
+        **found.decision.record(),
         "doubtful_slices": found.doubtful,
         "warnings": [*volume.warnings, *problems],
     }
@@ -206,18 +210,3 @@ def _write_files(
         mask.unlink(missing_ok=True)
         raise
     return {"mask": mask.name, "preview": picture.name}, problems
-
-
-def _ranges(numbers: Sequence[int]) -> str:
-    """Write ascending numbers, those on end as a range.
-
-    >>> _ranges([3, 7, 8, 9])
-    '3, 7 to 9'
-    """
-    runs: list[list[int]] = []
-    for number in numbers:
-        if runs and number == runs[-1][-1] + 1:
-            runs[-1].append(number)
-        else:
-            runs.append([number])
-    return ", ".join(f"{run[0]} to {run[-1]}" if len(run) > 1 else str(run[0]) for run in runs)

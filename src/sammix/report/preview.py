@@ -15,7 +15,7 @@ PREVIEW_SLICES = 5
 
 
 def write_preview(path: Path, evidence: Sequence[SliceEvidence], name: str, organ: str) -> None:
-    """Draw a few slices spread over those with a mask, or over all where there is none; superior slices on top.
+    """Draw a few slices spread over those that have or had a mask, or over all; superior slices on top.
 
     Args:
         path: of the PNG file.
@@ -26,10 +26,12 @@ def write_preview(path: Path, evidence: Sequence[SliceEvidence], name: str, orga
     Raises:
         OutputError: the file cannot be written.
     """
-    marked = [one for one in evidence if one.mask.any()] or list(evidence)
+    marked = [one for one in evidence if one.mask.any() or one.overruled] or list(evidence)
     chosen = np.unique(np.linspace(0, len(marked) - 1, num=min(len(marked), PREVIEW_SLICES)).round().astype(int))[::-1]
     shown = [marked[i] for i in chosen]
-    write_strip(path, shown, [f"{name}, slice {one.index}: {organ} {one.presence:.0%}" for one in shown])
+    captions = [f"{name}, slice {one.index}: {organ} {one.presence:.0%}" for one in shown]
+    overruled = [f", but {one.overruled}" if one.overruled else "" for one in shown]
+    write_strip(path, shown, [caption + but for caption, but in zip(captions, overruled, strict=True)])
 
 
 def write_strip(path: Path, shown: Sequence[SliceEvidence], captions: Sequence[str]) -> None:

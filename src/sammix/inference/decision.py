@@ -1,0 +1,67 @@
+"""Tell what was decided of a scan's slices together, where it overrules a slice by itself: for screen and manifest."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from sammix.inference.extent import Extent
+
+
+@dataclass(frozen=True, eq=False)
+class Decision:
+    """What was decided of a scan's n slices together. Slices count from 0 at the inferior end.
+
+    Attributes:
+        extent: which slices show the organ.
+        dropped: slices whose mask was emptied although the classifier says yes, ascending.
+        bridged: slices that have a mask although the classifier says no, ascending.
+        dropped_parts: how many parts of the mask were dropped, not counting those in emptied slices.
+    """
+
+    extent: Extent
+    dropped: list[int]
+    bridged: list[int]
+    dropped_parts: int
+
+    def record(self) -> dict[str, Any]:
+        """Tell what a manifest keeps."""
+        inside = np.flatnonzero(self.extent.inside)
+        return {
+            "extent": [int(inside[0]), int(inside[-1])] if len(inside) else None,
+            "dropped_slices": self.dropped,
+            "bridged_slices": self.bridged,
+            "dropped_parts": self.dropped_parts,
+        }
+
+    def lines(self) -> list[str]:
+        """Say in words what was overruled; nothing where nothing was."""
+        lines = []
+        if self.dropped:
+            lines.append(
+                f"mask emptied, apart from the organ, though the classifier says yes: slices {ranges(self.dropped)}"
+            )
+        if self.bridged:
+            lines.append(f"mask kept, within the organ, though the classifier says no: slices {ranges(self.bridged)}")
+        if self.dropped_parts:
+            parts = "1 small part" if self.dropped_parts == 1 else f"{self.dropped_parts} small parts"
+            lines.append(f"{parts} of the mask dropped; --all-parts keeps small parts")
+        return lines
+
+
+def ranges(numbers: Sequence[int]) -> str:
+    """Write ascending numbers, those on end as a range.
+
+    >>> ranges([3, 7, 8, 9])
+    '3, 7 to 9'
+    """
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    return ", ".join(f"{run[0]} to {run[-1]}" if len(run) > 1 else str(run[0]) for run in runs)
