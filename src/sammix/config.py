@@ -78,6 +78,10 @@ class ModelConfig(_Section):
     lora_blocks: int = Field(default=1, ge=0, description="last blocks of the encoder with LoRA; all before is frozen")
     classifier: Literal["shared", "pooled", "resnet38"] = "shared"
     classifier_width: float = Field(default=1.0, gt=0, le=64, description="channel multiplier")
+    presence_offset: float = Field(
+        default=0.0,
+        description="nats that, in use, the classifier's yes must be above; chosen on other hospitals' slices",
+    )
     omega: float = Field(default=0.5, gt=0, lt=1, description="threshold of the map, a share of its peak (eq. 6)")
     box: Literal["peak", "hull", "each"] = "peak"
     mask_prompt: Literal["soft", "hard"] = "soft"

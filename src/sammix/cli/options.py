@@ -38,7 +38,10 @@ SeriesUid = Annotated[
     str | None, typer.Option("--series", metavar="UID", help="The SeriesInstanceUID of a DICOM series to take alone.")
 ]
 AllParts = Annotated[
-    bool, typer.Option("--all-parts", help="For what is not one body, such as lesions: judge each slice by itself, keep small parts.")
+    bool,
+    typer.Option(
+        "--all-parts", help="For what is not one body, such as lesions: judge each slice by itself, keep small parts."
+    ),
 ]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Write into a folder that holds something already.")]
 

@@ -103,13 +103,16 @@ class SAMMix(Network):
             return self.sam.image_encoder.frozen_features(images)
 
     def classify(self, images: Tensor, coarse: Tensor) -> Classification:
-        """Class and activation map of B slices.
+        """Class and activation map of B slices. In use, ``model.presence_offset`` is taken from the log-odds of a yes.
 
         Args:
             images: (B, 1, S, S), what ResNet-38 reads.
             coarse: (B, C, h/2, w/2), halved features, what the others read.
         """
         class_logits, class_map = self.classifier(images if self.config.classifier == "resnet38" else coarse)
+        if not self.training:
+            offset = F.one_hot(torch.tensor(PRESENT), class_logits.shape[1]) * self.config.presence_offset
+            class_logits = class_logits - offset.to(class_logits)
         if self.config.classifier != "shared":
             return Classification(class_logits, activation_map(class_map, self.preprocess.size), None)
         map_logits = enlarge(class_map, self.preprocess.size)
