@@ -56,7 +56,7 @@ def test_settings_may_be_a_dictionary(settings: dict[str, Any]) -> None:
         ("model.lora_rank=9999", "must be a whole number, at least 0 and at most 1024, not 9999"),
         ("model.width=1000", "must be a finite number, above 0 and at most 64, not 1000"),
         ("fit.cache=perhaps", "setting fit.cache must be true or false, not 'perhaps'"),
-        ("model.box=oval", "setting model.box must be one of peak, hull, each, not 'oval'"),
+        ("model.box=oval", "setting model.box must be one of peak, hull, parts, each, not 'oval'"),
     ],
 )
 def test_a_wrong_setting_says_what_would_be_right(setting: str, told: str) -> None:

@@ -83,7 +83,7 @@ class ModelConfig(_Section):
         description="nats that, in use, the classifier's yes must be above; chosen on other hospitals' slices",
     )
     omega: float = Field(default=0.5, gt=0, lt=1, description="threshold of the map, a share of its peak (eq. 6)")
-    box: Literal["peak", "hull", "each"] = "peak"
+    box: Literal["peak", "hull", "parts", "each"] = "peak"
     mask_prompt: Literal["soft", "hard"] = "soft"
     mask_sharpness: float = Field(default=10.0, gt=0, description="logits per unit of map")
     mask_choice: Literal["first", "last"] = "first"

@@ -54,12 +54,20 @@ def test_a_negative_map_is_flat_and_boxes_the_whole_frame() -> None:
         ("peak", [[3, 2, 7, 5]]),
         ("hull", [[3, 2, 13, 14]]),
         ("each", [[3, 2, 7, 5], [9, 10, 13, 14]]),
+        ("parts", [[3, 2, 7, 5], [9, 10, 13, 14]]),
     ],
 )
 def test_boxes_by_hand(mode: str, expected: list[list[int]]) -> None:
     boxes = boxes_from_map(two_blobs(), 0.5, mode)  # type: ignore[arg-type]
     assert boxes.xyxy.tolist() == expected
     assert boxes.slice_index.tolist() == [0] * len(expected)
+
+
+def test_a_second_part_has_a_box_and_a_crumb_of_the_map_has_none() -> None:
+    cam = torch.zeros(1, 32, 32)
+    cam[0, 2:12, 2:12], cam[0, 20:26, 20:26], cam[0, 28:30, 4:6] = 1.0, 0.8, 1.0
+    assert boxes_from_map(cam, 0.5, "parts").xyxy.tolist() == [[2, 2, 11, 11], [20, 20, 25, 25]]
+    assert len(boxes_from_map(cam, 0.5, "each").xyxy) == 3
 
 
 def test_omega_decides_what_is_active() -> None:

@@ -18,7 +18,7 @@ def tiny(*settings: str) -> SAMMix:
     return build_model(load_preset("tiny", settings), Preprocess(size=64))[0].eval()
 
 
-@pytest.mark.parametrize("box", ["peak", "hull", "each"])
+@pytest.mark.parametrize("box", ["peak", "hull", "parts", "each"])
 def test_every_prompt_gives_a_mask_for_every_slice(box: str) -> None:
     model, images = tiny(f"model.box={box}"), torch.rand(3, 1, 64, 64)
     encoding = model.encode(images)

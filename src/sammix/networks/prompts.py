@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from torch import Tensor
 
-BoxMode = Literal["peak", "hull", "each"]
+BoxMode = Literal["peak", "hull", "parts", "each"]
 FLAT = 1e-6  # a map whose maximum lies below this has nothing to say
+SECOND_PART = 0.1  # of the largest part's sum of the map: as small as a part of a scan's mask may be
 
 
 @dataclass(frozen=True)
@@ -75,8 +76,9 @@ def mask_prompt(cam: Tensor, size: int, omega: float, sharpness: float, mode: Li
 def boxes_from_map(cam: Tensor, omega: float, mode: BoxMode) -> Boxes:
     """Boxes around the active region of each map (eq. 5, 7, 8).
 
-    ``peak`` boxes the connected component that holds the map's maximum, ``hull`` all active pixels,
-    ``each`` every component by itself. A flat map gives the whole frame.
+    ``peak`` boxes the connected component that holds the map's maximum, ``hull`` all active pixels, ``each`` every
+    component by itself, ``parts`` those whose sum of the map is at least a tenth (:data:`SECOND_PART`) of that of the
+    component with most. A flat map gives the whole frame.
 
     Args:
         cam: (B, S, S) in [0, 1].
@@ -126,10 +128,13 @@ def _boxes_of_one(cam: NDArray[np.float32], omega: float, mode: BoxMode) -> NDAr
         return np.array([[0, 0, cam.shape[1] - 1, cam.shape[0] - 1]], np.float32)
     if mode == "hull":
         return _slices_to_boxes(ndimage.find_objects(active.astype(np.int8)))
-    components, _ = ndimage.label(active, structure=np.ones((3, 3)))
+    components, count = ndimage.label(active, structure=np.ones((3, 3)))
     regions = ndimage.find_objects(components)
     if mode == "peak":
         regions = [regions[components.flat[int(cam.argmax())] - 1]]
+    if mode == "parts":
+        sums = ndimage.sum_labels(cam, components, range(1, count + 1))
+        regions = [region for region, own in zip(regions, sums, strict=True) if own >= SECOND_PART * sums.max()]
     return _slices_to_boxes(regions)
 
 

@@ -130,16 +130,6 @@ class SAMMix(Network):
             logits = F.interpolate(logits, size=(size, size), mode="bilinear", align_corners=False)
         return logits, scores
 
-    def refine(self, embedding: Tensor, cam: Tensor, boxes: Tensor) -> Tensor:
-        """B maps and boxes → mask logits (B, S, S), decoded and then, some times more, with the mask as the map.
-
-        A map is coarse, and so is its box; SAM's first mask tells better where the organ is, if not yet where it ends.
-        """
-        logits = self.choose(self.decode(embedding, cam, boxes)[0])
-        for _ in range(self.config.refinements):
-            logits = self._prompted_by(embedding, logits.float().sigmoid())
-        return logits
-
     def choose(self, logits: Tensor) -> Tensor:
         """The answer among K masks, (B, S, S) logits: SAM's mask for unambiguous prompts, or the last (paper)."""
         return logits[:, 0 if self.config.mask_choice == "first" else -1]
@@ -172,13 +162,17 @@ class SAMMix(Network):
 
     @torch.inference_mode()
     def segment(self, encoding: Encoding, boxes: Tensor | None = None, prompt: PromptSource = "cam") -> SlicePrediction:
-        """Masks from the automatic prompts (``cam``), from given ``boxes`` (``box``), or from none."""
+        """Masks from the automatic prompts (``cam``), from given ``boxes`` (``box``), or from none.
+
+        A map is coarse, and so is its box; SAM's first mask tells better where the organ is, if not yet where it ends.
+        So automatic masks are decoded, some times more, with the mask as the map (``model.refinements``).
+        """
         embedding, cam = encoding.embedding, encoding.classes.cam
         box: Tensor | None
         if prompt == "cam":
-            found = boxes_from_map(cam, self.config.omega, self.config.box)
-            logits = self.refine(embedding[found.slice_index], cam[found.slice_index], found.xyxy)
-            mask, box = _union(logits, found.slice_index, len(cam)), _hull(found, len(cam))
+            mask, box = self._prompted_by(embedding, cam)
+            for _ in range(self.config.refinements):
+                mask, _ = self._prompted_by(embedding, mask.float().sigmoid())
         else:
             box = boxes.to(embedding.device) if prompt == "box" and boxes is not None else None
             mask = self.choose(self.decode(embedding, None, box)[0])
@@ -201,7 +195,7 @@ class SAMMix(Network):
     @torch.inference_mode()
     def redraw(self, encoding: Encoding, maps: Tensor) -> Tensor:
         """B encoded slices and maps (B, S, S) in [0, 1] → the masks' probabilities (B, S, S) that these prompt."""
-        return self._prompted_by(encoding.embedding, maps).float().sigmoid()
+        return self._prompted_by(encoding.embedding, maps)[0].float().sigmoid()
 
     def parameter_groups(self, config: FitConfig) -> list[dict[str, Any]]:
         """SAM's decoders and LoRA, and the fresh classifier, which may learn at a rate of its own."""
@@ -216,15 +210,18 @@ class SAMMix(Network):
         """Hold the whole image encoder in ``dtype``."""
         cast(nn.Module, self.sam.image_encoder).to(dtype)
 
-    def _prompted_by(self, embedding: Tensor, maps: Tensor) -> Tensor:
-        """Mask logits (B, S, S) of B slices, each prompted by one map and its one box."""
-        boxes = boxes_from_map(maps, self.config.omega, self._single_box).xyxy
-        return self.choose(self.decode(embedding, maps, boxes)[0])
+    def _prompted_by(self, embedding: Tensor, maps: Tensor) -> tuple[Tensor, Tensor]:
+        """B slices, a map each → mask logits (B, S, S), the union over its boxes, and a box (B, 4) around these."""
+        found = boxes_from_map(maps, self.config.omega, self.config.box)
+        at = found.slice_index
+        logits = self.choose(self.decode(embedding[at], maps[at], found.xyxy)[0])
+        return _union(logits, at, len(maps)), _hull(found, len(maps))
 
     @property
     def _single_box(self) -> BoxMode:
-        """How a map gets exactly one box."""
-        return "hull" if self.config.box == "each" else self.config.box
+        """How a map gets exactly one box, in training."""
+        several: dict[str, BoxMode] = {"each": "hull", "parts": "peak"}
+        return several.get(self.config.box, self.config.box)
 
 
 def _union(logits: Tensor, index: Tensor, count: int) -> Tensor:
