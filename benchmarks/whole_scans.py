@@ -11,7 +11,6 @@ that the classifier takes for slices with it, ``marked`` those that have a mask 
 from __future__ import annotations
 
 import argparse
-import csv
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from sammix.data.loading import open_data
 from sammix.data.scan_slices import middle
 from sammix.evaluation.protocol import EvaluateOptions, evaluate
 from sammix.evaluation.rows import SliceRow, VolumeRow
+from sammix.files import write_csv
 from sammix.models.card import find_model, read_card
 from sammix.models.devices import pick_device
 from sammix.models.saved import load_model
@@ -47,7 +47,7 @@ def main() -> None:
         found = evaluate(model, data, EvaluateOptions(data.organ, split="all"), card.lineage)
         write_evaluation(arguments.out / path.name, found, overwrite=True)
         lines += [line_of(scan, [row for row in found.slices if row.case == scan.case]) for scan in found.volumes]
-    write_lines(arguments.out / "scans.csv", lines)
+    write_csv(arguments.out / "scans.csv", list(lines[0]), lines)
     print_lines(lines)
 
 
@@ -77,15 +77,8 @@ def mean_dice(rows: Iterable[SliceRow]) -> float | None:
     return float(np.mean(known)) if known else None
 
 
-def write_lines(path: Path, lines: list[Line]) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, lines[0].keys())
-        writer.writeheader()
-        writer.writerows(lines)
-
-
 def print_lines(lines: list[Line]) -> None:
-    """A Markdown table: a row a scan, then the mean or the sum, then the worst."""
+    """A Markdown table: a row a scan, the worst first, then the sum or the mean."""
     lines = sorted(lines, key=lambda line: line["Dice"] or 0.0)
     print("| " + " | ".join(lines[0]) + " |\n|" + "---|" * len(lines[0]))
     for line in lines:

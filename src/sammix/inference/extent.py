@@ -56,7 +56,7 @@ def find_extent(presence: ArrayLike, step_mm: float) -> Extent:
     containing = ending + starting - evidence + of_each_run
     probability = np.exp(containing - np.logaddexp(0.0, present)).clip(0, 1)
     inside, best = np.zeros(count, np.bool_), _best_run(evidence)
-    inside[best] = probability.max() >= 0.5 and evidence[best].sum() >= 0
+    inside[best] = probability.max() >= PRESENCE_THRESHOLD and evidence[best].sum() >= 0
     return Extent(inside, probability)
 
 

@@ -111,8 +111,7 @@ class SAMMix(Network):
         """
         class_logits, class_map = self.classifier(images if self.config.classifier == "resnet38" else coarse)
         if not self.training:
-            offset = F.one_hot(torch.tensor(PRESENT), class_logits.shape[1]) * self.config.presence_offset
-            class_logits = class_logits - offset.to(class_logits)
+            class_logits = class_logits - class_logits.new_tensor([0.0, self.config.presence_offset])
         if self.config.classifier != "shared":
             return Classification(class_logits, activation_map(class_map, self.preprocess.size), None)
         map_logits = enlarge(class_map, self.preprocess.size)
@@ -226,10 +225,14 @@ class SAMMix(Network):
 
 def _union(logits: Tensor, index: Tensor, count: int) -> Tensor:
     """Masks of several boxes of a slice as one: (M, S, S) → (count, S, S)."""
+    if len(index) == count:  # one box a slice, as nearly always
+        return logits
     return torch.stack([logits[index == i].amax(dim=0) for i in range(count)])
 
 
 def _hull(boxes: Boxes, count: int) -> Tensor:
     """One box (count, 4) around all boxes of each slice."""
+    if len(boxes.xyxy) == count:
+        return boxes.xyxy
     own = [boxes.xyxy[boxes.slice_index == i] for i in range(count)]
     return torch.stack([torch.cat([box[:, :2].amin(dim=0), box[:, 2:].amax(dim=0)]) for box in own])
