@@ -75,12 +75,13 @@ def test_frozen_features_carry_no_gradient_and_are_the_same_in_training(
 def test_validation_judges_what_is_used(preset: str, untrained: Untrained, seen_by: SeenBy, four: Batch) -> None:
     network, rows = untrained(preset).eval(), torch.tensor([3, 1])
     with torch.inference_mode():
-        presence, probability = network.validate(seen_by(network, four), rows)
+        presence, validated = network.validate(seen_by(network, four), rows)
         found = network.segment(network.encode(four.images))
         _, none = network.validate(seen_by(network, four), rows[:0])
     torch.testing.assert_close(presence, found.presence, atol=1e-5, rtol=1e-4)
-    torch.testing.assert_close(probability, found.probability[rows], atol=1e-4, rtol=1e-3)
-    assert none.shape == (0, 32, 32)
+    torch.testing.assert_close(validated.probability, found.probability[rows], atol=1e-4, rtol=1e-3)
+    torch.testing.assert_close(validated.uncertainty, found.uncertainty[rows], atol=1e-4, rtol=1e-3)
+    assert none.probability.shape == (0, 32, 32)
 
 
 def test_each_trained_parameter_is_in_one_group(

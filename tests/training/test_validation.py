@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 
 from sammix.config import load_preset
 from sammix.data.preprocess import Preprocess
 from sammix.models.registry import build_model
+from sammix.networks.interface import SlicePrediction
 from sammix.training.batches import Batch
 from sammix.training.validation import selection_score, validate
 
@@ -13,9 +15,10 @@ from sammix.training.validation import selection_score, validate
 class Bright(torch.nn.Module):
     """Marks what is bright, and is sure of the organ in proportion to it."""
 
-    def validate(self, batch: Batch, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def validate(self, batch: Batch, rows: torch.Tensor) -> tuple[torch.Tensor, SlicePrediction]:
         assert not self.training
-        return batch.images.mean(dim=(1, 2, 3)), batch.images[rows, 0]
+        presence = batch.images.mean(dim=(1, 2, 3))
+        return presence, SlicePrediction(batch.images[rows, 0], presence[rows], None, None, "none")
 
 
 def batch(*labels: int, has_mask: bool = True) -> Batch:
@@ -25,7 +28,11 @@ def batch(*labels: int, has_mask: bool = True) -> Batch:
 
 
 def test_dice_of_masks_and_auc_of_labels() -> None:
-    assert validate(Bright(), [batch(1, 0), batch(0, 1)]) == {"val_dice": 1.0, "val_auc": 1.0}
+    found = validate(Bright(), [batch(1, 0), batch(0, 1)], np.array(["a", "b", "c", "d"]))
+    assert found.metrics == {"val_dice": 1.0, "val_auc": 1.0}
+    assert found.measured.patient.tolist() == ["a", "d"]
+    assert found.measured.size.tolist() == [64, 64]
+    assert np.isnan(found.measured.disagreement).all()
 
 
 @pytest.mark.parametrize(
@@ -38,7 +45,7 @@ def test_dice_of_masks_and_auc_of_labels() -> None:
     ],
 )
 def test_what_cannot_be_told_is_none(batches: list[Batch], dice: float | None, auc: float | None) -> None:
-    assert validate(Bright(), batches) == {"val_dice": dice, "val_auc": auc}
+    assert validate(Bright(), batches, np.array(["a", "b"])).metrics == {"val_dice": dice, "val_auc": auc}
 
 
 def test_the_network_computes_in_the_precision_asked_for(four: Batch, small_grid: Preprocess) -> None:
@@ -47,8 +54,8 @@ def test_the_network_computes_in_the_precision_asked_for(four: Batch, small_grid
     features = network.features(four.images).half()
     motion = torch.eye(2, 3).expand(4, 2, 3)
     moved = Batch(four.images, four.labels, four.masks, four.has_mask, features, motion)
-    found = validate(network, [moved], lambda: torch.autocast("cpu", torch.bfloat16))
-    assert found["val_dice"] is not None
+    found = validate(network, [moved], np.arange(4), lambda: torch.autocast("cpu", torch.bfloat16))
+    assert found.metrics["val_dice"] is not None
 
 
 @pytest.mark.parametrize(

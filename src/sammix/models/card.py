@@ -16,6 +16,7 @@ from sammix.data.table import SliceTable
 from sammix.errors import InputError
 from sammix.files import PLAIN_NAME
 from sammix.io.limits import check_text
+from sammix.networks.quality import Quality
 
 FORMAT = "sammix-model-2"
 FIRST_FORMAT = "sammix-model-1"
@@ -34,6 +35,8 @@ class ModelCard(BaseModel):
             (``drawn``).
         lineage: the patients that this model, or a model that it began from, has learned from or was chosen on.
         metrics: of the chosen epoch, on the validation slices.
+        quality: how good a mask is to be expected, told without a truth; None where there were too few validation
+            patients with drawn slices to learn it from.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -47,6 +50,7 @@ class ModelCard(BaseModel):
     data: dict[str, Any]
     lineage: Lineage = Lineage()
     metrics: dict[str, Any]
+    quality: Quality | None = None
     licence: str | None = None
     notes: str = "Not for clinical use."
 

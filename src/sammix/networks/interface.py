@@ -41,6 +41,18 @@ class SlicePrediction:
     prompt: PromptSource
 
     @cached_property
+    def uncertainty(self) -> Tensor:
+        """(B,) float32 in [0, 1]: one minus the Dice to be expected if the mask's probabilities were true.
+
+        0 where no pixel is marked.
+        """
+        probability = self.probability.float()
+        marked = (probability >= MASK_THRESHOLD).float()
+        both = (probability + marked).sum(dim=(1, 2))
+        dice = 2 * (probability * marked).sum(dim=(1, 2)) / both.clamp_min(1)
+        return torch.where(marked.any(dim=2).any(dim=1), 1 - dice, torch.zeros_like(dice))
+
+    @cached_property
     def disagreement(self) -> Tensor | None:
         """(B,) float32 in [0, 1]: one minus the soft Dice between the map and the mask; None without a map.
 
@@ -50,9 +62,14 @@ class SlicePrediction:
         if self.cam is None:
             return None
         cam, mask = self.cam.float(), self.probability.float()
-        nothing = NOTHING * cam[0].numel()
+        nothing = NOTHING * cam.shape[1:].numel()
         overlap = (cam * mask).sum(dim=(1, 2))
         return 1 - (2 * overlap + nothing) / ((cam.square() + mask.square()).sum(dim=(1, 2)) + nothing)
+
+    def of(self, rows: Tensor) -> SlicePrediction:
+        """Keep some of the slices, by their indices (M,)."""
+        cam, box = (None if values is None else values[rows] for values in (self.cam, self.box))
+        return SlicePrediction(self.probability[rows], self.presence[rows], cam, box, self.prompt)
 
 
 class Segmenter(Protocol):
@@ -134,8 +151,8 @@ class Network(nn.Module, ABC):
         """As :meth:`Segmenter.segment`."""
 
     @abstractmethod
-    def validate(self, batch: TrainingBatch, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """Return all slices' presence (B,) and the automatic masks' probabilities (M, S, S) of ``rows`` (M,)."""
+    def validate(self, batch: TrainingBatch, rows: Tensor) -> tuple[Tensor, SlicePrediction]:
+        """Return all slices' presence (B,), and of ``rows`` (M,) what is automatically found."""
 
     @abstractmethod
     def parameter_groups(self, config: FitConfig) -> list[dict[str, Any]]:

@@ -177,14 +177,14 @@ class SAMMix(Network):
             mask = self.choose(self.decode(embedding, None, box)[0])
         return SlicePrediction(mask.float().sigmoid(), encoding.classes.presence, cam, box, prompt)
 
-    def validate(self, batch: TrainingBatch, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """Presence (B,) of all slices, and probabilities (M, S, S) of the masks of ``rows``: no others are decoded."""
+    def validate(self, batch: TrainingBatch, rows: Tensor) -> tuple[Tensor, SlicePrediction]:
+        """Presence (B,) of all slices, and what is automatically found of ``rows``: no others are decoded."""
         classes = self.classify(batch.images, batch.coarse())
-        if not len(rows):
-            return classes.presence, classes.cam[rows]
         chosen = Classification(classes.class_logits[rows], classes.cam[rows], None)
+        if not len(rows):
+            return classes.presence, SlicePrediction(chosen.cam, chosen.presence, chosen.cam, None, "cam")
         embedding = self.sam.image_encoder.embedding(batch.fine(rows))
-        return classes.presence, self.segment(Encoding(embedding, chosen)).probability
+        return classes.presence, self.segment(Encoding(embedding, chosen))
 
     @property
     def neighbours_mm(self) -> float:

@@ -23,12 +23,13 @@ from sammix.models.registry import kind_of
 from sammix.models.saved import load_trained_state, save_model, trained_state
 from sammix.networks.interface import Network
 from sammix.networks.objectives import Terms, positive_weight
+from sammix.networks.quality import calibrate
 from sammix.training.batches import Batch, Loader, loader
 from sammix.training.optimisation import optimiser, schedule
 from sammix.training.parallel import average_gradients, same_start, shared_loss
 from sammix.training.run_folder import CHECKPOINT, RunFolder
 from sammix.training.sources import FitData, open_slices
-from sammix.training.validation import NOTHING_TO_CHOOSE_BY, selection_score, validate
+from sammix.training.validation import NOTHING_TO_CHOOSE_BY, Validation, selection_score, validate
 
 VALIDATION_BATCH = 8
 
@@ -63,8 +64,8 @@ class Trainer:
         train_batches, val_batches = self._open()
         for epoch in range(first, self.fit.epochs + 1):
             losses = self._learn(epoch, train_batches)
-            metrics = self._validate(val_batches)
-            best = self._keep(epoch, metrics, losses, self._to_beat(epoch, best))
+            validation = self._validate(val_batches)
+            best = self._keep(epoch, validation, losses, self._to_beat(epoch, best))
         self._tidy_up()
         return self.run.model_folder
 
@@ -136,8 +137,9 @@ class Trainer:
         self.scheduler.step()
         return sum(term.weight * float(term.mean) for term in whole.values()), whole
 
-    def _validate(self, batches: Loader) -> dict[str, float | None]:
-        return validate(self.network, map(self._at_hand, batches), self.fabric.autocast)
+    def _validate(self, batches: Loader) -> Validation:
+        patients = np.asarray(self.data.table.patient[self.data.val])
+        return validate(self.network, map(self._at_hand, batches), patients, self.fabric.autocast)
 
     def _at_hand(self, batch: Batch | SammixError) -> Batch:
         """Move a batch to the device and compute its features; raise the error that it may be instead."""
@@ -150,17 +152,17 @@ class Trainer:
         """Return the score to beat: none in the first epoch that tunes SAM, since SAM-PP keeps a tuned model."""
         return None if epoch == self.fit.classifier_epochs + 1 else best
 
-    def _keep(
-        self, epoch: int, metrics: dict[str, float | None], losses: dict[str, float], best: float | None
-    ) -> float:
+    def _keep(self, epoch: int, validation: Validation, losses: dict[str, float], best: float | None) -> float:
         """Save the model if it is the best so far, then log, then the checkpoint; returns the best score."""
+        metrics = validation.metrics
         score, chosen_by = selection_score(metrics)
         is_best = best is None or score >= best
         best = score if best is None else max(score, best)
         if self.fabric.is_global_zero:
             if is_best:
                 chosen = {"epoch": epoch, **metrics, "chosen_by": chosen_by}
-                save_model(self.run.model_folder, self.network, self.card.model_copy(update={"metrics": chosen}))
+                known = {"metrics": chosen, "quality": calibrate(validation.measured)}
+                save_model(self.run.model_folder, self.network, self.card.model_copy(update=known))
             self.run.log(epoch=epoch, **losses, **metrics, best=is_best, learning_rate=self.scheduler.get_last_lr()[0])
             self.run.save_checkpoint(self._state(epoch, best))
         self.fabric.barrier()

@@ -67,10 +67,10 @@ class Baseline(Network):
             presence = encoding.class_logits.float().softmax(dim=1)[:, PRESENT]
         return SlicePrediction(probability, presence, cam=None, box=None, prompt="none")
 
-    def validate(self, batch: TrainingBatch, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """Presence (B,) of all slices, and probabilities (M, S, S) of the masks of ``rows``."""
+    def validate(self, batch: TrainingBatch, rows: Tensor) -> tuple[Tensor, SlicePrediction]:
+        """Presence (B,) of all slices, and what is found of ``rows``."""
         found = self.segment(self.encode(batch.images))
-        return found.presence, found.probability[rows]
+        return found.presence, found.of(rows)
 
     def parameter_groups(self, config: FitConfig) -> list[dict[str, Any]]:
         """All of it, at one rate."""
