@@ -27,7 +27,7 @@ def result(truth: np.ndarray | None, label: int, pred: np.ndarray, presence: flo
         labels=np.array([label], np.int8),
         index=np.array([7], np.int32),
     )  # fmt: skip
-    found = SliceFinding(pred, pred >= 0.5, presence, 0.25, pred, np.array([10, 0, 29, 19], np.float32), "cam")
+    found = SliceFinding(pred, pred >= 0.5, presence, 0.25, 0.1, pred, np.array([10, 0, 29, 19], np.float32), "cam")
     return SliceResult(stack, 0, found, oracle_box=pred, no_prompt=None)
 
 

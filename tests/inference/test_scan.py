@@ -117,7 +117,7 @@ def test_pictures_show_what_was_written(bright_right, scan_with_a_crumb: Path) -
 
 
 def finding(mask: np.ndarray, disagreement: float | None, presence: float = 0.9) -> SliceFinding:
-    return SliceFinding(mask.astype(np.float32) * 0.75, mask, presence, disagreement, None, None, "cam")
+    return SliceFinding(mask.astype(np.float32) * 0.75, mask, presence, disagreement, 0.1, None, None, "cam")
 
 
 def squares() -> list[np.ndarray]:

@@ -68,6 +68,7 @@ def test_a_broken_scan_is_named_and_the_others_are_done(model, hospital_a: Path,
         "statistics.json",
         "statistics.csv",
         "good_liver.nii.gz",
+        "good_slices.csv",
     }
 
 
@@ -130,6 +131,10 @@ def test_slices_in_which_map_and_mask_contradict_each_other_are_named(bright_rig
     predict(Wandering, [tmp_path / "scan.nii"], tmp_path / "out", LIVER)
     entry = json.loads((tmp_path / "out" / "manifest.json").read_text())["scans"][0]
     assert (entry["doubtful_slices"], entry["extent"], entry["dropped_slices"]) == ([2], [0, 3], [])
+    assert "expected_dice" not in entry
+    with open(tmp_path / "out" / entry["slices_csv"], newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [float(row["area_mm2"]) > 0 for row in rows] == [True] * 4 + [False]
     predict(bright_right, [tmp_path / "scan.nii"], tmp_path / "no-map", LIVER)
     assert json.loads((tmp_path / "no-map" / "manifest.json").read_text())["scans"][0]["doubtful_slices"] is None
 
@@ -254,7 +259,7 @@ def test_a_hundred_scans_of_which_ten_are_broken(
     assert sorted(run()) == sorted(names)
     masks = {path: path.stat().st_mtime_ns for path in out.glob("*.nii.gz")}
     assert {path.name for path in masks} == {f"{name}_liver.nii.gz" for name in names - bad}
-    assert len(list(out.iterdir())) == 90 + len(("manifest.json", "statistics.json", "statistics.csv"))
+    assert len(list(out.iterdir())) == 2 * 90 + len(("manifest.json", "statistics.json", "statistics.csv"))
     assert sorted(run("--skip-done")) == sorted(bad)
     assert {path: path.stat().st_mtime_ns for path in out.glob("*.nii.gz")} == masks
     manifest = json.loads((out / "manifest.json").read_text())["scans"]
@@ -273,7 +278,9 @@ def test_a_rerun_does_only_what_failed_or_is_missing(
     broken = break_in_ten_ways(folder, hospital_a / "volume-0.nii", write_series)
     assert predict(bright_right, [folder], out, LIVER) == broken
     masks = {f"good{k}_liver.nii.gz" for k in range(3)}
-    assert {path.name for path in out.iterdir()} == masks | {"manifest.json", "statistics.json", "statistics.csv"}
+    slices = {f"good{k}_slices.csv" for k in range(3)}
+    records = {"manifest.json", "statistics.json", "statistics.csv"}
+    assert {path.name for path in out.iterdir()} == masks | slices | records
     first = json.loads((out / "manifest.json").read_text())
     failed = [scan for scan in first["scans"] if scan["status"] == "failed"]
     assert len({scan["error"].split(": ", 1)[1] for scan in failed}) == broken, "each failure has its own words"

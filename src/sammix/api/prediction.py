@@ -18,6 +18,7 @@ from sammix.api.scan_input import AffineLike, ScanLike, as_volume
 from sammix.inference.assemble import SMALLEST_PART
 from sammix.inference.evidence import SliceEvidence
 from sammix.inference.scan import predict_volume
+from sammix.inference.scan_quality import ScanQuality
 from sammix.inference.statistics import organ_statistics
 from sammix.io.nifti_forms import NiftiForms
 from sammix.io.readers.formats import stem
@@ -45,6 +46,7 @@ class Prediction:
             a model without such a map.
         dropped: axial slices whose mask was emptied although the classifier says yes: they lie apart from the organ.
         bridged: axial slices that have a mask although the classifier says no: they lie within the organ.
+        quality: how good the mask is to be expected: `ScanQuality`; None for a model that was not calibrated.
         statistics: ``volume_ml``, ``hu_mean``, ``hu_sd``, ``z_extent_mm``, ``slices_with_organ``, ``confidence``;
             None where a figure cannot be known.
         warnings: what is suspicious about the scan or the result, each a line.
@@ -57,6 +59,7 @@ class Prediction:
     doubt: list[int] | None
     dropped: list[int]
     bridged: list[int]
+    quality: ScanQuality | None
     statistics: dict[str, float | int | None]
     warnings: tuple[str, ...]
     organ: str
@@ -130,7 +133,9 @@ class Prediction:
             return f"Prediction({self.scan!r}: no {self.organ} found, {shape} voxels, by {self.model})"
         size = "" if self.volume_ml is None else f" of {self.volume_ml:.0f} ml"
         doubt = f", doubtful slices {self.doubt}" if self.doubt else ""
-        return f"Prediction({self.scan!r}: {self.organ}{size}, {shape} voxels{doubt}, by {self.model})"
+        known = self.quality and self.quality.scan
+        dice = f", expected Dice {known.expected:.2f}" if known else ""
+        return f"Prediction({self.scan!r}: {self.organ}{size}, {shape} voxels{dice}{doubt}, by {self.model})"
 
 
 def predict(
@@ -170,7 +175,8 @@ def predict(
     with callers_state(progress):
         trained, volume = as_model(model), as_volume(scan, affine, series)
         name = stem(volume.path) if volume.path else "scan"
-        found = predict_volume(trained.network, volume, batch_size, name, 0 if all_parts else SMALLEST_PART)
+        part = 0 if all_parts else SMALLEST_PART
+        found = predict_volume(trained.network, volume, batch_size, name, part, trained.card.quality)
         empty = () if found.organ_found else (f"no {trained.organ} found; the mask is empty",)
         for warning in (*volume.warnings, *empty):
             warn(f"{name}: {warning}")
@@ -181,6 +187,7 @@ def predict(
             doubt=found.doubtful,
             dropped=found.decision.dropped,
             bridged=found.decision.bridged,
+            quality=found.quality,
             statistics=organ_statistics(volume, found.mask, found.confidence),
             warnings=(*volume.warnings, *empty),
             organ=trained.organ,

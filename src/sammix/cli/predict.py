@@ -53,17 +53,18 @@ def predict(
     say(f"model: {model}")
     if not inputs:
         raise typer.BadParameter("name a scan, or several, after the model")
-    chosen = pick_device(device)
+    card, chosen = read_card(model), pick_device(device)
     failed = predict_scans(
         lambda: load_model(model, chosen),
         inputs,
         out,
         OutputOptions(
-            organ=read_card(model).organ,
+            organ=card.organ,
             mask_format=check_format(mask_format),
             preview=write_preview if preview else None,
             smallest_part=smallest_part(all_parts),
             model_sha256=model_sha256(model),
+            quality=card.quality,
         ),
         PredictOptions(series=series, overwrite=overwrite, skip_done=skip_done, batch_size=batch_size),
     )

@@ -13,6 +13,7 @@ from sammix.log import warn
 
 MODEL = ("model", "model_sha256")
 COLUMNS = ("name", "volume_ml", "hu_mean", "hu_sd", "z_extent_mm", "slices_with_organ", "confidence")
+QUALITY = ("expected_dice", "expected_dice_low", "expected_dice_high", "look")
 
 Record = dict[str, Any]
 
@@ -49,7 +50,7 @@ class Manifest:
         """Write all files as they are now."""
         self.out.mkdir(parents=True, exist_ok=True)
         rows = list(self.statistics.values())
-        write_csv(self.out / "statistics.csv", COLUMNS, rows)
+        write_csv(self.out / "statistics.csv", (*COLUMNS, *QUALITY), rows)
         write_json(self.out / "statistics.json", {**self.settings, "scans": rows})
         inputs, scans = list(self.inputs.values()), list(self.entries.values())
         write_json(self.out / "manifest.json", {**self.settings, "inputs": inputs, "scans": scans})

@@ -14,10 +14,12 @@ from sammix.data.scan_slices import in_plane
 from sammix.inference.assemble import SMALLEST_PART, ScanGrid, SlicePlanes, assemble
 from sammix.inference.decision import Decision
 from sammix.inference.evidence import SliceEvidence
+from sammix.inference.scan_quality import ScanQuality, SliceSigns, expected_quality
 from sammix.inference.slices import Slice, SliceFinding, reach_mm, segment_slices
 from sammix.io.volume import Volume
 from sammix.log import track
 from sammix.networks.interface import DOUBTFUL, MASK_THRESHOLD, PromptSource, Segmenter
+from sammix.networks.quality import Quality
 
 EVIDENCE_SLICES = 24  # kept of each scan for its preview
 
@@ -33,6 +35,7 @@ class ScanPrediction:
         probability: (n, S, S) float16 on the network's grid, 0 where the scan's decision emptied the mask.
         prompt: where the automatic prompts came from.
         decision: what was decided of all slices together.
+        quality: how good the mask is to be expected; None where the model was not calibrated for it.
     """
 
     mask: NDArray[np.uint8]
@@ -41,6 +44,7 @@ class ScanPrediction:
     probability: NDArray[np.float16]
     prompt: PromptSource
     decision: Decision
+    quality: ScanQuality | None
 
     @property
     def confidence(self) -> float | None:
@@ -64,15 +68,23 @@ class ScanAssembler:
         segmenter: the network that finds it.
         grid: of the scan.
         smallest_part: the share of the mask's largest part below which another is dropped; 0 keeps all.
+        quality: the model's, where it was calibrated: it estimates how good the mask is.
     """
 
-    def __init__(self, segmenter: Segmenter, grid: ScanGrid, smallest_part: float = SMALLEST_PART) -> None:
-        self.segmenter, self.grid, self.smallest_part = segmenter, grid, smallest_part
+    def __init__(
+        self,
+        segmenter: Segmenter,
+        grid: ScanGrid,
+        smallest_part: float = SMALLEST_PART,
+        quality: Quality | None = None,
+    ) -> None:
+        self.segmenter, self.grid, self.smallest_part, self.quality = segmenter, grid, smallest_part, quality
         planes = (grid.count, segmenter.preprocess.size, segmenter.preprocess.size)
         self._probability, self._alone = np.zeros(planes, np.float16), np.zeros(planes, np.bool_)
         self._cam: NDArray[np.uint8] | None = None  # stays so where the network has no map
         self._presence = np.zeros(grid.count, np.float32)
         self._disagreement = np.full(grid.count, np.nan, np.float32)  # stays so where the network has no map
+        self._uncertainty = np.zeros(grid.count, np.float32)
         self._prompt: PromptSource = "none"
         self._added = 0
 
@@ -86,6 +98,7 @@ class ScanAssembler:
             self._cam[self._added] = np.rint(found.cam * 255)
         if found.disagreement is not None:
             self._disagreement[self._added] = found.disagreement
+        self._uncertainty[self._added] = found.uncertainty
         self._prompt = found.prompt
         self._added += 1
 
@@ -98,7 +111,12 @@ class ScanAssembler:
             planes, self.grid, self.segmenter.preprocess, reach_mm(self.segmenter), self.smallest_part
         )
         disagreement = None if np.isnan(self._disagreement).all() else self._disagreement
-        return ScanPrediction(mask, self._presence, disagreement, self._probability, self._prompt, decision)
+        quality = None
+        if self.quality is not None:
+            marked = (self._probability >= MASK_THRESHOLD).sum(axis=(1, 2))
+            signs = SliceSigns(self._uncertainty, self._disagreement, decision.extent.probability, marked)
+            quality = expected_quality(self.quality, signs)
+        return ScanPrediction(mask, self._presence, disagreement, self._probability, self._prompt, decision, quality)
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,6 +129,7 @@ class VolumePrediction:
         disagreement: (n,) float32 in [0, 1], how far map and mask contradict each other; None without a map.
         doubtful: axial slices, from 0 at the inferior end, with a mask that the map contradicts; None without a map.
         decision: what was decided of all slices together.
+        quality: how good the mask is to be expected; None where the model was not calibrated for it.
         confidence: the mean probability of the marked pixels, on the network's grid, in [0.5, 1]; None without any.
         evidence: of some slices spread over the scan, for pictures.
         prompt: where the automatic prompts came from: ``cam``, or ``none`` for a network that takes none.
@@ -121,6 +140,7 @@ class VolumePrediction:
     disagreement: NDArray[np.float32] | None
     doubtful: list[int] | None
     decision: Decision
+    quality: ScanQuality | None
     confidence: float | None
     evidence: list[SliceEvidence]
     prompt: PromptSource
@@ -137,6 +157,7 @@ def predict_volume(
     batch_size: int = 4,
     name: str = "slices",
     smallest_part: float = SMALLEST_PART,
+    quality: Quality | None = None,
 ) -> VolumePrediction:
     """Segment every axial slice, a few at a time, so that memory is bounded by the scan itself.
 
@@ -146,10 +167,11 @@ def predict_volume(
         batch_size: slices that go through the network together.
         name: what progress is called.
         smallest_part: the share of the largest part of the mask below which another is dropped; 0 keeps all.
+        quality: the model's, where it was calibrated: it estimates how good the mask is.
     """
     axial = volume.axial()
     count, height, width = axial.array.shape
-    assembler = ScanAssembler(segmenter, ScanGrid(count, (height, width), axial.spacing), smallest_part)
+    assembler = ScanAssembler(segmenter, ScanGrid(count, (height, width), axial.spacing), smallest_part, quality)
     shown = set(np.linspace(0, count - 1, num=min(count, EVIDENCE_SLICES)).round().astype(int).tolist())
     evidence: list[SliceEvidence] = []
     index = 0
@@ -166,6 +188,7 @@ def predict_volume(
         disagreement=scan.disagreement,
         doubtful=scan.doubtful,
         decision=scan.decision,
+        quality=scan.quality,
         confidence=scan.confidence,
         evidence=[_as_decided(one, scan) for one in evidence],
         prompt=scan.prompt,

@@ -8,19 +8,23 @@ from pathlib import Path
 
 from sammix import __version__
 from sammix.errors import SammixError
-from sammix.files import check_output, sole_writer
+from sammix.files import check_output, sole_writer, write_csv
 from sammix.inference.assemble import SMALLEST_PART
 from sammix.inference.decision import ranges
 from sammix.inference.evidence import SliceEvidence
 from sammix.inference.inputs import find_scans, origin, with_digest
 from sammix.inference.manifest import Manifest, Record
 from sammix.inference.scan import VolumePrediction, predict_volume
+from sammix.inference.slice_records import SLICE_COLUMNS, slice_records
 from sammix.inference.statistics import organ_statistics
 from sammix.io import Case
 from sammix.io.volume import Volume
 from sammix.io.writers.mask_format import SUFFIX, MaskFormat, check_source, write_scan_mask
 from sammix.log import say, warn
 from sammix.networks.interface import Segmenter
+from sammix.networks.quality import Quality
+
+SHOWN = 10  # names of scans in one line
 
 PreviewWriter = Callable[[Path, Sequence[SliceEvidence], str, str], None]
 """Draws a scan's picture: (file to write, some slices, the scan's name, the organ)."""
@@ -36,6 +40,7 @@ class OutputOptions:
         preview: draws a picture of each scan; None: no picture.
         smallest_part: what :func:`~sammix.inference.scan.predict_volume` takes.
         model_sha256: of the model's content, recorded in the manifest; None where it is not known.
+        quality: the model's, where it was calibrated: it estimates how good each mask is.
     """
 
     organ: str
@@ -43,6 +48,7 @@ class OutputOptions:
     preview: PreviewWriter | None = None
     smallest_part: float = SMALLEST_PART
     model_sha256: str | None = None
+    quality: Quality | None = None
 
 
 @dataclass(frozen=True)
@@ -144,9 +150,17 @@ def _predict_all(run: _Run, scans: dict[str, Case], manifest: Manifest) -> int:
             warn(f"failed: {case.image}: {problem}")
             entry = {"status": "failed", "error": f"{case.image}: {problem}"}
         manifest.add(name, origin(case) | entry, statistics)
+    _say_which_to_look_at([name for name in scans if manifest.statistics.get(name, {}).get("look")], len(scans))
     if failed == len(scans):
         raise SammixError(f"none of {failed} scans could be segmented; see {run.out / 'manifest.json'}")
     return failed
+
+
+def _say_which_to_look_at(names: list[str], count: int) -> None:
+    if names:
+        more = f" and {len(names) - SHOWN} more, see statistics.csv" if len(names) > SHOWN else ""
+        verb = "wants" if len(names) == 1 else "want"
+        say(f"{len(names)} of {count} masks {verb} a look: {', '.join(names[:SHOWN])}{more}")
 
 
 def _predict_one(run: _Run, name: str, case: Case) -> tuple[Record, Record]:
@@ -157,20 +171,23 @@ def _predict_one(run: _Run, name: str, case: Case) -> tuple[Record, Record]:
         name: of the scan.
         case: with its files at hand.
     """
-    organ = run.wanted.organ
-    check_source(case.image, bool(case.files), run.wanted.mask_format)
+    wanted = run.wanted
+    check_source(case.image, bool(case.files), wanted.mask_format)
     volume = case.read()
     for warning in volume.warnings:
         warn(f"{name}: {warning}")
-    found = predict_volume(run.segmenter, volume, run.batch_size, name, run.wanted.smallest_part)
+    found = predict_volume(run.segmenter, volume, run.batch_size, name, wanted.smallest_part, wanted.quality)
     if not found.organ_found:
-        warn(f"{name}: no {organ} found; the mask is empty")
+        warn(f"{name}: no {wanted.organ} found; the mask is empty")
     files, problems = _write_files(run, name, case, volume, found)
     for problem in problems:
         warn(f"{name}: {problem}")
-    statistics = organ_statistics(volume, found.mask, found.confidence)
+    quality = {} if found.quality is None else found.quality.record()
+    statistics = organ_statistics(volume, found.mask, found.confidence) | quality
     for line in found.decision.lines():
         say(f"{name}: {line}")
+    if found.quality is not None:
+        say(f"{name}: {found.quality.line()}")
     if found.doubtful:
         say(f"{name}: look at these slices first, map and mask contradict each other: {ranges(found.doubtful)}")
     entry = {
@@ -182,6 +199,7 @@ def _predict_one(run: _Run, name: str, case: Case) -> tuple[Record, Record]:
         "slices_with_organ": statistics["slices_with_organ"],
         **found.decision.record(),
         "doubtful_slices": found.doubtful,
+        **quality,
         "warnings": [*volume.warnings, *problems],
     }
     return entry, statistics
@@ -193,6 +211,7 @@ def _write_files(
     """Write the mask and the picture, or neither; returns their names and what the mask's format cannot hold."""
     wanted = run.wanted
     mask, picture = run.out / f"{name}_{wanted.organ}{SUFFIX[wanted.mask_format]}", run.out / f"{name}_preview.png"
+    slices = run.out / f"{name}_slices.csv"
     try:
         problems = write_scan_mask(
             mask,
@@ -203,10 +222,13 @@ def _write_files(
             organ=wanted.organ,
             model=run.segmenter.name,
         )
+        write_csv(slices, SLICE_COLUMNS, slice_records(volume, found))
+        files = {"mask": mask.name, "slices_csv": slices.name}
         if wanted.preview is None:
-            return {"mask": mask.name}, problems
+            return files, problems
         wanted.preview(picture, found.evidence, name, wanted.organ)
     except Exception:
         mask.unlink(missing_ok=True)
+        slices.unlink(missing_ok=True)
         raise
-    return {"mask": mask.name, "preview": picture.name}, problems
+    return {**files, "preview": picture.name}, problems

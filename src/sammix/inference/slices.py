@@ -40,6 +40,7 @@ class SliceFinding:
         alone: bool, the automatic mask before neighbours prompted it.
         presence: the classifier's probability that the slice shows the organ.
         disagreement: how far map and mask contradict each other, in [0, 1]; None where the network has no map.
+        uncertainty: how unsure the mask's own pixels are, in [0, 1].
         cam: float32 in [0, 1], the activation map; None where the network has none.
         box: (4,) float32, x1, y1, x2, y2 in px of the grid, inclusive; None where the network used none.
         prompt: where the automatic prompt came from.
@@ -49,6 +50,7 @@ class SliceFinding:
     alone: NDArray[np.bool_]
     presence: float
     disagreement: float | None
+    uncertainty: float
     cam: NDArray[np.float32] | None
     box: NDArray[np.float32] | None
     prompt: PromptSource
@@ -78,12 +80,14 @@ class Segmented(Generic[S]):
         alone = (self.alone >= MASK_THRESHOLD).cpu().numpy()
         presence = found.presence.float().cpu().tolist()
         disagreement = [None] * count if found.disagreement is None else found.disagreement.cpu().tolist()
+        uncertainty = found.uncertainty.cpu().tolist()
         return [
             SliceFinding(
                 probability=probability[i],
                 alone=alone[i],
                 presence=presence[i],
                 disagreement=disagreement[i],
+                uncertainty=uncertainty[i],
                 cam=None if cams is None else cams[i],
                 box=None if boxes is None else boxes[i],
                 prompt=found.prompt,
