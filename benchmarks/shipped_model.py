@@ -4,6 +4,7 @@
 
 ``DATA`` is as for ``real_ct.py``. Of the slice table, only sources take part whose licence lets a derived model be
 given on. The masks of all their training patients are used; the epoch is chosen on their validation patients.
+The second version goes on from the first, ``liver-ct-lite-1``, with whole series that have yes/no labels alone.
 """
 
 from __future__ import annotations
@@ -16,11 +17,13 @@ from pathlib import Path
 import torch
 from real_ct import OTHERS, print_table, sammix
 
+from sammix.files import write_csv
 from sammix.models.card import read_card
 from sammix.models.registry import build_model
 from sammix.models.saved import load_weights, save_model
 
-NAME = "liver-ct-lite"
+NAME, VERSION, START = "liver-ct-lite", "2", "liver-ct-lite-1"
+SERIES = "yes-no-series"
 SOURCES = {
     "msd-liver": "CC BY-SA 4.0",
     "msdlung": "CC BY-SA 4.0",
@@ -31,12 +34,13 @@ SOURCES = {
     "kidneystone-kaggle": "CC BY 4.0",
     "kidneystone-mendeley": "CC BY 4.0",
 }
-SETTINGS = (
-    "fit.epochs=12",  # many masks: longer
-    "fit.decoded=8",  # and more of them a step
-    "model.box=parts",  # its map shows second lobes; validation does not mind
-    "model.presence_offset=2",  # by benchmarks/presence_offset.py on yes-no-series
-)
+OF_SERIES = {
+    "tcia-acrin": "CC BY 3.0 or 4.0 (TCIA)",
+    "tcia-c3l": "CC BY 3.0 or 4.0 (TCIA)",
+    "tcia-hcc": "CC BY 3.0 or 4.0 (TCIA)",
+    "tcia-tcga": "CC BY 3.0 or 4.0 (TCIA)",
+}
+SETTINGS = ("fit.epochs=4", "fit.decoded=6", "fit.views=363")  # it goes on from a model that knows the masks
 
 
 def main() -> None:
@@ -47,8 +51,9 @@ def main() -> None:
     arguments = parser.parse_args()
     table, run = arguments.out / "licensed-slices", arguments.out / "run"
     copy_licensed(arguments.data / "liver-slices", table)
+    add_series(arguments.data / SERIES, table)
     settings = [word for setting in SETTINGS for word in ("--set", setting)]
-    sammix("fit", table, "--labels", "all", "--seed", arguments.seed, "--out", run, *settings)
+    sammix("fit", table, "--from", START, "--labels", "all", "--seed", arguments.seed, "--out", run, *settings)
     shipped = arguments.out / NAME
     ship(run, shipped)
     for name in ("liver-slices", *OTHERS):
@@ -67,10 +72,18 @@ def copy_licensed(source: Path, target: Path) -> None:
             (target / picture).parent.mkdir(exist_ok=True)
             shutil.copy(source / picture, target / picture)
     shutil.copy(source / "dataset.yaml", target)
-    with open(target / "slices.csv", "w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, rows[0].keys())
-        writer.writeheader()
-        writer.writerows(rows)
+    write_csv(target / "slices.csv", list(rows[0]), rows)
+
+
+def add_series(source: Path, target: Path) -> None:
+    """Add the series' slices and their yes/no labels to the table."""
+    with open(target / "slices.csv", newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    with open(source / "slices.csv", newline="", encoding="utf-8") as file:
+        series = [{name: row.get(name, "") for name in rows[0]} for row in csv.DictReader(file)]
+    for row in series:
+        shutil.copy(source / row["image"], target / row["image"])
+    write_csv(target / "slices.csv", list(rows[0]), rows + series)
 
 
 def ship(run: Path, folder: Path) -> None:
@@ -80,7 +93,8 @@ def ship(run: Path, folder: Path) -> None:
     shipped = card.model_copy(
         update={
             "name": NAME,
-            "data": {"name": "liver-slices, licensed sources", **facts, "sources": SOURCES},
+            "version": VERSION,
+            "data": {"name": f"liver-slices, licensed sources, and {SERIES}", **facts, "sources": SOURCES | OF_SERIES},
             "licence": "CC BY-SA 4.0",
             "notes": "Not a medical device, not for clinical use. See MODEL_CARD.md.",
         }

@@ -50,10 +50,11 @@ def predict(
     if not (is_model(paths[0]) or has_magic(str(paths[0]))):
         check_readable(paths[0])  # it may be meant as a model: what is missing there is no input like others
     model, *inputs = paths if is_model(paths[0]) else [Path(DEFAULT_MODEL), *paths]
-    say(f"model: {model}")
+    card = read_card(model)
+    say(f"model: {model}" + (f", version {card.version}" if card.version else ""))
     if not inputs:
         raise typer.BadParameter("name a scan, or several, after the model")
-    card, chosen = read_card(model), pick_device(device)
+    chosen = pick_device(device)
     failed = predict_scans(
         lambda: load_model(model, chosen),
         inputs,

@@ -30,6 +30,7 @@ class ModelCard(BaseModel):
     """``model.json``.
 
     Attributes:
+        version: of a model that comes with the package, whose name stays the same; None of others.
         base_sha256: of the frozen base (LiteMedSAM, SAM), which is named here and not copied; None where there is none.
         data: what the fit was made of: name, fingerprints, seed, number of labels, splits, and the annotated slices
             (``drawn``).
@@ -43,6 +44,7 @@ class ModelCard(BaseModel):
 
     format: str = FORMAT
     name: str
+    version: str | None = None
     organ: str = Field(pattern=PLAIN_NAME)
     config: Config
     preprocess: Preprocess
