@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from sammix.config import FitConfig, ModelConfig
 from sammix.data.preprocess import Preprocess
@@ -206,8 +206,8 @@ class SAMMix(Network):
         self.sam.image_encoder.cast_frozen(dtype)
 
     def cast_encoder(self, dtype: torch.dtype) -> None:
-        """Hold the whole image encoder in ``dtype``."""
-        cast(nn.Module, self.sam.image_encoder).to(dtype)
+        """Hold the image in ``dtype`` in SAM's encoder and mask decoder."""
+        self.sam.cast_image(dtype)
 
     def _prompted_by(self, embedding: Tensor, maps: Tensor) -> tuple[Tensor, Tensor]:
         """B slices, a map each → mask logits (B, S, S), the union over its boxes, and a box (B, 4) around these."""

@@ -9,7 +9,6 @@ import numpy as np
 
 from sammix.files import atomic_path
 from sammix.inference.evidence import SliceEvidence
-from sammix.report.overlays import preview_strip
 
 PREVIEW_SLICES = 5
 
@@ -40,6 +39,8 @@ def write_strip(path: Path, shown: Sequence[SliceEvidence], captions: Sequence[s
     Raises:
         OutputError: the file cannot be written.
     """
+    from sammix.report.overlays import preview_strip  # and matplotlib, whose import only a picture is to cost
+
     has_map = all(one.cam is not None for one in shown)
     has_box = all(one.box is not None for one in shown)
     picture = preview_strip(

@@ -180,7 +180,7 @@ def test_tables_of_1024_px_are_interpolated_to_256(their_sam: SamModel) -> None:
 
 def test_a_checkpoint_of_1024_px_builds_a_network_of_256(monkeypatch: pytest.MonkeyPatch) -> None:
     small = {"hidden_size": 24, "num_hidden_layers": 2, "num_attention_heads": 2, "global_attn_indexes": [1]}
-    monkeypatch.setattr("sammix.networks.sam.segment_anything.SamVisionConfig", partial(SamVisionConfig, **small))
+    monkeypatch.setattr("transformers.models.sam.configuration_sam.SamVisionConfig", partial(SamVisionConfig, **small))
     state = official_state(build_sam_vit_b(None, lora_blocks=2, lora_rank=0))
     assert state["image_encoder.pos_embed"].shape == (1, 64, 64, 24)
     sam = build_sam_vit_b(state, image_size=256, lora_blocks=2)

@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Protocol, cast
 
 import torch
 from torch import Tensor, nn
-from transformers.models.sam.configuration_sam import (
-    SamConfig,
-    SamMaskDecoderConfig,
-    SamPromptEncoderConfig,
-    SamVisionConfig,
-)
-from transformers.models.sam.modeling_sam import SamMaskDecoder, SamPromptEncoder
 
 from sammix.networks.sam.checkpoint import convert_lite_medsam, convert_sam, load
 from sammix.networks.sam.lora import add_lora
+from sammix.networks.sam.mask_decoder import MaskDecoder
+from sammix.networks.sam.prompt_encoder import PromptEncoder
 from sammix.networks.sam.tiny_vit import TinyViT
-from sammix.networks.sam.vit import SamViT
 
 
 class ImageEncoder(Protocol):
@@ -59,24 +53,29 @@ class SAM(nn.Module):
 
     image_encoder: ImageEncoder
 
-    def __init__(
-        self, image_encoder: ImageEncoder, prompt_encoder: SamPromptEncoder, mask_decoder: SamMaskDecoder
-    ) -> None:
+    image_dtype = torch.float32
+    """Of the image inside the mask decoder."""
+
+    def __init__(self, image_encoder: ImageEncoder, prompt_encoder: PromptEncoder, mask_decoder: MaskDecoder) -> None:
         super().__init__()
         self.image_encoder = image_encoder
         self.prompt_encoder = prompt_encoder
         self.mask_decoder = mask_decoder
-        prompt_encoder.shared_embedding.requires_grad_(False)
 
     @property
     def image_size(self) -> int:
         """S, the side of the input grid in px."""
-        return int(self.prompt_encoder.input_image_size)
+        return self.prompt_encoder.image_size
 
     @property
     def embedding_size(self) -> int:
         """The side of the embedding; masks, in and out, are four times as large."""
-        return int(self.prompt_encoder.image_embedding_size[0])
+        return self.prompt_encoder.embedding_size
+
+    def cast_image(self, dtype: torch.dtype) -> None:
+        """Hold the image in ``dtype`` on its whole way, for use without training."""
+        cast(nn.Module, self.image_encoder).to(dtype)
+        self.image_dtype = dtype
 
     def decode(
         self, embedding: Tensor, boxes: Tensor | None = None, mask_logits: Tensor | None = None
@@ -92,51 +91,11 @@ class SAM(nn.Module):
             Masks as logits (B, 4, 4h, 4w) and predicted IoU (B, 4), float32. Index 0 is the mask for an unambiguous
             prompt, the one LiteMedSAM and MedSAM were trained with; 1 to 3 are SAM's three proposals.
         """
-        sparse, dense = self.prompt_encoder(
-            input_points=None,
-            input_labels=None,
-            input_boxes=None if boxes is None else boxes[:, None],
-            input_masks=mask_logits,
-        )
-        return _decode_all(self.mask_decoder, embedding + dense, self._positions(), sparse)
-
-    def _positions(self) -> Tensor:
-        """The positional encoding of the embedding's grid, (1, D, h, w)."""
-        frequencies = self.prompt_encoder.shared_embedding.positional_embedding
-        side = self.embedding_size
-        centres = (torch.arange(side, device=frequencies.device, dtype=frequencies.dtype) + 0.5) / side
-        y, x = torch.meshgrid(centres, centres, indexing="ij")
-        encoded: Tensor = self.prompt_encoder.shared_embedding(torch.stack((x, y), dim=-1))
-        return encoded.permute(2, 0, 1)[None]
-
-
-def _decode_all(
-    decoder: SamMaskDecoder, embedding: Tensor, positions: Tensor, sparse: Tensor | None
-) -> tuple[Tensor, Tensor]:
-    """The decoder's forward, giving all four masks: transformers' own gives either the first or the others.
-
-    Args:
-        embedding: (B, D, h, w) with the dense prompt added.
-        positions: (1, D, h, w).
-        sparse: (B, 1, N, D) or None.
-    """
-    batch, _, height, width = embedding.shape
-    tokens = torch.cat((decoder.iou_token.weight, decoder.mask_tokens.weight)).expand(batch, 1, -1, -1)
-    if sparse is not None:
-        tokens = torch.cat((tokens, sparse), dim=2)
-    tokens, image = decoder.transformer(
-        point_embeddings=tokens,
-        image_embeddings=embedding,
-        image_positional_embeddings=positions,
-        attention_similarity=None,
-    )
-    image = image[:, 0].transpose(1, 2).unflatten(2, (height, width))
-    image = decoder.activation(decoder.upscale_layer_norm(decoder.upscale_conv1(image)))
-    image = decoder.activation(decoder.upscale_conv2(image))
-    mask_tokens = tokens[:, 0, 1 : 1 + decoder.num_mask_tokens].unbind(1)
-    mixtures = [mlp(token) for mlp, token in zip(decoder.output_hypernetworks_mlps, mask_tokens, strict=True)]
-    masks = (torch.stack(mixtures, dim=1) @ image.flatten(2)).unflatten(2, image.shape[2:])
-    return masks.float(), decoder.iou_prediction_head(tokens[:, 0, 0]).float()
+        prompts = self.prompt_encoder
+        sparse = None if boxes is None else prompts.boxes(boxes)
+        image = embedding + prompts.mask(mask_logits)
+        masks, scores = self.mask_decoder(image, prompts.positions(), sparse, self.image_dtype)
+        return masks, scores
 
 
 def build_lite_medsam(state: Mapping[str, Tensor] | None, lora_blocks: int = 1, lora_rank: int = 8) -> SAM:
@@ -167,6 +126,10 @@ def build_sam_vit_b(
     Raises:
         WeightsError: the checkpoint is another network's.
     """
+    from transformers.models.sam.configuration_sam import SamVisionConfig  # seconds, which only this encoder is to cost
+
+    from sammix.networks.sam.vit import SamViT
+
     # transformers' own initializer_range, 1e-10, would make every output of a random network zero
     config = SamVisionConfig(image_size=image_size, initializer_range=0.02)
     sam = SAM(SamViT(config, lora_blocks), *prompt_and_mask(image_size, stride=16))
@@ -195,23 +158,6 @@ def build_tiny(image_size: int = 64, lora_blocks: int = 1, lora_rank: int = 2, s
 
 def prompt_and_mask(
     image_size: int, stride: int, dim: int = 256, mlp_dim: int = 2048, heads: int = 8
-) -> tuple[SamPromptEncoder, SamMaskDecoder]:
+) -> tuple[PromptEncoder, MaskDecoder]:
     """SAM's prompt encoder and mask decoder for an embedding of ``dim`` × (``image_size`` / ``stride``)²."""
-    prompt = SamPromptEncoder(
-        SamConfig(
-            vision_config=SamVisionConfig(num_pos_feats=dim // 2),
-            prompt_encoder_config=SamPromptEncoderConfig(
-                hidden_size=dim, image_size=image_size, patch_size=stride, mask_input_channels=16
-            ),
-        )
-    )
-    nn.init.normal_(prompt.shared_embedding.positional_embedding)  # transformers scales it by hundreds
-    config = SamMaskDecoderConfig(
-        hidden_size=dim,
-        mlp_dim=mlp_dim,
-        num_attention_heads=heads,
-        iou_head_hidden_dim=dim,
-        layer_norm_eps=1e-5,  # the official decoder's; transformers' default is 1e-6
-    )
-    config._attn_implementation = "sdpa"
-    return prompt, SamMaskDecoder(config)
+    return PromptEncoder(image_size, image_size // stride, dim), MaskDecoder(dim, mlp_dim, heads)
