@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from sammix import __version__
+from sammix.cli.allocator import keep_freed_memory
 from sammix.cli.demo import demo
 from sammix.cli.evaluate import evaluate
 from sammix.cli.fit import fit
@@ -50,6 +51,7 @@ def main() -> None:
     # OpenMP's threads spin while they wait for each other. On a machine that is busy with something else as well
     # that costs ten times the work itself; sleeping costs nothing measurable on an idle one.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    keep_freed_memory()
     try:
         with on_terminal():
             app()

@@ -80,3 +80,21 @@ def test_window_attention_is_attention_over_zero_padded_windows() -> None:
                     mixed.append(scores.softmax(0) @ v[:, head])
                 expected[y, x_] = net.proj(torch.cat(mixed))
     torch.testing.assert_close(net(x)[0], x[0] + expected[:4, :5])
+
+
+@pytest.mark.parametrize("largest", [5.0, 50.0])
+def test_attention_as_plain_products_is_the_fused_one(largest: float) -> None:
+    torch.manual_seed(0)
+    q, k, v = torch.randn(3, 6, 2, 9, 8)
+    q *= largest / (q @ k.mT * 8**-0.5).abs().max()
+    bias = torch.randn(1, 2, 9, 9)
+    expected = F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
+    with torch.no_grad():
+        torch.testing.assert_close(tiny_vit._attend(q, k, v, bias), expected, atol=1e-5, rtol=1e-4)
+
+
+def test_a_score_beyond_all_bounds_leaves_attention_finite() -> None:
+    q, k, v = torch.randn(3, 1, 1, 4, 8)
+    with torch.no_grad():
+        for bias in (-1e4, 1e4):
+            assert tiny_vit._attend(q, k, v, torch.full((1, 1, 4, 4), bias)).isfinite().all()
