@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from sammix.api.suggestion import Suggestions as Suggestions
     from sammix.api.suggestion import suggest as suggest
     from sammix.errors import SammixError as SammixError
+    from sammix.inference.scan_quality import ScanQuality as ScanQuality
     from sammix.io.dataset import Case as Case
     from sammix.io.dataset import Dataset as Dataset
     from sammix.io.volume import Volume as Volume
@@ -54,6 +55,7 @@ _MODULES = {
     "make_phantoms": "sammix.api.practice",
     "Model": "sammix.api.model",
     "Prediction": "sammix.api.prediction",
+    "ScanQuality": "sammix.inference.scan_quality",
     "Run": "sammix.api.run",
     "EvaluationResult": "sammix.api.measurement",
     "Suggestions": "sammix.api.suggestion",
@@ -76,6 +78,7 @@ __all__ = [  # noqa: RUF022  (in the order in which the reference is to be read)
     "make_phantoms",
     "Model",
     "Prediction",
+    "ScanQuality",
     "Run",
     "EvaluationResult",
     "Suggestions",
