@@ -21,7 +21,7 @@ from sammix.models.card import read_card
 from sammix.models.devices import pick_device
 from sammix.models.saved import load_model
 from sammix.networks.interface import Segmenter
-from sammix.report.overlays import overlay
+from sammix.report.overlays import View, overlay
 from sammix.reproduce.job import find_row
 
 
@@ -45,14 +45,15 @@ def main() -> None:
         image = np.asarray(table.images[number], np.float32)
         (batch,) = segment_slices(model, [Slice(image, scan=None, height=0.0)], 1)
         shown = SliceEvidence.of(index, image, batch.findings()[0])
-        picture = overlay(
+        view = View(
             shown.image,
+            f"{case} slice {index}\nDice {dice:.2f}, {row['truth_px']} px",
             truth=np.asarray(table.masks[number]),
-            prediction=shown.mask,
+            mask=shown.mask,
             cam=shown.cam,
             box=shown.box,
-            caption=f"{case} slice {index}\nDice {dice:.2f}, {row['truth_px']} px",
         )
+        picture = overlay(view)
         (arguments.out / f"{place:02}.png").write_bytes(picture)
         facts = f"Dice {dice:.3f}  {row['truth_px']:>6} px  presence {shown.presence:.2f}"
         print(f"{place:2}  {facts}  {case} slice {index}")

@@ -13,12 +13,13 @@ import numpy as np
 import torch
 from PIL import Image
 
+from sammix.data.display import display
 from sammix.data.scan_slices import in_plane
 from sammix.demo.phantoms import PORTAL, make_phantom
 from sammix.io.volume import Volume
 from sammix.models.saved import load_model
 from sammix.networks.interface import MASK_THRESHOLD
-from sammix.report.overlays import preview_strip
+from sammix.report.overlays import View, preview_strip
 
 PATIENT = 12  # the seed of the phantom
 SHARES = (0.35, 0.62)  # where in the liver the slices lie, from its inferior end
@@ -36,13 +37,12 @@ def main(model: Path, out: Path) -> None:
     found = segmenter.segment(segmenter.encode(torch.from_numpy(images)[:, None]))
     assert found.cam is not None
     assert found.box is not None
-    strip = preview_strip(
-        images,
-        mask=found.probability.numpy() >= MASK_THRESHOLD,
-        cam=found.cam.numpy(),
-        box=found.box.numpy(),
-        captions=[f"CT (synthetic), slice {index}" for index in chosen],
-    )
+    masks, cams, boxes = found.probability.numpy() >= MASK_THRESHOLD, found.cam.numpy(), found.box.numpy()
+    views = [
+        View.of(display(scan, index), f"synthetic CT\nslice {index}", mask=masks[i], cam=cams[i], box=boxes[i])
+        for i, index in enumerate(chosen)
+    ]
+    strip = preview_strip(views)
     Image.open(BytesIO(strip)).convert("RGB").quantize(112).save(out, optimize=True)
 
 

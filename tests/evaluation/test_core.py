@@ -14,11 +14,12 @@ from torch import Tensor
 
 from sammix.data.preprocess import Preprocess
 from sammix.errors import SammixError
-from sammix.evaluation.core import Evaluation, Notes, evaluate_stacks
+from sammix.evaluation.core import Evaluation, evaluate_stacks
 from sammix.evaluation.metrics import dice, hausdorff, surface_dice
 from sammix.evaluation.results import run_network
 from sammix.evaluation.schema import Protocol, Window
 from sammix.evaluation.stacks import EvaluationStack, Scan
+from sammix.evaluation.summary import Notes
 from sammix.networks.interface import PromptSource, SlicePrediction
 from sammix.networks.prompts import boxes_from_masks
 
@@ -182,6 +183,30 @@ def test_the_gate_empties_what_the_classifier_denies() -> None:
     assert found.paper.dice.mean == 1.0
     assert found.gated.dice.mean == 0.5
     assert (found.negatives.drawn, found.negatives.drawn_gated) == (1, 0)
+
+
+def test_what_is_written_of_a_scan_is_what_its_slices_decide_together() -> None:
+    """A weak slice within the organ keeps its mask; one apart from it loses its mask though the classifier says yes."""
+    weak = square(60, 60, 16)
+    images = [BIG, BIG, weak, BIG, BIG, DARK, DARK, DARK, DARK, DARK, DARK, DARK, BIG, DARK]
+    truths: list[Slice | None] = [BIG, BIG, weak, BIG, BIG, *[DARK] * 9]
+    scan = scan_of([truth for truth in truths if truth is not None], (10.0, 1.0, 1.0))
+    found = run(stack(images, truths, scan=scan))
+    rows = {row.slice: row for row in found.slices}
+    assert rows[2].written is not None
+    assert rows[2].gated is not None
+    assert (rows[2].written.missed, rows[2].gated.missed) == (False, True)
+    assert (rows[12].predicted_px, rows[12].written_px) == (80 * 80, 0)
+    counted = found.metrics
+    assert (counted.written.missed, counted.gated.missed) == (0, 1)
+    assert (counted.negatives.drawn, counted.negatives.drawn_gated, counted.negatives.drawn_written) == (1, 1, 0)
+    assert found.volumes[0].marked_free_slices == 0
+
+
+def test_what_is_written_of_a_slice_by_itself_is_the_gated_mask() -> None:
+    found = run(stack([BIG, SMALL, BIG], [BIG, SMALL, DARK])).metrics
+    assert found.written == found.gated
+    assert found.negatives.drawn_written == found.negatives.drawn_gated == 1
 
 
 def test_prompts_are_measured_and_their_source_is_named() -> None:

@@ -37,7 +37,13 @@ def table_of(dataset: Dataset, share: float = 1.0) -> SliceTable:
 
 def test_a_good_segmenter_of_scans(scans: Path, measure: Measure) -> None:
     found = measure(open_dataset(scans)).metrics
-    assert found.counts.model_dump() == {"cases": 3, "patients": 3, "slices": 18, "scored": 5 + 4 + 3}
+    assert found.counts.model_dump() == {
+        "cases": 3,
+        "patients": 3,
+        "slices": 18,
+        "scored": 5 + 4 + 3,
+        "known_patients": 0,
+    }
     assert found.paper.dice.mean > 0.97
     assert found.presence.auc == 1.0
     assert found.volume is not None
@@ -108,7 +114,13 @@ def test_the_middle_of_a_scan_counts_but_its_volume_is_whole(scans: Path, measur
 def test_pictures_with_splits_and_labels(pictures: Path, measure: Measure) -> None:
     found = measure(open_dataset(pictures))
     assert found.metrics.protocol.split == "test"
-    assert found.metrics.counts.model_dump() == {"cases": 4, "patients": 4, "slices": 4, "scored": 2}
+    assert found.metrics.counts.model_dump() == {
+        "cases": 4,
+        "patients": 4,
+        "slices": 4,
+        "scored": 2,
+        "known_patients": 0,
+    }
     assert (found.metrics.presence.positive, found.metrics.presence.negative) == (3, 1)
     assert found.metrics.volume is None
     assert found.volumes == []

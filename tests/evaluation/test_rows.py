@@ -1,13 +1,16 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from sammix.data.preprocess import Preprocess
 from sammix.evaluation.results import SliceResult
-from sammix.evaluation.rows import Score, score_slice, score_volume, table
+from sammix.evaluation.rows import Score, as_written, score_slice, score_volume, table
 from sammix.evaluation.stacks import EvaluationStack, Scan
 from sammix.inference.slices import SliceFinding
+from sammix.io.volume import Volume
 
 GRID = Preprocess()
 
@@ -40,6 +43,27 @@ def test_a_slice_is_compared_with_its_truth_on_the_protocols_grid() -> None:
     assert row.oracle_box == row.automatic
     assert row.no_prompt is None
     assert shown.truth.sum() == 400
+    assert (row.written, row.written_px) == (row.gated, 400)
+
+
+def test_what_the_scan_decided_takes_the_place_of_the_slices_own_gate() -> None:
+    row, shown = score_slice(result(plane(slice(0, 20)), 1, plane(slice(0, 20)), presence=0.4), GRID)
+    kept, drawn = as_written(row, shown, plane(slice(0, 20)), GRID)
+    assert row.written is not None
+    assert kept.written is not None
+    assert (row.written.dice, row.written_px, kept.written.dice, kept.written_px) == (0.0, 0, 1.0, 400)
+    assert (drawn.written.sum(), shown.written.sum()) == (400, 0)
+    assert kept.automatic == row.automatic
+
+
+def test_a_slice_is_shown_in_the_usual_window_whatever_the_network_reads() -> None:
+    made = result(plane(slice(0, 20)), 1, plane(slice(0, 20)))
+    _, of_store = score_slice(made, Preprocess(window_level=120, window_width=240))
+    assert (of_store.ct.level, of_store.ct.width) == (120, 240)
+    scan = Volume(np.full((256, 256, 8), -1000, np.int16), np.diag([-1.0, -1.0, 5.0, 1.0])).axial()
+    of_scan = replace(made, stack=replace(made.stack, axial=scan))
+    _, shown = score_slice(of_scan, Preprocess(window_level=120, window_width=240))
+    assert (shown.ct.level, shown.ct.width, shown.ct.place) == (40, 400, "slice 7, z 35.0 mm")
 
 
 def test_the_gate_empties_what_the_classifier_denies() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from sammix.evaluation.rows import Score, SliceRow, VolumeRow
 from sammix.evaluation.schema import Metrics, Protocol, Window
-from sammix.evaluation.summary import summarise
+from sammix.evaluation.summary import Notes, summarise
 
 PROTOCOL = Protocol(
     sammix="0", model="m", dataset="d", organ="liver", split="all", network_grid=256,
@@ -18,14 +18,15 @@ def row(dice: float | None, **changed: Any) -> SliceRow:
     score = None if dice is None else Score(dice, 10 * (1 - dice), 5.0, dice == 0)
     values: dict[str, Any] = {
         "case": "c", "patient": "p", "source": "s", "slice": 0, "label": 1, "presence": 0.9,
-        "truth_px": None if dice is None else 700, "predicted_px": 600, "box_iou": None, "cam_dice": None,
-        "doubt": None, "automatic": score, "gated": score, "no_prompt": None, "oracle_box": None,
+        "truth_px": None if dice is None else 700, "predicted_px": 600, "written_px": 600, "box_iou": None,
+        "cam_dice": None, "doubt": None, "written": score, "automatic": score,
+        "gated": score, "no_prompt": None, "oracle_box": None,
     }  # fmt: skip
     return SliceRow(**(values | changed))
 
 
 def metrics(*rows: SliceRow, volumes: list[VolumeRow] | None = None) -> Metrics:
-    return summarise(PROTOCOL, "cam", rows, volumes or [], [], ["twice", "twice"])
+    return summarise(PROTOCOL, "cam", rows, volumes or [], Notes(warnings=["twice", "twice"]))
 
 
 @pytest.mark.parametrize(
@@ -34,8 +35,10 @@ def metrics(*rows: SliceRow, volumes: list[VolumeRow] | None = None) -> Metrics:
 def test_free_of_the_organ_is_what_is_labelled_no_or_known_to_be_empty(
     label: int | None, truth_px: int | None, free: bool
 ) -> None:
-    found = metrics(row(0.5), row(None, label=label, truth_px=truth_px, predicted_px=3, presence=0.1)).negatives
-    assert (found.n, found.drawn, found.drawn_gated) == (int(free), int(free), 0)
+    found = metrics(
+        row(0.5), row(None, label=label, truth_px=truth_px, predicted_px=3, written_px=2, presence=0.1)
+    ).negatives
+    assert (found.n, found.drawn, found.drawn_gated, found.drawn_written) == (int(free), int(free), 0, int(free))
 
 
 def test_misses_stay_in_the_mean() -> None:

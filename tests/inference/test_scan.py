@@ -12,6 +12,7 @@ import torch
 
 from sammix.data.preprocess import Preprocess
 from sammix.inference.assemble import ScanGrid
+from sammix.inference.evidence import MOST
 from sammix.inference.scan import ScanAssembler, predict_volume
 from sammix.inference.slices import SliceFinding
 from sammix.io import read_volume
@@ -104,16 +105,25 @@ def test_what_the_scan_decides_against_single_slices_is_told_and_shown(bright_ri
     assert (found.decision.dropped, found.decision.bridged) == ([12], [5])
     assert np.flatnonzero(found.mask.any(axis=(0, 1))).tolist() == list(range(2, 10))
     shown = {one.index: one for one in found.evidence}
-    assert (shown[12].overruled, shown[5].overruled, shown[6].overruled) == ("emptied", "kept", None)
+    assert (shown[12].overruled, shown[5].overruled, shown[9].overruled) == ("emptied", "kept", None)
+    assert (shown[12].why, shown[9].why, shown[2].why) == ("emptied", "upper end", "lower end")
     assert shown[5].mask.any()
     assert not shown[12].mask.any()
+    assert shown[12].before is not None
+    assert shown[12].before.any(), "what was emptied can be shown"
 
 
 def test_pictures_show_what_was_written(bright_right, scan_with_a_crumb: Path) -> None:
     volume = read_volume(scan_with_a_crumb)
-    shown = {one.index: one for one in predict_volume(bright_right(), volume).evidence}
-    assert shown[2].mask.any()
-    assert not shown[6].mask.any()
+    found = predict_volume(bright_right(), volume)
+    marked = np.flatnonzero(volume.axial().array.any(axis=(1, 2)) & _axial(volume, found.mask).any(axis=(1, 2)))
+    shown = {one.index: one for one in found.evidence}
+    assert {marked[0], marked[-1]} <= shown.keys()
+    assert all(one.mask.any() == bool(_axial(volume, found.mask)[one.index].any()) for one in found.evidence)
+
+
+def _axial(volume: Volume, mask: np.ndarray) -> np.ndarray:
+    return Volume(mask, volume.affine).axial().array
 
 
 def finding(mask: np.ndarray, disagreement: float | None, presence: float = 0.9) -> SliceFinding:
@@ -164,13 +174,17 @@ def test_a_scan_with_slices_missing_is_not_assembled(bright_right) -> None:
         assembler.finish()
 
 
-def test_all_slices_of_a_short_scan_and_some_of_a_long_one_are_kept_as_evidence(bright_right) -> None:
+def test_evidence_is_shown_as_a_person_sees_it_and_as_the_network_does(bright_right) -> None:
     hu = np.full((16, 16, 60), 40, np.int16)
-    for count, kept in ((5, list(range(5))), (60, [0, 59])):
-        evidence = predict_volume(bright_right(), Volume(hu[..., :count], np.diag([1.0, 1.0, 5.0, 1.0]))).evidence
-        assert len(evidence) == min(count, 24)
-        assert {one.index for one in evidence} >= set(kept)
-        assert evidence[0].image.shape == (72, 72)
+    evidence = predict_volume(
+        bright_right(), Volume(hu, np.diag([1.0, 1.0, 5.0, 1.0])), images={5.0 * k: 60 - k for k in range(60)}
+    ).evidence
+    assert 0 < len(evidence) <= MOST
+    first = evidence[0]
+    assert first.image.shape == (72, 72)
+    assert first.shown is not None
+    place = f"slice {first.index}, z {5 * first.index}.0 mm, image {60 - first.index}"
+    assert (first.shown.level, first.shown.width, first.shown.place) == (40, 400, place) or first.shown.width == 200
 
 
 @pytest.mark.parametrize("prompt", ["cam", "none"])

@@ -259,7 +259,8 @@ def test_a_hundred_scans_of_which_ten_are_broken(
     assert sorted(run()) == sorted(names)
     masks = {path: path.stat().st_mtime_ns for path in out.glob("*.nii.gz")}
     assert {path.name for path in masks} == {f"{name}_liver.nii.gz" for name in names - bad}
-    assert len(list(out.iterdir())) == 2 * 90 + len(("manifest.json", "statistics.json", "statistics.csv"))
+    beside = ("manifest.json", "statistics.json", "statistics.csv", "index.html", "pictures")
+    assert len(list(out.iterdir())) == 2 * 90 + len(beside)
     assert sorted(run("--skip-done")) == sorted(bad)
     assert {path: path.stat().st_mtime_ns for path in out.glob("*.nii.gz")} == masks
     manifest = json.loads((out / "manifest.json").read_text())["scans"]

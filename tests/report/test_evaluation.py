@@ -2,23 +2,36 @@
 
 from __future__ import annotations
 
+import csv
 import json
+import re
+import statistics
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
+from torch import Tensor
 
+from sammix.data.display import Displayed
+from sammix.data.lineage import Lineage
+from sammix.data.preprocess import Preprocess
 from sammix.errors import OutputError
 from sammix.evaluation.core import Evaluation
 from sammix.evaluation.gallery import Exhibit
-from sammix.evaluation.rows import Shown, SliceRow, VolumeRow
+from sammix.evaluation.protocol import EvaluateOptions, evaluate
+from sammix.evaluation.rows import Score, Shown, SliceRow, VolumeRow
 from sammix.evaluation.schema import Metrics, read_metrics
+from sammix.io import Dataset, open_dataset
+from sammix.networks.interface import SlicePrediction
+from sammix.networks.prompts import boxes_from_masks
 from sammix.report.evaluation import write_evaluation
 
 PLANE = np.zeros((256, 256), np.float32)
-SHOWN = Shown(PLANE, PLANE > 0, PLANE > 0, PLANE, np.array([1, 1, 9, 9], np.float32))
+CT = Displayed(np.zeros((256, 256), np.uint8), 40, 400, 1.5, "slice 0, z 5.0 mm")
+SHOWN = Shown(CT, PLANE > 0, PLANE > 0, PLANE > 0, PLANE.astype(np.float16), np.array([1, 1, 9, 9], np.float32))
 SCAN = VolumeRow("scan", "p", "site A", 4, 1500.0, 1400.0, 0.87, 6.5, 0.71, False, 1, 1)
 
 
@@ -29,8 +42,7 @@ def made(row: Callable[..., SliceRow], metrics_of: Callable[..., Metrics]) -> Ca
     def build(case: str = "scan", slices: int = 2, volumes: list[VolumeRow] | None = None) -> Evaluation:
         rows = [row(0.5, case=case, slice=number) for number in range(slices)]
         first = rows[0]
-        assert first.automatic is not None
-        exhibit = Exhibit("worst", first, first.automatic, SHOWN)
+        exhibit = Exhibit("worst", first, SHOWN)
         return Evaluation(metrics_of(rows, volumes or []), rows, volumes or [], [exhibit])
 
     return build
@@ -42,6 +54,52 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     for chart in ("dice_boxes", "hausdorff_boxes", "dice_by_area"):
         monkeypatch.setattr(f"sammix.report.html.{chart}", lambda *_: "<svg></svg>")
     monkeypatch.setattr("sammix.report.overlays.DPI", 20)
+
+
+class Band:
+    """The organ is what lies in a band of HU; it is there if there is enough of it."""
+
+    name = "band"
+    preprocess = Preprocess()
+
+    def encode(self, images: Tensor) -> Tensor:
+        return ((images[:, 0] > 0.57) & (images[:, 0] < 0.9)).float()
+
+    def segment(self, encoding: Tensor, boxes: Any = None, prompt: Any = "cam") -> SlicePrediction:
+        presence = ((encoding.sum(dim=(1, 2)) - 300) / 100).sigmoid()
+        return SlicePrediction(encoding, presence, encoding, boxes_from_masks(encoding), prompt)
+
+
+@pytest.fixture
+def measure_band() -> Callable[[Dataset], Evaluation]:
+    return lambda data: evaluate(Band(), data, EvaluateOptions("liver", split="all"), Lineage())
+
+
+@pytest.fixture
+def write_table(hospital_a: Path, tmp_path: Path) -> Callable[[str], Path]:
+    """``write_table("scans")``: phantoms; ``write_table("table")``: their slices as pictures of two patients."""
+
+    def write(kind: str) -> Path:
+        if kind == "scans":
+            return hospital_a
+        folder = tmp_path / "table"
+        folder.mkdir()
+        lines = ["image,mask,source,patient,hu_min,hu_max,liver,split"]
+        for number, case in enumerate(open_dataset(hospital_a).cases[:2]):
+            volume = case.read()
+            truth = case.read_mask(volume)
+            assert truth is not None
+            for at, (hu, mask) in enumerate(zip(volume.axial().array, truth.axial().array, strict=True)):
+                if (mask > 0).sum() < 4:
+                    continue
+                grey = ((hu + 160.0) / 400 * 255).clip(0, 255).round().astype(np.uint8)
+                Image.fromarray(grey).save(folder / f"i{number}-{at}.png")
+                Image.fromarray((mask > 0).astype(np.uint8) * 255).save(folder / f"m{number}-{at}.png")
+                lines.append(f"i{number}-{at}.png,m{number}-{at}.png,here,p{number},-160,240,1,test")
+        (folder / "slices.csv").write_text("\n".join(lines) + "\n")
+        return folder
+
+    return write
 
 
 def names(folder: Path) -> set[str]:
@@ -70,11 +128,12 @@ def test_the_file_is_the_designs(made, tmp_path: Path) -> None:
     assert {"auc", "accuracy", "sensitivity", "specificity", "f1"} <= written["presence"].keys()
     assert {"dice", "hausdorff95_mm", "surface_dice_2mm"} <= written["volume"].keys()
     assert {"source", "box_iou", "cam_dice"} <= written["prompts"].keys()
+    assert written["written"]["dice"]
     assert written["oracle_box"]["dice"]
     assert written["gated"]["dice"]
     assert written["per_source"]
     assert {"sure", "doubtful"} == written["doubt"].keys()
-    assert {"n", "drawn", "drawn_gated"} == written["negatives"].keys()
+    assert {"n", "drawn", "drawn_gated", "drawn_written"} == written["negatives"].keys()
 
 
 @pytest.mark.usefixtures("_quick")
@@ -121,3 +180,54 @@ def test_a_failed_write_leaves_nothing_behind(made, tmp_path: Path, monkeypatch:
 def test_any_name_of_a_case_makes_a_file_name(made, tmp_path: Path) -> None:
     write_evaluation(tmp_path / "out", made("a/b: ü"))
     assert names(tmp_path / "out" / "overlays") == {"01_worst_a_b_ü_0.png"}
+
+
+@pytest.mark.usefixtures("_quick")
+@pytest.mark.parametrize("kind", ["table", "scans"])
+def test_the_reports_worst_slice_is_the_minimum_of_the_table(kind: str, write_table, measure_band, tmp_path) -> None:
+    """Of a table of slices and of whole scans, with what predict would write."""
+    found = measure_band(open_dataset(write_table(kind)))
+    write_evaluation(tmp_path / "out", found)
+    with (tmp_path / "out" / "slices.csv").open(newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["written_dice"]]
+    least = min(rows, key=lambda row: float(row["written_dice"]))
+    shown = [one for one in found.exhibits if one.kind == "worst"]
+    assert len({row["written_dice"] for row in rows}) > 2
+    assert shown[0].dice == pytest.approx(float(least["written_dice"]), abs=1e-6)
+    page = (tmp_path / "out" / "report.html").read_text()
+    first = re.search(r'<img src="data:[^"]*" alt="worst: ([^"]*), Dice ([\d.]+)"', page)
+    assert first is not None
+    assert first[2] == f"{float(least['written_dice']):.3f}"
+    assert first[1].startswith(shown[0].row.case)
+    middle = statistics.median(float(row["written_dice"]) for row in rows)
+    assert all(one.dice <= middle for one in shown)
+
+
+@pytest.mark.usefixtures("_quick")
+def test_a_model_that_leaves_every_slice_empty_cannot_look_as_if_it_had_not(row, metrics_of, tmp_path: Path) -> None:
+    drawn, nothing = Score(0.9, 3.0, 2.0, False), Score(0.0, 362.04, 362.04, True)
+    rows = [row(0.9, slice=i, automatic=drawn, gated=nothing, written=nothing, written_px=0) for i in range(44)]
+    write_evaluation(tmp_path / "out", Evaluation(metrics_of(rows), rows, [], []))
+    text = (tmp_path / "out" / "report.html").read_text()
+    assert "All 44 slices with liver were left empty" in text
+    assert "No slice with liver was left empty" not in text
+
+
+@pytest.mark.usefixtures("_quick")
+@pytest.mark.parametrize(
+    ("split", "known", "words"),
+    [
+        ("train", 1, "learned from 1 of"),
+        ("val", 1, "been chosen on 1 of"),
+        ("all", 1, "learned from, or been chosen on, 1"),
+        ("unseen", 0, None),
+    ],
+)
+def test_figures_of_patients_that_the_model_knows_carry_a_banner(
+    split: str, known: int, words: str | None, row, metrics_of, tmp_path: Path
+) -> None:
+    rows = [row(0.9)]
+    write_evaluation(tmp_path / "out", Evaluation(metrics_of(rows, split=split, known=known), rows, [], []))
+    text = " ".join((tmp_path / "out" / "report.html").read_text().split())
+    assert ("These are not figures of new patients" in text) == (words is not None)
+    assert words is None or words in text

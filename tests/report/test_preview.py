@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 import sammix.report.preview
+from sammix.data.display import Displayed
 from sammix.inference.evidence import SliceEvidence
 from sammix.report.preview import write_preview, write_strip
 
@@ -25,28 +26,33 @@ def captions(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return drawn
 
 
-def test_slices_with_a_mask_are_shown_superior_on_top(tmp_path: Path, captions: list[str]) -> None:
-    write_preview(tmp_path / "p.png", [evidence(i, i >= 10) for i in range(20)], "ct", "spleen")
-    assert captions[0] == "ct, slice 19: spleen 25%"
-    shown = [int(line.split("slice ")[1].split(":")[0]) for line in captions]
-    assert shown == sorted(shown, reverse=True)
-    assert (len(shown), min(shown)) == (5, 10)
-
-
-def test_a_slice_that_the_scan_overruled_is_shown_and_says_so(tmp_path: Path, captions: list[str]) -> None:
-    slices = [evidence(i, i in (2, 3)) for i in range(6)]
-    slices[2], slices[5] = replace(slices[2], overruled="kept"), replace(slices[5], overruled="emptied")
-    write_preview(tmp_path / "p.png", slices, "ct", "liver")
+def test_slices_are_shown_superior_on_top_and_say_why(tmp_path: Path, captions: list[str]) -> None:
+    slices = [replace(evidence(i, True), why=why) for i, why in ((3, "lower end"), (7, "kept"), (19, "upper end"))]
+    slices[1] = replace(slices[1], overruled="kept")
+    write_preview(tmp_path / "p.png", slices, "ct", "spleen")
     assert captions == [
-        "ct, slice 5: liver 25%, but emptied",
-        "ct, slice 3: liver 25%",
-        "ct, slice 2: liver 25%, but kept",
+        "ct\nslice 19\nspleen 25% · upper end",
+        "ct\nslice 7\nspleen 25% · kept: within the organ",
+        "ct\nslice 3\nspleen 25% · lower end",
     ]
 
 
-def test_without_any_mask_slices_of_all_are_shown(tmp_path: Path, captions: list[str]) -> None:
-    write_preview(tmp_path / "p.png", [evidence(i, False) for i in range(3)], "ct", "liver")
-    assert len(captions) == 3
+def test_a_slice_is_named_as_the_viewer_names_it(tmp_path: Path, captions: list[str]) -> None:
+    shown = Displayed(np.zeros((32, 32), np.uint8), 40, 400, 1.5, "slice 4, z −12.5 mm, image 57")
+    write_preview(tmp_path / "p.png", [replace(evidence(4, True), shown=shown, why="largest section")], "ct", "liver")
+    assert captions == ["ct\nslice 4, z −12.5 mm, image 57\nliver 25% · largest section"]
+
+
+def test_what_was_emptied_is_drawn_dashed(tmp_path: Path) -> None:
+    one = replace(evidence(0, False), before=np.pad(np.ones((12, 12), bool), 10))
+    write_strip(tmp_path / "emptied.png", [one], ["caption"])
+    write_strip(tmp_path / "without.png", [replace(one, before=None)], ["caption"])
+    emptied, without = (
+        np.asarray(Image.open(tmp_path / f"{name}.png").convert("RGB"), int) for name in ("emptied", "without")
+    )
+    lower = slice(emptied.shape[0] // 4, None)
+    orange = [(picture[lower, :, 0] - picture[lower, :, 2] > 100).sum() for picture in (emptied, without)]
+    assert orange[0] > 100 > orange[1]
 
 
 @pytest.mark.parametrize(("cam", "panels"), [(True, 3), (False, 2)])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from numbers import Real
 from pathlib import Path
 from typing import Any
@@ -65,30 +66,30 @@ class EvaluationResult:
         return None if self.path is None else self.path / "report.html"
 
     def show(self) -> Picture:
-        """Show some of the worst, the middling and the best slices: CT, truth (green), prediction (red).
+        """Show some of the worst, the middling and the best slices: CT, truth (blue), prediction (orange).
 
         Raises:
             ConfigError: no slice has a score.
         """
-        from sammix.report.overlays import comparison
+        from sammix.report.overlays import View, comparison
 
         chosen = self._found.exhibits
         if not chosen:
             raise ConfigError("no slice with the organ was measured: there is nothing to show")
         chosen = [chosen[i] for i in np.unique(np.linspace(0, len(chosen) - 1, SHOWN).round().astype(int))]
-        png = comparison(
-            np.stack([one.shown.ct for one in chosen]),
-            np.stack([one.shown.truth for one in chosen]),
-            [("prediction", [one.shown.prediction for one in chosen])],
-            [f"{one.kind}: Dice {one.score.dice:.3f}\n{one.row.case}, slice {one.row.slice}" for one in chosen],
-        )
+        views = [
+            View.of(one.shown.ct, f"{one.kind}: Dice {one.dice:.3f}\n{one.row.case}, slice {one.row.slice}")
+            for one in chosen
+        ]
+        views = [replace(view, truth=one.shown.truth) for view, one in zip(views, chosen, strict=True)]
+        png = comparison(views, [("prediction", [one.shown.written for one in chosen])])
         return Picture(png)
 
     def _repr_png_(self) -> bytes | None:
         return self.show().png if self._found.exhibits else None
 
     def __repr__(self) -> str:
-        protocol, counts, dice = (self.metrics[key] for key in ("protocol", "counts", "paper"))
+        protocol, counts, dice = (self.metrics[key] for key in ("protocol", "counts", "written"))
         mean = dice["dice"]["mean"]
         figure = "no slice with a score" if mean is None else f"Dice {mean:.3f} over {counts['scored']} slices"
         missed = f", {dice['missed']} missed" if dice["missed"] else ""

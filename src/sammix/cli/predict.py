@@ -24,7 +24,9 @@ def predict(
     mask_format: Annotated[
         str, typer.Option("--format", help="nifti, dicom-seg or rtstruct; the latter need DICOM.")
     ] = "nifti",
-    preview: Annotated[bool, typer.Option("--preview", help="A picture for each scan: CT, map, box, mask.")] = False,
+    preview: Annotated[
+        bool, typer.Option("--preview", help="A picture for each scan: the slices to look at, with map and mask.")
+    ] = False,
     all_parts: AllParts = False,
     series: SeriesUid = None,
     skip_done: Annotated[bool, typer.Option("--skip-done", help="Do only what failed or is missing in --out.")] = False,
@@ -33,7 +35,7 @@ def predict(
     batch_size: BatchSize = 4,
     quiet: Quiet = False,
 ) -> None:
-    """Write a mask for each scan, on the scan's own grid, and statistics of them all."""
+    """Write a mask for each scan, on the scan's own grid, statistics of them all, and a page to look them over."""
     from sammix.inference.scans import OutputOptions, PredictOptions
     from sammix.inference.scans import predict as predict_scans
     from sammix.io.readers.formats import check_readable
@@ -42,6 +44,7 @@ def predict(
     from sammix.models.card import DEFAULT_MODEL, is_model, read_card
     from sammix.models.devices import pick_device
     from sammix.models.saved import load_model, model_sha256
+    from sammix.report.predictions import draw_scan, write_index
     from sammix.report.preview import write_preview
 
     show_on_terminal(quiet)
@@ -63,12 +66,13 @@ def predict(
             organ=card.organ,
             mask_format=check_format(mask_format),
             preview=write_preview if preview else None,
+            page=draw_scan,
             smallest_part=smallest_part(all_parts),
             model_sha256=model_sha256(model),
             quality=card.quality,
         ),
         PredictOptions(series=series, overwrite=overwrite, skip_done=skip_done, batch_size=batch_size),
     )
-    print(out)
+    print(write_index(out))
     if failed:
         raise typer.Exit(1)

@@ -3,29 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import groupby
 from operator import attrgetter
+
+import numpy as np
 
 from sammix.data.slice_labels import SliceDoubt, tell
 from sammix.errors import SammixError
 from sammix.evaluation.gallery import Exhibit, Gallery
 from sammix.evaluation.results import run_network
-from sammix.evaluation.rows import SliceRow, VolumeRow, score_slice, score_volume
-from sammix.evaluation.schema import Failure, Metrics, Protocol
+from sammix.evaluation.rows import Shown, SliceRow, VolumeRow, as_written, score_slice, score_volume
+from sammix.evaluation.schema import Metrics, Protocol
 from sammix.evaluation.stacks import EvaluationStack
-from sammix.evaluation.summary import summarise
+from sammix.evaluation.summary import Notes, summarise
 from sammix.inference.scan import ScanAssembler
 from sammix.log import warn
 from sammix.networks.interface import Segmenter
-
-
-@dataclass
-class Notes:
-    """What went wrong, or may have: cases that could not be read, and warnings about those that were."""
-
-    failures: list[Failure] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -45,7 +39,7 @@ def evaluate_stacks(
     batch_size: int,
     notes: Notes,
 ) -> Evaluation:
-    """Evaluate stacks one after the other; only rows and a few pictures stay in memory.
+    """Evaluate stacks one after the other; only rows, a few pictures, and one scan's planes stay in memory.
 
     Args:
         stacks: may be lazy, and may add to ``notes`` while it is read.
@@ -61,17 +55,22 @@ def evaluate_stacks(
     results = run_network(segmenter, stacks, batch_size)
     for stack, of_stack in groupby(results, key=attrgetter("stack")):
         assembler = None if stack.scan is None else ScanAssembler(segmenter, stack.scan.grid, protocol.smallest_part)
+        scored: dict[int, tuple[SliceRow, Shown]] = {}
         for result in of_stack:
             sources.add(result.found.prompt)
             if assembler is not None:
                 assembler.add(result.found)
             if result.counts:
-                row, shown = score_slice(result, segmenter.preprocess)
-                rows.append(row)
-                gallery.offer(row, shown)
+                scored[result.position] = score_slice(result, segmenter.preprocess)
         if assembler is not None and stack.scan is not None:
-            volume = score_volume(stack, stack.scan, assembler.finish().mask > 0)
+            scan = assembler.finish()
+            for at, (row, shown) in scored.items():
+                scored[at] = as_written(row, shown, scan.probability[at].astype(np.float32), segmenter.preprocess)
+            volume = score_volume(stack, stack.scan, scan.mask > 0)
             volumes += [] if volume is None else [volume]
+        for row, shown in scored.values():
+            rows.append(row)
+            gallery.offer(row, shown)
         notes.warnings += [f"{stack.case}: {warning}" for warning in stack.warnings]
         doubts += [(stack.case, doubt) for doubt in stack.doubts]
     for line in tell(doubts):
@@ -80,7 +79,7 @@ def evaluate_stacks(
     if not rows:
         raise SammixError(_nothing_done(protocol.dataset, notes))
     notes.warnings += _contradictions(rows)
-    metrics = summarise(protocol, sources.pop(), rows, volumes, notes.failures, notes.warnings)
+    metrics = summarise(protocol, sources.pop(), rows, volumes, notes)
     return Evaluation(metrics, rows, volumes, gallery.choose())
 
 

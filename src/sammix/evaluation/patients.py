@@ -103,6 +103,11 @@ class KnownPatients:
         """Note that a patient is measured."""
         self._measured.add(patient)
 
+    @property
+    def known_and_measured(self) -> int:
+        """How many patients are measured although the model knows them."""
+        return len(self._known.keys() & self._measured)
+
     def warnings(self) -> list[str]:
         """Say what was done about known patients, once all were looked up.
 

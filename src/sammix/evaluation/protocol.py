@@ -8,11 +8,12 @@ from sammix import __version__
 from sammix.data.lineage import Lineage
 from sammix.data.table import SliceTable
 from sammix.errors import SammixError
-from sammix.evaluation.core import Evaluation, Notes, evaluate_stacks
+from sammix.evaluation.core import Evaluation, evaluate_stacks
 from sammix.evaluation.patients import ALL, UNSEEN, KnownPatients, choose_split
 from sammix.evaluation.reading import check_store, read_cases, read_rows, with_splits
 from sammix.evaluation.schema import Protocol, Window
 from sammix.evaluation.stacks import stack_of_scan
+from sammix.evaluation.summary import Notes
 from sammix.inference.assemble import SMALLEST_PART
 from sammix.inference.slices import reach_mm
 from sammix.io.dataset import Dataset

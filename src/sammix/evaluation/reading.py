@@ -13,10 +13,10 @@ from sammix.data.preprocess import Preprocess
 from sammix.data.scan_slices import ScanSlices, read_slices
 from sammix.data.table import SliceTable
 from sammix.errors import SammixError
-from sammix.evaluation.core import Notes
 from sammix.evaluation.patients import ALL, UNSEEN, KnownPatients, splits_as_met
 from sammix.evaluation.schema import Failure
 from sammix.evaluation.stacks import EvaluationStack, rows_by_case, table_stack
+from sammix.evaluation.summary import Notes
 from sammix.io.dataset import Case, Dataset
 from sammix.log import track, warn
 
@@ -119,6 +119,7 @@ def _tell(patients: KnownPatients, notes: Notes) -> None:
     for warning in patients.warnings():
         warn(warning)
         notes.warnings.append(warning)
+    notes.known_patients = patients.known_and_measured
 
 
 def check_store(table: SliceTable, preprocess: Preprocess) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sammix.data.display import Displayed, display
 from sammix.data.preprocess import Preprocess
 from sammix.evaluation.metrics import box_iou, compare_surfaces, dice, mask_box
 from sammix.evaluation.results import Plane, SliceResult, rescale_boxes
@@ -19,7 +20,7 @@ from sammix.networks.interface import MASK_THRESHOLD, PRESENCE_THRESHOLD
 
 Mask = NDArray[np.bool_]
 MAP_ACTIVE = 0.5  # of the map's peak: what counts as the map's region, whatever ω its box used
-SCORES = ("automatic", "gated", "no_prompt", "oracle_box")
+SCORES = ("written", "automatic", "gated", "no_prompt", "oracle_box")
 
 
 @dataclass(frozen=True)
@@ -49,9 +50,12 @@ class SliceRow:
         slice: position in the scan, from its inferior end; 0 for single pictures.
         label: 1 the organ is there, 0 it is not, None unknown.
         presence: the classifier's probability.
-        truth_px: area of the truth on the 256² grid; predicted_px: of the automatic mask, before the gate.
+        truth_px: area of the truth on the 256² grid; predicted_px: of the automatic mask, before the gate;
+            written_px: of the mask that ``predict`` writes.
         box_iou, cam_dice: of the automatic prompts.
         doubt: how far map and automatic mask contradict each other, in [0, 1]; None without a map. Knows no truth.
+        written: score of the mask that ``predict`` writes: in a scan, what all its slices decide together; of a slice
+            by itself, the gated mask.
         automatic, gated, no_prompt, oracle_box: scores, the last with a box from the truth.
     """
 
@@ -63,13 +67,20 @@ class SliceRow:
     presence: float
     truth_px: int | None
     predicted_px: int
+    written_px: int
     box_iou: float | None
     cam_dice: float | None
     doubt: float | None
+    written: Score | None
     automatic: Score | None
     gated: Score | None
     no_prompt: Score | None
     oracle_box: Score | None
+
+    @property
+    def free(self) -> bool:
+        """Whether the slice is known to be free of the organ: labelled no, or an empty mask that nobody denies."""
+        return self.truth_px == 0 and self.label != 1
 
     def flat(self) -> dict[str, Any]:
         """Map column → value, a score's parts as ``automatic_dice`` and so on."""
@@ -104,12 +115,22 @@ class VolumeRow:
 
 @dataclass(frozen=True, eq=False)
 class Shown:
-    """The planes of a scored slice on the 256² grid, for a picture: CT, truth, masks, prompts."""
+    """The planes of a slice on the 256² grid, for a picture.
 
-    ct: Plane
+    Attributes:
+        ct: as a person sees it.
+        truth: all False where it is not known.
+        prediction: the automatic mask, before any gate.
+        written: the mask that ``predict`` writes.
+        cam: float16 in [0, 1], the activation map; None where the network has none.
+        box: (4,) px, inclusive, the automatic prompt; None where the network takes none.
+    """
+
+    ct: Displayed
     truth: Mask
     prediction: Mask
-    cam: Plane | None
+    written: Mask
+    cam: NDArray[np.float16] | None
     box: NDArray[np.float32] | None
 
 
@@ -139,15 +160,39 @@ def score_slice(result: SliceResult, preprocess: Preprocess) -> tuple[SliceRow, 
         presence=found.presence,
         truth_px=_truth_area(truth, bool(stack.has_mask[at]), int(stack.labels[at])),
         predicted_px=int(automatic.sum()),
+        written_px=int(gated.sum()),
         box_iou=box_iou(box, true_box) if box is not None and true_box is not None else None,
         cam_dice=dice(cam >= MAP_ACTIVE, truth) if cam is not None and scored else None,
         doubt=found.disagreement,
+        written=score(gated),
         automatic=score(automatic),
         gated=score(gated),
         no_prompt=score(reference(result.no_prompt)),
         oracle_box=score(reference(result.oracle_box)),
     )
-    return row, Shown(_on_grid(stack.images[at], preprocess), truth, automatic, cam, box)
+    map_shown = None if cam is None else cam.astype(np.float16)
+    return row, Shown(_displayed(stack, at, preprocess), truth, automatic, gated, map_shown, box)
+
+
+def _displayed(stack: EvaluationStack, at: int, preprocess: Preprocess) -> Displayed:
+    """Show a slice in the usual window; of a prepared store, in the network's."""
+    index = int(stack.index[at])
+    if stack.axial is not None:
+        return display(stack.axial, index, PROTOCOL_PX)
+    return Displayed.of_network(stack.images[at], preprocess, f"slice {index}")
+
+
+def as_written(row: SliceRow, shown: Shown, probability: Plane, preprocess: Preprocess) -> tuple[SliceRow, Shown]:
+    """Put what the whole scan decided in place of what the slice's own classifier would.
+
+    Args:
+        row, shown: of the slice by itself.
+        probability: (S, S) on the network's grid, 0 where the scan's decision emptied the mask.
+        preprocess: the network's.
+    """
+    mask = _on_grid(probability, preprocess) >= MASK_THRESHOLD
+    score = None if row.written is None else Score.of(mask, shown.truth)
+    return replace(row, written=score, written_px=int(mask.sum())), replace(shown, written=mask)
 
 
 def score_volume(stack: EvaluationStack, scan: Scan, pred: Mask) -> VolumeRow | None:

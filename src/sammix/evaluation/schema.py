@@ -85,12 +85,15 @@ class Presence(_Part):
 class Negatives(_Part):
     """Slices known to be free of the organ, and in how many the network drew a mask nevertheless.
 
-    Free is a slice that is labelled no, or whose known mask is empty and which nobody labelled yes.
+    Free is a slice that is labelled no, or whose known mask is empty and which nobody labelled yes. ``drawn`` counts
+    masks before any gate, ``drawn_gated`` those that the slice's own classifier lets through, ``drawn_written`` those
+    that ``predict`` would write.
     """
 
     n: int
     drawn: int
     drawn_gated: int
+    drawn_written: int
 
 
 class Volumes(_Part):
@@ -123,6 +126,7 @@ class SizeBin(_Part):
     to_px: int | None
     dice: DiceStat
     missed: int
+    written: Overlap
 
 
 class Doubt(_Part):
@@ -133,20 +137,26 @@ class Doubt(_Part):
 
 
 class Group(_Part):
-    """The automatic, ungated masks and the classifier on one source or case."""
+    """One source or case: the masks that ``predict`` writes, the automatic ones before any gate, and the classifier."""
 
     slices: int
+    written: Overlap
     overlap: Overlap
     presence: Presence
+    negatives: Negatives
 
 
 class Counts(_Part):
-    """How much was looked at; ``scored`` slices have truth with the organ and enter the means."""
+    """How much was looked at; ``scored`` slices have truth with the organ and enter the means.
+
+    ``known_patients`` are those of the patients that the model has learned from or was chosen on.
+    """
 
     cases: int
     patients: int
     slices: int
     scored: int
+    known_patients: int
 
 
 class Window(_Part):
@@ -190,7 +200,9 @@ class Failure(_Part):
 class Metrics(_Part):
     """The whole of ``metrics.json``.
 
-    ``paper`` and ``gated`` are automatic. ``oracle_box`` is prompted with boxes from the truth: a reference that no
+    ``written`` are the masks that ``predict`` would write. ``paper`` (before any gate) and ``gated`` (emptied where the
+    slice's own classifier says no) are automatic too.
+    ``oracle_box`` is prompted with boxes from the truth: a reference that no
     automatic method may be compared with. ``no_prompt`` is the network without any prompt. Both are null, as
     ``prompts`` and ``doubt`` are, for networks that take none. ``volume`` is null where no scan has a geometry to
     trust. ``per_case`` names scans of several slices only; single slices are in ``slices.csv``.
@@ -198,6 +210,7 @@ class Metrics(_Part):
 
     protocol: Protocol
     counts: Counts
+    written: Overlap
     paper: Overlap
     gated: Overlap
     no_prompt: Overlap | None

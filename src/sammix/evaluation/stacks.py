@@ -14,6 +14,7 @@ from sammix.data.table import SliceTable
 from sammix.evaluation.schema import PROTOCOL_PX
 from sammix.inference.assemble import ScanGrid
 from sammix.io.dataset import Case
+from sammix.io.volume import Volume
 
 PROTOCOL_GRID = Preprocess(size=PROTOCOL_PX)
 
@@ -49,6 +50,8 @@ class EvaluationStack:
         index: (n,) int32, the slice's position in the scan, counted from its inferior end.
         counted: those of the n that enter figures by slice; all enter the scan's.
         scan: truth for figures in mm; None where there is no such truth or its geometry cannot be trusted.
+        axial: the scan that the slices are shown from, (slice, row, column) in HU; None of a prepared store, which has
+            the network's images only.
         doubts: which slices' labels or masks are doubtful, for one line on all cases.
     """
 
@@ -62,6 +65,7 @@ class EvaluationStack:
     index: NDArray[np.int32]
     counted: slice = field(default_factory=lambda: slice(None))
     scan: Scan | None = None
+    axial: Volume | None = None
     warnings: tuple[str, ...] = ()
     doubts: tuple[SliceDoubt, ...] = ()
 
@@ -96,6 +100,7 @@ def stack_of_scan(
         index=np.arange(len(slices), dtype=np.int32)[shown],
         counted=counted,
         scan=scan,
+        axial=slices.axial,
         warnings=slices.warnings + _vanished(slices.has_mask[shown][counted] & ~has_mask[counted]),
         doubts=slices.doubts + _partly(slices),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 
 from sammix.evaluation.metrics import detection, roc_auc
 from sammix.evaluation.rows import Score, SliceRow, VolumeRow
@@ -29,13 +30,24 @@ from sammix.networks.interface import PRESENCE_THRESHOLD
 SIZE_EDGES = (1, 500, 2000, 5000)
 
 
+@dataclass
+class Notes:
+    """What went wrong, or may have: cases that could not be read, and warnings about those that were.
+
+    ``known_patients`` counts the measured patients that the model has learned from or was chosen on.
+    """
+
+    failures: list[Failure] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    known_patients: int = 0
+
+
 def summarise(
     protocol: Protocol,
     prompt_source: str,
     rows: Sequence[SliceRow],
     volumes: Sequence[VolumeRow],
-    failures: Sequence[Failure],
-    warnings: Iterable[str],
+    notes: Notes,
 ) -> Metrics:
     """Compute all figures of one evaluation."""
     return Metrics(
@@ -45,7 +57,9 @@ def summarise(
             patients=len({row.patient for row in rows}),
             slices=len(rows),
             scored=sum(row.automatic is not None for row in rows),
+            known_patients=notes.known_patients,
         ),
+        written=_overlap(row.written for row in rows),
         paper=_overlap(row.automatic for row in rows),
         gated=_overlap(row.gated for row in rows),
         no_prompt=_overlap_or_none(row.no_prompt for row in rows),
@@ -58,8 +72,8 @@ def summarise(
         doubt=_doubt(rows, protocol.doubtful),
         per_source=_groups((row.source, row) for row in rows),
         per_case=_scans(_groups((row.case, row) for row in rows)),
-        failures=list(failures),
-        warnings=list(dict.fromkeys(warnings)),
+        failures=list(notes.failures),
+        warnings=list(dict.fromkeys(notes.warnings)),
     )
 
 
@@ -96,10 +110,13 @@ def _presence(rows: Sequence[SliceRow]) -> Presence:
 
 
 def _negatives(rows: Sequence[SliceRow]) -> Negatives:
-    free = [row for row in rows if row.truth_px == 0 and row.label != 1]
+    free = [row for row in rows if row.free]
     marked = [row for row in free if row.predicted_px > 0]
     return Negatives(
-        n=len(free), drawn=len(marked), drawn_gated=sum(row.presence >= PRESENCE_THRESHOLD for row in marked)
+        n=len(free),
+        drawn=len(marked),
+        drawn_gated=sum(row.presence >= PRESENCE_THRESHOLD for row in marked),
+        drawn_written=sum(row.written_px > 0 for row in free),
     )
 
 
@@ -128,9 +145,9 @@ def _volumes(volumes: Sequence[VolumeRow]) -> Volumes | None:
 def _by_size(rows: Sequence[SliceRow]) -> list[SizeBin]:
     bins = []
     for low, high in zip(SIZE_EDGES, (*SIZE_EDGES[1:], None), strict=True):
-        within = [row.automatic for row in rows if low <= (row.truth_px or 0) < (high or float("inf"))]
-        overlap = _overlap(within)
-        bins.append(SizeBin(from_px=low, to_px=high, dice=overlap.dice, missed=overlap.missed))
+        within = [row for row in rows if low <= (row.truth_px or 0) < (high or float("inf"))]
+        overlap, written = _overlap(row.automatic for row in within), _overlap(row.written for row in within)
+        bins.append(SizeBin(from_px=low, to_px=high, dice=overlap.dice, missed=overlap.missed, written=written))
     return bins
 
 
@@ -154,6 +171,12 @@ def _groups(named: Iterable[tuple[str, SliceRow]]) -> dict[str, Group]:
     for name, row in named:
         gathered[name].append(row)
     return {
-        name: Group(slices=len(rows), overlap=_overlap(row.automatic for row in rows), presence=_presence(rows))
+        name: Group(
+            slices=len(rows),
+            written=_overlap(row.written for row in rows),
+            overlap=_overlap(row.automatic for row in rows),
+            presence=_presence(rows),
+            negatives=_negatives(rows),
+        )
         for name, rows in sorted(gathered.items())
     }

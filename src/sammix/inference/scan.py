@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sammix.data.display import display
 from sammix.data.preprocess import Preprocess
 from sammix.data.scan_slices import in_plane
 from sammix.inference.assemble import SMALLEST_PART, ScanGrid, SlicePlanes, assemble
 from sammix.inference.decision import Decision
-from sammix.inference.evidence import SliceEvidence
+from sammix.inference.evidence import SliceEvidence, worth_seeing
 from sammix.inference.scan_quality import ScanQuality, SliceSigns, expected_quality
 from sammix.inference.slices import Slice, SliceFinding, reach_mm, segment_slices
 from sammix.io.volume import Volume
 from sammix.log import track
 from sammix.networks.interface import DOUBTFUL, MASK_THRESHOLD, PromptSource, Segmenter
 from sammix.networks.quality import Quality
-
-EVIDENCE_SLICES = 24  # kept of each scan for its preview
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +35,9 @@ class ScanPrediction:
         prompt: where the automatic prompts came from.
         decision: what was decided of all slices together.
         quality: how good the mask is to be expected; None where the model was not calibrated for it.
+        cam: (n, S, S) uint8, the activation map in 255ths; None without a map.
+        box: n prompts, (4,) in px of the network's grid; None where the network used none.
+        before: (n, S, S / 8) uint8, packed bits: the masks before that decision.
     """
 
     mask: NDArray[np.uint8]
@@ -45,6 +47,9 @@ class ScanPrediction:
     prompt: PromptSource
     decision: Decision
     quality: ScanQuality | None
+    cam: NDArray[np.uint8] | None
+    box: list[NDArray[np.float32] | None]
+    before: NDArray[np.uint8]
 
     @property
     def confidence(self) -> float | None:
@@ -85,6 +90,7 @@ class ScanAssembler:
         self._presence = np.zeros(grid.count, np.float32)
         self._disagreement = np.full(grid.count, np.nan, np.float32)  # stays so where the network has no map
         self._uncertainty = np.zeros(grid.count, np.float32)
+        self._box: list[NDArray[np.float32] | None] = []
         self._prompt: PromptSource = "none"
         self._added = 0
 
@@ -99,6 +105,7 @@ class ScanAssembler:
         if found.disagreement is not None:
             self._disagreement[self._added] = found.disagreement
         self._uncertainty[self._added] = found.uncertainty
+        self._box.append(found.box)
         self._prompt = found.prompt
         self._added += 1
 
@@ -106,6 +113,7 @@ class ScanAssembler:
         """Make the scan's mask. To be called once, when all slices were added."""
         if self._added != self.grid.count:
             raise ValueError(f"{self._added} of the scan's {self.grid.count} slices were added")
+        before = np.packbits(self._probability >= MASK_THRESHOLD, axis=-1)
         planes = SlicePlanes(self._probability, self._alone, self._cam, self._presence)
         mask, decision = assemble(
             planes, self.grid, self.segmenter.preprocess, reach_mm(self.segmenter), self.smallest_part
@@ -116,7 +124,8 @@ class ScanAssembler:
             marked = (self._probability >= MASK_THRESHOLD).sum(axis=(1, 2))
             signs = SliceSigns(self._uncertainty, self._disagreement, decision.extent.probability, marked)
             quality = expected_quality(self.quality, signs)
-        return ScanPrediction(mask, self._presence, disagreement, self._probability, self._prompt, decision, quality)
+        found = self._presence, disagreement, self._probability, self._prompt, decision, quality
+        return ScanPrediction(mask, *found, self._cam, self._box, before)
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,7 +140,7 @@ class VolumePrediction:
         decision: what was decided of all slices together.
         quality: how good the mask is to be expected; None where the model was not calibrated for it.
         confidence: the mean probability of the marked pixels, on the network's grid, in [0.5, 1]; None without any.
-        evidence: of some slices spread over the scan, for pictures.
+        evidence: of the slices that are worth seeing, from inferior to superior.
         prompt: where the automatic prompts came from: ``cam``, or ``none`` for a network that takes none.
     """
 
@@ -158,6 +167,7 @@ def predict_volume(
     name: str = "slices",
     smallest_part: float = SMALLEST_PART,
     quality: Quality | None = None,
+    images: Mapping[float, int] | None = None,
 ) -> VolumePrediction:
     """Segment every axial slice, a few at a time, so that memory is bounded by the scan itself.
 
@@ -168,19 +178,14 @@ def predict_volume(
         name: what progress is called.
         smallest_part: the share of the largest part of the mask below which another is dropped; 0 keeps all.
         quality: the model's, where it was calibrated: it estimates how good the mask is.
+        images: height in mm → DICOM instance number, by which the evidence names its slices.
     """
     axial = volume.axial()
     count, height, width = axial.array.shape
     assembler = ScanAssembler(segmenter, ScanGrid(count, (height, width), axial.spacing), smallest_part, quality)
-    shown = set(np.linspace(0, count - 1, num=min(count, EVIDENCE_SLICES)).round().astype(int).tolist())
-    evidence: list[SliceEvidence] = []
-    index = 0
     for batch in segment_slices(segmenter, _slices(axial, segmenter.preprocess, name), batch_size):
-        for one, found in zip(batch.slices, batch.findings(), strict=True):
+        for found in batch.findings():
             assembler.add(found)
-            if index in shown:
-                evidence.append(SliceEvidence.of(index, one.image, found))
-            index += 1
     scan = assembler.finish()
     return VolumePrediction(
         mask=volume.from_axial(scan.mask).array,
@@ -190,16 +195,42 @@ def predict_volume(
         decision=scan.decision,
         quality=scan.quality,
         confidence=scan.confidence,
-        evidence=[_as_decided(one, scan) for one in evidence],
+        evidence=_evidence(scan, axial, segmenter.preprocess, images),
         prompt=scan.prompt,
     )
 
 
-def _as_decided(one: SliceEvidence, scan: ScanPrediction) -> SliceEvidence:
-    """Show a slice's evidence with the mask that the scan as a whole left it."""
-    dropped, bridged = one.index in scan.decision.dropped, one.index in scan.decision.bridged
+def _evidence(
+    scan: ScanPrediction, axial: Volume, preprocess: Preprocess, images: Mapping[float, int] | None
+) -> list[SliceEvidence]:
+    """Gather what shows why the slices that are worth seeing got their masks."""
+    area = np.count_nonzero(scan.mask, axis=(1, 2))
+    chosen = worth_seeing(area, scan.presence, scan.disagreement, scan.decision)
+    return [_evidence_of(index, chosen[index], scan, axial, preprocess, images) for index in sorted(chosen)]
+
+
+def _evidence_of(
+    index: int,
+    why: str,
+    scan: ScanPrediction,
+    axial: Volume,
+    preprocess: Preprocess,
+    images: Mapping[float, int] | None,
+) -> SliceEvidence:
+    dropped, bridged = index in scan.decision.dropped, index in scan.decision.bridged
     overruled: Literal["emptied", "kept"] | None = "emptied" if dropped else "kept" if bridged else None
-    return replace(one, mask=scan.probability[one.index] >= MASK_THRESHOLD, overruled=overruled)
+    return SliceEvidence(
+        index=index,
+        image=preprocess.images(axial.array[index : index + 1], in_plane(axial))[0],
+        cam=None if scan.cam is None else scan.cam[index].astype(np.float32) / 255,
+        box=scan.box[index],
+        mask=scan.probability[index] >= MASK_THRESHOLD,
+        presence=float(scan.presence[index]),
+        overruled=overruled,
+        before=np.unpackbits(scan.before[index], axis=-1, count=preprocess.size).astype(bool),
+        why=why,
+        shown=display(axial, index, images=images),
+    )
 
 
 def _slices(axial: Volume, preprocess: Preprocess, name: str) -> Iterator[Slice]:

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sammix import __version__
+from sammix.data.display import image_numbers
 from sammix.errors import SammixError
-from sammix.files import check_output, sole_writer, write_csv
+from sammix.files import atomic_path, check_output, sole_writer, write_csv
 from sammix.inference.assemble import SMALLEST_PART
 from sammix.inference.decision import ranges
 from sammix.inference.evidence import SliceEvidence
@@ -29,6 +30,9 @@ SHOWN = 10  # names of scans in one line
 PreviewWriter = Callable[[Path, Sequence[SliceEvidence], str, str], None]
 """Draws a scan's picture: (file to write, some slices, the scan's name, the organ)."""
 
+PageDrawer = Callable[[str, Volume, VolumePrediction], dict[str, tuple[str, bytes]]]
+"""Draws what a page shows of a scan: (its name, the scan, what was found) → key of the manifest: (file, content)."""
+
 
 @dataclass(frozen=True)
 class OutputOptions:
@@ -38,6 +42,7 @@ class OutputOptions:
         organ: what the masks are called.
         mask_format: of the masks.
         preview: draws a picture of each scan; None: no picture.
+        page: draws what the run's page shows of a scan; None: there is no page.
         smallest_part: what :func:`~sammix.inference.scan.predict_volume` takes.
         model_sha256: of the model's content, recorded in the manifest; None where it is not known.
         quality: the model's, where it was calibrated: it estimates how good each mask is.
@@ -46,6 +51,7 @@ class OutputOptions:
     organ: str
     mask_format: MaskFormat = "nifti"
     preview: PreviewWriter | None = None
+    page: PageDrawer | None = None
     smallest_part: float = SMALLEST_PART
     model_sha256: str | None = None
     quality: Quality | None = None
@@ -176,7 +182,8 @@ def _predict_one(run: _Run, name: str, case: Case) -> tuple[Record, Record]:
     volume = case.read()
     for warning in volume.warnings:
         warn(f"{name}: {warning}")
-    found = predict_volume(run.segmenter, volume, run.batch_size, name, wanted.smallest_part, wanted.quality)
+    images = image_numbers(volume.axial(), case.files)
+    found = predict_volume(run.segmenter, volume, run.batch_size, name, wanted.smallest_part, wanted.quality, images)
     if not found.organ_found:
         warn(f"{name}: no {wanted.organ} found; the mask is empty")
     files, problems = _write_files(run, name, case, volume, found)
@@ -212,6 +219,7 @@ def _write_files(
     wanted = run.wanted
     mask, picture = run.out / f"{name}_{wanted.organ}{SUFFIX[wanted.mask_format]}", run.out / f"{name}_preview.png"
     slices = run.out / f"{name}_slices.csv"
+    written = {"mask": mask.name}
     try:
         problems = write_scan_mask(
             mask,
@@ -222,13 +230,17 @@ def _write_files(
             organ=wanted.organ,
             model=run.segmenter.name,
         )
+        written["slices_csv"] = slices.name
         write_csv(slices, SLICE_COLUMNS, slice_records(volume, found))
-        files = {"mask": mask.name, "slices_csv": slices.name}
-        if wanted.preview is None:
-            return files, problems
-        wanted.preview(picture, found.evidence, name, wanted.organ)
+        if wanted.preview is not None:
+            wanted.preview(picture, found.evidence, name, wanted.organ)
+            written["preview"] = picture.name
+        for key, (file, content) in (wanted.page(name, volume, found) if wanted.page else {}).items():
+            with atomic_path(run.out / file) as temporary:
+                temporary.write_bytes(content)
+            written[key] = file
     except Exception:
-        mask.unlink(missing_ok=True)
-        slices.unlink(missing_ok=True)
+        for file in written.values():
+            (run.out / file).unlink(missing_ok=True)
         raise
-    return {**files, "preview": picture.name}, problems
+    return written, problems

@@ -10,7 +10,7 @@ from sammix.evaluation.gallery import Exhibit
 from sammix.evaluation.output import staged, write_figures
 from sammix.files import check_output, write_text
 from sammix.report.html import OverlayPicture, render_report
-from sammix.report.overlays import overlay
+from sammix.report.overlays import View, overlay
 
 
 def write_evaluation(out: Path, found: Evaluation, overwrite: bool = False) -> None:
@@ -37,14 +37,18 @@ def write_evaluation(out: Path, found: Evaluation, overwrite: bool = False) -> N
 
 def _picture(exhibit: Exhibit, number: int, of_scan: bool) -> OverlayPicture:
     row, shown = exhibit.row, exhibit.shown
-    where = f"{row.case}, slice {row.slice}" if of_scan else row.case
-    png = overlay(
+    where = f"{row.case}, {shown.ct.place}" if of_scan else row.case
+    score = "no organ here" if row.written is None else f"Dice {row.written.dice:.3f}"
+    emptied = shown.prediction if shown.prediction.any() and not shown.written.any() else None
+    view = View.of(
         shown.ct,
+        f"{row.case}\n{shown.ct.place + ', ' if of_scan else ''}{score}",
         truth=shown.truth,
-        prediction=shown.prediction,
+        mask=shown.written,
+        emptied=emptied,
         cam=shown.cam,
         box=shown.box,
-        caption=f"{where}\nDice {exhibit.score.dice:.3f}",
     )
-    name = re.sub(r"[^\w.-]+", "_", f"{number:02d}_{exhibit.kind}_{row.case}_{row.slice}") + ".png"
-    return OverlayPicture(name, png, exhibit.kind, where, row, exhibit.score)
+    kind = exhibit.kind.replace(" ", "-")
+    name = re.sub(r"[^\w.-]+", "_", f"{number:02d}_{kind}_{row.case}_{row.slice}") + ".png"
+    return OverlayPicture(name, overlay(view), exhibit, where)

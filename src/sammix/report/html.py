@@ -10,9 +10,12 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from sammix.evaluation.gallery import Exhibit
 from sammix.evaluation.rows import Score, SliceRow, VolumeRow
 from sammix.evaluation.schema import Metrics, Overlap, Stat
 from sammix.report.figures import Series, dice_boxes, dice_by_area, hausdorff_boxes
+
+NO_PROMPT = "No prompt"
 
 
 @dataclass(frozen=True)
@@ -21,20 +24,36 @@ class OverlayPicture:
 
     name: str
     png: bytes
-    kind: str
+    exhibit: Exhibit
     where: str
-    row: SliceRow
-    score: Score
 
     @property
     def uri(self) -> str:
         """The picture as a data URI."""
         return "data:image/png;base64," + b64encode(self.png).decode()
 
+    @property
+    def alike(self) -> str:
+        """How many slices of the same patient fare like this one, in words; nothing where none does."""
+        rows = self.exhibit.alike
+        if not rows:
+            return ""
+        count = "1 more slice" if len(rows) == 1 else f"{len(rows)} more slices"
+        kinds = {
+            "worst": f"are among the {self.exhibit.among} worst",
+            "best": f"are among the {self.exhibit.among} best",
+            "median": "are as near to the median",
+            "false alarm": "are false alarms too",
+        }
+        dices = [row.written.dice for row in rows if row.written is not None]
+        spread = f" (Dice {min(dices):.3f} to {max(dices):.3f})" if dices else ""
+        words = kinds[self.exhibit.kind]
+        return f"{count} of this patient {words.replace('are', 'is', 1) if len(rows) == 1 else words}{spread}"
+
 
 @dataclass(frozen=True)
 class Variant:
-    """A row of the main table: which prompts, whether they are automatic, and how it went."""
+    """A row of the main table: which masks, whether they are automatic, and how it went."""
 
     name: str
     meaning: str
@@ -43,19 +62,29 @@ class Variant:
     scores: list[Score]
 
 
+@dataclass(frozen=True)
+class Section:
+    """Pictures of one kind: why they are shown, and of how many slices they were chosen."""
+
+    title: str
+    words: str
+    pictures: list[OverlayPicture]
+
+
 def render_report(
     metrics: Metrics, slices: Sequence[SliceRow], volumes: Sequence[VolumeRow], pictures: Sequence[OverlayPicture]
 ) -> str:
     """Render the report of one evaluation as HTML."""
     variants = _variants(metrics, slices)
     astray = sum(score.dice == 0 and not score.missed for score in variants[0].scores)
-    scored = [(row.truth_px or 0, row.automatic.dice) for row in slices if row.automatic is not None]
+    scored = [(row.truth_px or 0, row.written.dice) for row in slices if row.written is not None]
+    drawn = [v for v in variants if v.name != NO_PROMPT]
     charts = (
         []
         if not scored
         else [
-            dice_boxes([Series(v.name, [s.dice for s in v.scores]) for v in variants]),
-            hausdorff_boxes([Series(v.name, [s.hausdorff_px for s in v.scores]) for v in variants]),
+            dice_boxes([Series(v.name, [s.dice for s in v.scores]) for v in drawn]),
+            hausdorff_boxes([Series(v.name, [s.hausdorff_px for s in v.scores]) for v in drawn]),
             dice_by_area([area for area, _ in scored], [dice for _, dice in scored], metrics.protocol.organ),
         ]
     )
@@ -67,8 +96,8 @@ def render_report(
             variants=variants,
             astray=astray,
             charts=[Markup(chart) for chart in charts],
-            volumes=volumes,
-            pictures=pictures,
+            volumes=sorted(volumes, key=lambda volume: volume.dice),
+            sections=_sections(metrics, pictures),
         )
     )
 
@@ -110,25 +139,45 @@ def spread(stat: Stat, digits: int = 3) -> str:
 
 
 def _variants(metrics: Metrics, slices: Sequence[SliceRow]) -> list[Variant]:
+    own = "from the network's own map" if metrics.prompts else "this network takes no prompt"
     wanted = [
-        ("Automatic", "prompts from the network's own activation map", True, "automatic", metrics.paper),
-        ("Automatic, gated", "and empty where the classifier says no", True, "gated", metrics.gated),
-        (
-            "No prompt",
-            "the mask network without what it was trained to be prompted with",
-            True,
-            "no_prompt",
-            metrics.no_prompt,
-        ),
-        ("True box", "oracle: the box is taken from the truth", False, "oracle_box", metrics.oracle_box),
+        ("As written", f"what predict puts on disk; prompts {own}" if metrics.prompts else own, "written"),
+        ("Paper's protocol", "the same masks before any gate: what the paper's figures are of", "automatic"),
+        ("Gated by slice", "emptied where the slice's own classifier says no", "gated"),
+        (NO_PROMPT, "the mask network without what it was trained to be prompted with", "no_prompt"),
+        ("True box", "oracle: the box is taken from the truth", "oracle_box"),
     ]
-    if metrics.prompts is None:
-        wanted[0] = ("Automatic", "this network takes no prompt", True, "automatic", metrics.paper)
+    overlaps = {
+        "written": metrics.written,
+        "automatic": metrics.paper,
+        "gated": metrics.gated,
+        "no_prompt": metrics.no_prompt,
+        "oracle_box": metrics.oracle_box,
+    }
     return [
-        Variant(name, meaning, automatic, overlap, _known(getattr(row, column) for row in slices))
-        for name, meaning, automatic, column, overlap in wanted
-        if overlap is not None
+        Variant(name, meaning, column != "oracle_box", overlap, _known(getattr(row, column) for row in slices))
+        for name, meaning, column in wanted
+        if (overlap := overlaps[column]) is not None
     ]
+
+
+def _sections(metrics: Metrics, pictures: Sequence[OverlayPicture]) -> list[Section]:
+    """Group the pictures by kind, with what the reader should know of the choice."""
+    organ, alarms = metrics.protocol.organ, metrics.negatives
+    words = {
+        "worst": (
+            "Worst slices",
+            "The first is the lowest Dice of all slices; the others are among the lowest tenth, grouped by patient.",
+        ),
+        "false alarm": (
+            "False alarms",
+            f"{alarms.drawn_written} of {alarms.n} slices that show no {organ} got a mask. The largest are shown.",
+        ),
+        "median": ("Typical slices", "Near the median Dice."),
+        "best": ("Best slices", "Among the highest tenth."),
+    }
+    found = {kind: [one for one in pictures if one.exhibit.kind == kind] for kind in words}
+    return [Section(*words[kind], shown) for kind, shown in found.items() if shown]
 
 
 def _known(scores: Iterable[Score | None]) -> list[Score]:

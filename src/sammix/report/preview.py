@@ -1,54 +1,71 @@
-"""Draw a scan's result: CT, map, box and mask of a few slices."""
+"""Draw why a scan got its mask: CT, map, box and mask of the slices that are worth seeing."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from sammix.files import atomic_path
 from sammix.inference.evidence import SliceEvidence
 
-PREVIEW_SLICES = 5
+if TYPE_CHECKING:
+    from sammix.report.overlays import View
+
+PREVIEW_SLICES = 6
+REASONS = {
+    "emptied": "emptied: apart from the organ",
+    "kept": "kept: within the organ",
+    "contradiction": "look here: map and mask differ",
+}
 
 
 def write_preview(path: Path, evidence: Sequence[SliceEvidence], name: str, organ: str) -> None:
-    """Draw a few slices spread over those that have or had a mask, or over all; superior slices on top.
+    """Draw the slices in which a fault would show; superior slices on top.
 
     Args:
         path: of the PNG file.
-        evidence: of some of the scan's slices, from inferior to superior.
+        evidence: of the slices that are worth seeing, from inferior to superior.
         name: of the scan.
         organ: that was looked for.
 
     Raises:
         OutputError: the file cannot be written.
     """
-    marked = [one for one in evidence if one.mask.any() or one.overruled] or list(evidence)
-    chosen = np.unique(np.linspace(0, len(marked) - 1, num=min(len(marked), PREVIEW_SLICES)).round().astype(int))[::-1]
-    shown = [marked[i] for i in chosen]
-    captions = [f"{name}, slice {one.index}: {organ} {one.presence:.0%}" for one in shown]
-    overruled = [f", but {one.overruled}" if one.overruled else "" for one in shown]
-    write_strip(path, shown, [caption + but for caption, but in zip(captions, overruled, strict=True)])
+    telling = sorted(evidence, key=lambda one: one.why == "contradiction")[:PREVIEW_SLICES]
+    shown = sorted(telling, key=lambda one: -one.index)
+    captions = [f"{name}\n{_place(one)}\n{organ} {one.presence:.0%} · {_reason(one)}" for one in shown]
+    write_strip(path, shown, captions)
 
 
 def write_strip(path: Path, shown: Sequence[SliceEvidence], captions: Sequence[str]) -> None:
-    """Draw a row for each slice, in the order given: CT, map, box and mask, as far as there are any.
+    """Draw a row for each slice, in the order given: CT, map and box, mask, as far as there are any.
 
     Raises:
         OutputError: the file cannot be written.
     """
     from sammix.report.overlays import preview_strip  # and matplotlib, whose import only a picture is to cost
 
-    has_map = all(one.cam is not None for one in shown)
-    has_box = all(one.box is not None for one in shown)
-    picture = preview_strip(
-        np.stack([one.image for one in shown]),
-        mask=np.stack([one.mask for one in shown]),
-        cam=np.stack([one.cam for one in shown if one.cam is not None]) if has_map else None,
-        box=np.stack([one.box for one in shown if one.box is not None]) if has_box else None,
-        captions=captions,
-    )
+    picture = preview_strip([_view(one, caption) for one, caption in zip(shown, captions, strict=True)])
     with atomic_path(path) as temporary:
         temporary.write_bytes(picture)
+
+
+def _view(one: SliceEvidence, caption: str) -> View:
+    from sammix.report.overlays import View
+
+    emptied = one.before if one.before is not None and not np.any(one.mask) else None
+    if one.shown is None:
+        return View(one.image, caption, mask=one.mask, emptied=emptied, cam=one.cam, box=one.box)
+    return View.of(one.shown, caption, mask=one.mask, emptied=emptied, cam=one.cam, box=one.box)
+
+
+def _place(one: SliceEvidence) -> str:
+    return f"slice {one.index}" if one.shown is None else one.shown.place
+
+
+def _reason(one: SliceEvidence) -> str:
+    words = REASONS.get(one.why, one.why)
+    return f"{words}, but {one.overruled}" if one.overruled and one.why not in ("emptied", "kept") else words

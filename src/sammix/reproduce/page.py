@@ -17,7 +17,7 @@ from sammix.errors import SammixError
 from sammix.files import atomic_path, write_json, write_text
 from sammix.report.figures import Series, dice_boxes, dice_by_labels, standalone
 from sammix.report.html import environment
-from sammix.report.overlays import comparison
+from sammix.report.overlays import View, comparison
 from sammix.reproduce.grid import Grid
 from sammix.reproduce.job import PAPER_GRID, find_row
 from sammix.reproduce.methods import DOMAINS, METHODS, OURS, Domain
@@ -149,7 +149,10 @@ def _pictures(grid: Grid, results: list[Result], domain: Domain) -> str | None:
                 masks[METHODS[result.method].row(result.labels)].append(unpack(packed))
     if not ct:
         return None
-    png = comparison(np.stack(ct), np.stack(truth), list(masks.items()), captions)
+    window = (PAPER_GRID.window_level, PAPER_GRID.window_width)
+    planes = zip(ct, captions, truth, strict=True)
+    views = [View(plane, words, window, truth=drawn) for plane, words, drawn in planes]
+    png = comparison(views, list(masks.items()))
     with atomic_path(grid.out / ("figure3.png" if domain == "in-domain" else "figure4.png")) as temporary:
         temporary.write_bytes(png)
     return "data:image/png;base64," + b64encode(png).decode()

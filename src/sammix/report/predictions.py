@@ -1,0 +1,166 @@
+"""The page of a run of ``predict``: every scan at a glance, those to look at first on top."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from sammix.errors import InputError
+from sammix.files import write_text
+from sammix.inference.decision import ranges
+from sammix.inference.scan import VolumePrediction
+from sammix.io.volume import Volume
+from sammix.report.scan_curve import scan_curve
+from sammix.report.scan_views import three_views
+
+PAGE = "index.html"
+FOLDER = "pictures"
+
+Record = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class ScanCard:
+    """What the page says of one scan.
+
+    Attributes:
+        flags: why a person should look at it, the most serious first; each ends up in a sentence of its own.
+        rank: where it stands among all: failed scans, those that the model itself says to look at, those with flags.
+        measures: name → (text, number to sort by; None where it is not known).
+        notes: what was decided or found odd on the way.
+        links: words → file.
+    """
+
+    name: str
+    failed: bool
+    flags: list[str]
+    rank: tuple[float, ...]
+    measures: dict[str, tuple[str, float | None]]
+    notes: list[str]
+    links: dict[str, str]
+    views: str | None
+    curve: str | None
+
+
+def draw_scan(name: str, scan: Volume, found: VolumePrediction) -> dict[str, tuple[str, bytes]]:
+    """Draw what the page shows of a scan: key of the manifest → (file below the run's folder, content)."""
+    return {
+        "views": (f"{FOLDER}/{name}.jpg", three_views(scan, found.mask)),
+        "curve": (f"{FOLDER}/{name}.svg", scan_curve(scan, found).encode()),
+    }
+
+
+def write_index(out: Path) -> Path:
+    """Write ``index.html`` of what ``manifest.json`` and ``statistics.json`` in ``out`` say.
+
+    Pictures stay files of their own, which a browser loads when they come into view; so thousands of scans make a page
+    of a few megabytes.
+
+    Returns:
+        The page.
+
+    Raises:
+        InputError: a file is missing or damaged. OutputError: the page cannot be written.
+    """
+    from sammix.report.html import environment  # and matplotlib, whose import is not to delay the first scan
+
+    try:
+        manifest = json.loads((out / "manifest.json").read_text(encoding="utf-8"))
+        rows = json.loads((out / "statistics.json").read_text(encoding="utf-8"))["scans"]
+        statistics = {row["name"]: row for row in rows}
+        cards = [scan_card(entry, statistics.get(entry["name"], {})) for entry in manifest["scans"]]
+        refused = [one for one in manifest.get("inputs", []) if "error" in one]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(out / "manifest.json", "is missing or damaged", "run `sammix predict` again") from error
+    cards.sort(key=lambda card: (card.rank, card.name))
+    known = (name for card in cards for name, (_, value) in card.measures.items() if value is not None)
+    sorts = list(dict.fromkeys(known))
+    page = (
+        environment()
+        .get_template("predictions.html")
+        .render(
+            m=manifest,
+            cards=cards,
+            refused=refused,
+            sorts=sorts,
+            flagged=sum(bool(card.flags) for card in cards),
+            failed=sum(card.failed for card in cards),
+            version=manifest["sammix"],
+        )
+    )
+    write_text(out / PAGE, page)
+    return out / PAGE
+
+
+def scan_card(entry: Record, figures: Record) -> ScanCard:
+    """Gather what is said of a scan.
+
+    Args:
+        entry: its record in the manifest. ``expected_dice``, ``expected_dice_low`` and ``look`` may be there.
+        figures: its row of the statistics; empty for a failed scan.
+    """
+    failed = entry["status"] != "done"
+    flags = [f"failed: {entry['error']}"] if failed else _flags(entry)
+    look = bool(entry.get("look"))
+    expected = entry.get("expected_dice")
+    rank = (not failed, not look, expected if look and expected is not None else 1.0, -len(flags))
+    links = {"mask": entry.get("mask"), "preview": entry.get("preview")}
+    return ScanCard(
+        name=entry["name"],
+        failed=failed,
+        flags=flags,
+        rank=rank,
+        measures={} if failed else _measures(entry, figures),
+        notes=[] if failed else [*_decided(entry), *entry.get("warnings", [])],
+        links={words: quote(file) for words, file in links.items() if file},
+        views=quote(entry["views"]) if entry.get("views") else None,
+        curve=quote(entry["curve"]) if entry.get("curve") else None,
+    )
+
+
+def _flags(entry: Record) -> list[str]:
+    flags = []
+    if entry.get("look"):
+        flags.append("look at this one: its expected Dice is low")
+    if not entry["organ_found"]:
+        flags.append("no organ found; the mask is empty")
+    if slices := entry.get("doubtful_slices"):
+        flags.append(f"map and mask contradict each other: {_named(slices)}")
+    if slices := entry.get("dropped_slices"):
+        flags.append(f"the classifier says yes, but the mask was emptied: {_named(slices)}")
+    return flags
+
+
+def _named(slices: Sequence[int]) -> str:
+    return ("slice " if len(slices) == 1 else "slices ") + ranges(slices)
+
+
+def _decided(entry: Record) -> list[str]:
+    notes = []
+    if slices := entry.get("bridged_slices"):
+        notes.append(f"mask kept within the organ though the classifier says no: {_named(slices)}")
+    if parts := entry.get("dropped_parts"):
+        notes.append("1 small part of the mask dropped" if parts == 1 else f"{parts} small parts of the mask dropped")
+    return notes
+
+
+def _measures(entry: Record, figures: Record) -> dict[str, tuple[str, float | None]]:
+    expected, low = entry.get("expected_dice"), entry.get("expected_dice_low")
+    volume, mean, spread = (figures.get(key) for key in ("volume_ml", "hu_mean", "hu_sd"))
+    extent, confidence = figures.get("z_extent_mm"), figures.get("confidence")
+    measures: dict[str, tuple[str, float | None]] = {}
+    if expected is not None:
+        least = "" if low is None else f", at least {low:.2f} in most such scans"
+        measures["expected Dice"] = (f"{expected:.2f}{least}", expected)
+    measures["volume"] = ("–" if volume is None else f"{volume:,.0f} ml", volume)
+    density = "–" if mean is None else f"{mean:.0f} ± {spread or 0:.0f} HU".replace("-", "−")
+    measures["density"] = (density, mean)
+    measures["extent along z"] = ("–" if extent is None else f"{extent:,.0f} mm", extent)
+    marked, total = entry["slices_with_organ"], entry["slices"]
+    measures["slices with a mask"] = (f"{marked} of {total}", marked)
+    measures["confidence"] = ("–" if confidence is None else f"{confidence:.2f}", confidence)
+    return measures
