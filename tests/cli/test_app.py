@@ -98,3 +98,11 @@ def test_a_full_disk_is_one_line(run, monkeypatch: pytest.MonkeyPatch, capsys: p
     monkeypatch.setattr("sammix.data.description.describe_path", full)
     assert run("info", "scan.nii") == 2
     assert capsys.readouterr().err == "error: store.h5: No space left on device\n"
+
+
+def test_no_line_of_the_help_is_cut(run, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    for command in (["--help"], ["weights", "--help"]):
+        run(*command)
+        listed = capsys.readouterr().out.split("Commands:")[1]
+        assert "..." not in listed

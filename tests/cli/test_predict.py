@@ -47,3 +47,27 @@ def test_a_picture_comes_where_it_is_asked_for(tiny_run: Path, hospital_a: Path,
 def test_what_excludes_itself_is_refused(hospital_a: Path, tmp_path: Path, run, capsys) -> None:
     assert run("predict", hospital_a, "--out", tmp_path, "--skip-done", "--overwrite") == 2
     assert "say one of them" in capsys.readouterr().err
+
+
+def test_a_model_after_the_scans_and_a_misspelt_one_are_said_in_one_line(
+    hospital_a: Path, tmp_path, run, capsys
+) -> None:
+    assert run("predict", hospital_a / "volume-0.nii", "liver-ct-lite", "--out", tmp_path / "out") == 2
+    assert "the model comes first: sammix predict liver-ct-lite" in _words(capsys)
+    assert run("predict", "liver-ct-light", hospital_a / "volume-0.nii", "--out", tmp_path / "out") == 2
+    assert "did you mean liver-ct-lite?" in _words(capsys)
+    assert run("evaluate", "liver-ct-light", hospital_a, "--out", tmp_path / "out") == 2
+    assert "did you mean liver-ct-lite?" in _words(capsys)
+
+
+def test_a_run_leaves_a_page(tiny_run: Path, hospital_a: Path, tmp_path: Path, run, capsys) -> None:
+    assert run("predict", tiny_run, hospital_a / "volume-0.nii", "--out", tmp_path / "out", "--device", "cpu") == 0
+    assert capsys.readouterr().out.strip() == str(tmp_path / "out" / "index.html")
+    page = (tmp_path / "out" / "index.html").read_text()
+    for file in ("pictures/volume-0.jpg", "pictures/volume-0.svg", "volume-0_liver.nii.gz"):
+        assert file in page
+        assert (tmp_path / "out" / file).is_file()
+
+
+def _words(capsys: pytest.CaptureFixture[str]) -> str:
+    return " ".join(capsys.readouterr().err.split())

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from sammix.data.preprocess import Preprocess
 from sammix.errors import SammixError
-from sammix.evaluation.core import Evaluation, evaluate_stacks
+from sammix.evaluation.core import CONTRADICTION, Evaluation, evaluate_stacks
 from sammix.evaluation.metrics import dice, hausdorff, surface_dice
 from sammix.evaluation.results import run_network
 from sammix.evaluation.schema import Protocol, Window
@@ -241,6 +241,11 @@ def test_a_label_without_a_mask_counts_for_presence_only() -> None:
     assert (found.presence.sensitivity, found.presence.specificity) == (0.5, 1.0)
     assert found.presence.auc == 0.75
     assert found.negatives.n == 1  # labelled 0: known to be free without a mask
+
+
+def test_a_warning_that_is_true_of_many_slices_is_said_once() -> None:
+    found = run(*(stack([BIG], [BIG], labels=np.array([0], np.int8), case=f"c{i}") for i in range(3))).metrics
+    assert found.warnings == [f"3 cases: {CONTRADICTION} (first: c0, slice 0)"]
 
 
 def test_an_unknown_label_counts_for_nothing() -> None:

@@ -15,7 +15,10 @@ def demo(
     seed: Annotated[int, typer.Option(min=0, help="Other patients, another draw.")] = 0,
     quiet: Quiet = False,
 ) -> None:
-    """Make synthetic patients, fit on a few annotated slices, predict, evaluate in two hospitals, report."""
+    """Make synthetic patients, fit, predict, evaluate, report.
+
+    It fits on a few annotated slices of one synthetic hospital and is measured in two.
+    """
     from sammix.demo.tour import run_demo
     from sammix.log import show_on_terminal
 

@@ -45,7 +45,10 @@ def evaluate(
     batch_size: BatchSize = 4,
     quiet: Quiet = False,
 ) -> None:
-    """Measure a model on data with masks: metrics.json, a row a slice, pictures, report.html."""
+    """Measure a model on data with masks.
+
+    Writes metrics.json, slices.csv with a row a slice, pictures, and report.html.
+    """
     from sammix.data.loading import open_data, rules_of_model
     from sammix.evaluation.protocol import EvaluateOptions
     from sammix.evaluation.protocol import evaluate as evaluate_model

@@ -16,7 +16,10 @@ def info(
     ],
     series: SeriesUid = None,
 ) -> None:
-    """Tell what a scan or a data set is and what would be done with it, or how large the networks are."""
+    """Tell what a scan, a data set or a model is.
+
+    Says what would be done with it; `info models` says how large the networks are.
+    """
     if what == "models":
         from sammix.networks.counts import describe_models
 

@@ -35,13 +35,13 @@ def predict(
     batch_size: BatchSize = 4,
     quiet: Quiet = False,
 ) -> None:
-    """Write a mask for each scan, on the scan's own grid, statistics of them all, and a page to look them over."""
+    """Write a mask for each scan, and a page to look them over."""
     from sammix.inference.scans import OutputOptions, PredictOptions
     from sammix.inference.scans import predict as predict_scans
     from sammix.io.readers.formats import check_readable
     from sammix.io.writers.mask_format import check_format
     from sammix.log import say, show_on_terminal
-    from sammix.models.card import DEFAULT_MODEL, is_model, read_card
+    from sammix.models.card import DEFAULT_MODEL, close_to_shipped, is_model, read_card
     from sammix.models.devices import pick_device
     from sammix.models.saved import load_model, model_sha256
     from sammix.report.predictions import draw_scan, write_index
@@ -51,6 +51,10 @@ def predict(
     if skip_done and overwrite:
         raise typer.BadParameter("--skip-done keeps what --overwrite would replace; say one of them")
     if not (is_model(paths[0]) or has_magic(str(paths[0]))):
+        if later := next((path for path in paths[1:] if is_model(path)), None):
+            raise typer.BadParameter(f"the model comes first: sammix predict {later} {paths[0]} …")
+        if not paths[0].exists() and (meant := close_to_shipped(paths[0])):
+            raise typer.BadParameter(f"{paths[0]} is no file, no folder and no model; did you mean {meant}?")
         check_readable(paths[0])  # it may be meant as a model: what is missing there is no input like others
     model, *inputs = paths if is_model(paths[0]) else [Path(DEFAULT_MODEL), *paths]
     card = read_card(model)

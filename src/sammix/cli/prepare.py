@@ -19,7 +19,10 @@ def prepare(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a store that is there already.")] = False,
     quiet: Quiet = False,
 ) -> None:
-    """Window, resize and store all slices of a data set once, in one HDF5 file."""
+    """Window, resize and store all slices of a data set once.
+
+    The store is one HDF5 file, which fit and evaluate take in place of the data.
+    """
     from sammix.config import load_preset
     from sammix.data.loading import prepare as prepare_store
     from sammix.log import show_on_terminal

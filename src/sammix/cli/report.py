@@ -15,5 +15,7 @@ def report(
     """Compare several evaluations on one page."""
     from sammix.report.compare import compare_report
 
+    if out.suffix.lower() not in (".html", ".htm"):
+        raise typer.BadParameter(f"--out {out}: the page is HTML; name it .html, and print it to PDF from a browser")
     compare_report(runs, out)
     print(out)

@@ -33,7 +33,10 @@ def reproduce(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Prepare data and list the jobs; train nothing.")] = False,
     quiet: Quiet = False,
 ) -> None:
-    """Train and compare the paper's methods: its two tables and its figures, from one resumable grid."""
+    """Make the paper's two tables and its figures.
+
+    Trains and compares the paper's methods in one grid of jobs, which can be interrupted and resumed.
+    """
     from sammix.log import show_on_terminal
     from sammix.models.devices import pick_device
     from sammix.reproduce.paper import reproduce as run_reproduction

@@ -21,7 +21,10 @@ def suggest(
     batch_size: BatchSize = 4,
     quiet: Quiet = False,
 ) -> None:
-    """Name the unannotated slices that a model doubts most, with a picture of each."""
+    """Name the slices that are most worth annotating next.
+
+    They are the unannotated slices that the model doubts most; each gets a picture.
+    """
     from sammix.data.loading import load_table, rules_of_model
     from sammix.files import check_output
     from sammix.inference.suggestions import suggest as suggest_slices

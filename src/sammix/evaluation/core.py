@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import groupby
@@ -20,6 +21,8 @@ from sammix.evaluation.summary import Notes, summarise
 from sammix.inference.scan import ScanAssembler
 from sammix.log import warn
 from sammix.networks.interface import Segmenter
+
+CONTRADICTION = "labelled as free of the organ, but its mask is not empty"
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,7 @@ def evaluate_stacks(
     rows: list[SliceRow] = []
     volumes: list[VolumeRow] = []
     gallery = Gallery()
+    told: list[tuple[str, str]] = []
     sources: set[str] = set()
     doubts: list[tuple[str, SliceDoubt]] = []
     results = run_network(segmenter, stacks, batch_size)
@@ -71,23 +75,34 @@ def evaluate_stacks(
         for row, shown in scored.values():
             rows.append(row)
             gallery.offer(row, shown)
-        notes.warnings += [f"{stack.case}: {warning}" for warning in stack.warnings]
+        told += [(warning, stack.case) for warning in stack.warnings]
         doubts += [(stack.case, doubt) for doubt in stack.doubts]
     for line in tell(doubts):
         warn(line)
         notes.warnings.append(line)
     if not rows:
         raise SammixError(_nothing_done(protocol.dataset, notes))
-    notes.warnings += _contradictions(rows)
+    told += [(CONTRADICTION, f"{row.case}, slice {row.slice}") for row in rows if row.label == 0 and row.truth_px]
+    notes.warnings += once(told)
     metrics = summarise(protocol, sources.pop(), rows, volumes, notes)
     return Evaluation(metrics, rows, volumes, gallery.choose())
 
 
-def _contradictions(rows: list[SliceRow]) -> list[str]:
+def once(told: Iterable[tuple[str, str]]) -> list[str]:
+    """Say each warning once, and of how many cases it is true; not once a slice.
+
+    Args:
+        told: warnings, each with the case that it is about.
+
+    >>> once([("odd", "a"), ("odd", "b"), ("rare", "a")])
+    ['2 cases: odd (first: a)', 'a: rare']
+    """
+    cases: dict[str, list[str]] = defaultdict(list)
+    for warning, case in told:
+        cases[warning].append(case)
     return [
-        f"{row.case}, slice {row.slice}: labelled as free of the organ, but its mask is not empty"
-        for row in rows
-        if row.label == 0 and row.truth_px
+        f"{names[0]}: {warning}" if len(names) == 1 else f"{len(names)} cases: {warning} (first: {names[0]})"
+        for warning, names in cases.items()
     ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 from pathlib import Path
 from typing import Any
@@ -92,8 +93,18 @@ def find_model(path: Path) -> Path:
     if folder is None:
         problem = "holds no model (no model.json)" if path.exists() else "does not exist"
         known = ", ".join(["a run's folder", "a saved model's folder", *shipped_models()])
-        raise InputError(path, problem, f"name one of: {known}")
+        meant = close_to_shipped(path)
+        raise InputError(path, problem, f"did you mean {meant}?" if meant else f"name one of: {known}")
     return folder
+
+
+def close_to_shipped(path: Path) -> str | None:
+    """Find the shipped model that a name was probably meant to be.
+
+    >>> close_to_shipped(Path("liver-ct-light"))
+    'liver-ct-lite'
+    """
+    return next(iter(difflib.get_close_matches(str(path), shipped_models(), n=1, cutoff=0.7)), None)
 
 
 def read_card(path: Path) -> ModelCard:

@@ -81,13 +81,23 @@ def plan_table(estimates: list[Estimate], workers: int, slices: int) -> str:
         gib = "–" if one.gib is None else f"{one.gib:.1f}"
         lines.append(f"{one.job.name:{width}}  {one.state:7}{one.epochs:7d}{minutes:>9}{gib:>6}")
     left = [one.seconds for one in estimates if one.state != "done"]
-    hours = sum(seconds or 0 for seconds in left) / 3600 / workers
-    known = "" if all(seconds is not None for seconds in left) else " and what was not measured"
-    lines.append(
-        f"{len(left)} of {len(estimates)} jobs to do, {slices} training slices: about {hours:.1f} h{known} on one CPU "
-        f"core each, {workers} at a time; a GPU takes a small part of it"
-    )
+    lines.append(f"{len(left)} of {len(estimates)} jobs to do, on {slices} training slices; {_time(left, workers)}")
     return "\n".join(lines)
+
+
+def _time(left: list[float | None], workers: int) -> str:
+    """Say how long jobs will take on CPU cores, as far as that is known."""
+    known = [seconds for seconds in left if seconds is not None]
+    if not left:
+        return "nothing is left to do"
+    if not known:
+        return "how long they take was never measured"
+    minutes = sum(known) / 60 / workers
+    span = f"{minutes / 60:.1f} h" if minutes >= 60 else f"{max(1, round(minutes))} min"
+    missing = len(left) - len(known)
+    more = f", without {missing} whose time was never measured" if missing else ""
+    cores = "one CPU core" if workers == 1 else f"{workers} CPU cores, a job on each"
+    return f"about {span} on {cores}{more}; a GPU is much faster"
 
 
 def training_slices(grid: Grid) -> int:

@@ -135,7 +135,7 @@ def _record(grid: Grid, one: _Running, left: int) -> None:
     if error := grid.error(one.job):
         warn(f"{one.job.name} failed: {error}")
     else:
-        say(f"{one.job.name}: done in {seconds / 60:.1f} min; {left} jobs left")
+        say(f"{one.job.name}: done in {seconds / 60:.1f} min; {left} job{'' if left == 1 else 's'} left")
     write_text(grid.out / "progress.md", progress_table(grid))
 
 

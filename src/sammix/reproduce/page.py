@@ -71,6 +71,7 @@ def write_page(grid: Grid) -> Path:
         .get_template("reproduce.html")
         .render(
             version=__version__,
+            toy=_toy(grid),
             sections=sections,
             curve=Markup(curve),
             costs=[_cost(group) for group in groups],
@@ -122,9 +123,14 @@ def _notes(grid: Grid, groups: list[list[Result]], domain: Domain) -> list[str]:
         notes.append(UNTUNED)
     if any(group[0].method == "multimix" for group in groups):
         notes.append("The paper does not say with how many annotated slices its MultiMix was trained.")
-    if any(job.config().model.encoder == "tiny" for job in grid.jobs):
+    if _toy(grid):
         notes.append("Toy networks: these figures mean nothing.")
     return notes + ([f"Training was cut: {'; '.join(cuts)}."] if cuts else [])
+
+
+def _toy(grid: Grid) -> bool:
+    """Whether the networks are too small to learn anything."""
+    return any(job.config().model.encoder == "tiny" for job in grid.jobs)
 
 
 def _write_table(path: Path, table: Table) -> None:
