@@ -18,8 +18,8 @@ check: $(STAMP)
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal --cov=sammix --cov-report=term:skip-covered --durations=10
 
-docs: $(STAMP)  ## the reference of the Python API, as build/api/index.html
-	$(BIN)/python -m pdoc --docformat google --no-show-source --output-directory build/api sammix '!sammix\.'
+docs: $(STAMP)  ## the documentation as a site, build/site/docs/site.html; any warning is an error
+	$(BIN)/python -m sphinx -W --keep-going -q -c docs . build/site
 
 weights: $(STAMP)
 	$(BIN)/sammix weights fetch lite-medsam

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from sammix.io.dataset import Dataset as Dataset
     from sammix.io.volume import Volume as Volume
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _MODULES = {
     "load": "sammix.api.model",

@@ -136,3 +136,11 @@ def test_pip_without_a_network_says_why(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     with pytest.raises(BrokenTransferError, match=r"No matching distribution found for nothing-of-the-kind==1\.0"):
         download_wheel("nothing-of-the-kind==1.0", tmp_path, "nothing", progress=False)
+
+
+def test_an_environment_without_pip_brings_one_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As uv makes them. Without a network, pip's own answer shows that it ran."""
+    monkeypatch.setattr(module.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    with pytest.raises(BrokenTransferError, match=r"No matching distribution found for nothing-of-the-kind==1\.0"):
+        download_wheel("nothing-of-the-kind==1.0", tmp_path, "nothing", progress=False)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import http.client
+import importlib.util
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn, TransferSpeedColumn
@@ -47,16 +50,35 @@ def download_wheel(requirement: str, folder: Path, name: str, progress: bool) ->
     Raises:
         BrokenTransferError: pip fails; its last line says why.
     """
-    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary", ":all:", "--quiet"]
-    command += ["--disable-pip-version-check", "--dest", str(folder), requirement]
+    options = ["download", "--no-deps", "--only-binary", ":all:", "--quiet", "--disable-pip-version-check"]
     console = Console(stderr=True, quiet=not progress)
-    with console.status(f"downloading {name}"):
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    with console.status(f"downloading {name}"), _pip() as pip:
+        done = subprocess.run(
+            [*pip, *options, "--dest", str(folder), requirement], capture_output=True, text=True, check=False
+        )
     wheels = sorted(folder.glob("*.whl"))
     if done.returncode or not wheels:
         lines = done.stderr.strip().splitlines() or ["pip gives no reason"]
         raise BrokenTransferError(lines[-1].removeprefix("ERROR: "))
     return wheels[0]
+
+
+@contextmanager
+def _pip() -> Iterator[list[str]]:
+    """Give the command that runs pip: this environment's, or, in one made without pip (by uv, say), one of its own.
+
+    Raises:
+        BrokenTransferError: Python cannot make an environment with pip either.
+    """
+    if importlib.util.find_spec("pip") is not None:
+        yield [sys.executable, "-m", "pip"]
+        return
+    with TemporaryDirectory() as folder:
+        made = subprocess.run([sys.executable, "-m", "venv", folder], capture_output=True, text=True, check=False)
+        python = next(iter(sorted(Path(folder).glob("*/python*"))), None)
+        if made.returncode or python is None:
+            raise BrokenTransferError("this environment has no pip, and Python cannot make one that has")
+        yield [str(python), "-m", "pip"]
 
 
 def _insist(url: str, part: Path, report: Report) -> None:
