@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
@@ -13,6 +14,7 @@ import numpy as np
 import pydicom
 import pytest
 import torch
+from playwright.sync_api import Browser, sync_playwright
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 
@@ -58,6 +60,18 @@ def lite_medsam() -> None:
         installing.ensure("lite-medsam")
     except WeightsError as error:
         pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """The Chromium that the system has; a test is skipped, with the reason, where there is none."""
+    program = shutil.which("chromium")
+    if program is None:
+        pytest.skip("no chromium is installed")
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        yield started
+        started.close()
 
 
 @pytest.fixture
