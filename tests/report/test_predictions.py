@@ -55,12 +55,12 @@ def test_scans_that_the_model_itself_doubts_come_before_other_flags(tmp_path: Pa
     html = page(
         tmp_path,
         entry("flags", doubtful_slices=[1], dropped_slices=[2]),
-        entry("poor", expected_dice=0.71, expected_dice_low=0.52, look=True),
+        entry("poor", expected_dice=0.71, expected_dice_low=0.52, expected_dice_high=0.83, look=True),
         entry("poorest", expected_dice=0.40, expected_dice_low=0.1, look=True),
         entry("good", expected_dice=0.95, expected_dice_low=0.91, look=False),
     )
     assert order(html) == ["poorest", "poor", "flags", "good"]
-    assert "0.71, at least 0.52" in html
+    assert "0.71 (0.52 to 0.83)" in html
     assert "<option>expected Dice</option>" in html
 
 

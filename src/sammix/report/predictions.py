@@ -12,6 +12,7 @@ from urllib.parse import quote
 from sammix.errors import InputError
 from sammix.files import write_text
 from sammix.inference.decision import ranges
+from sammix.inference.manifest import QUALITY
 from sammix.inference.scan import VolumePrediction
 from sammix.io.volume import Volume
 from sammix.report.scan_curve import scan_curve
@@ -100,9 +101,10 @@ def scan_card(entry: Record, figures: Record) -> ScanCard:
     """Gather what is said of a scan.
 
     Args:
-        entry: its record in the manifest. ``expected_dice``, ``expected_dice_low`` and ``look`` may be there.
-        figures: its row of the statistics; empty for a failed scan.
+        entry: its record in the manifest.
+        figures: its row of the statistics; empty for a failed scan. The estimate of quality may be in either.
     """
+    entry = {**{key: figures[key] for key in QUALITY if key in figures}, **entry}
     failed = entry["status"] != "done"
     flags = [f"failed: {entry['error']}"] if failed else _flags(entry)
     look = bool(entry.get("look"))
@@ -124,7 +126,7 @@ def scan_card(entry: Record, figures: Record) -> ScanCard:
 
 def _flags(entry: Record) -> list[str]:
     flags = []
-    if entry.get("look"):
+    if entry.get("look") and entry.get("expected_dice") is not None:
         flags.append("look at this one: its expected Dice is low")
     if not entry["organ_found"]:
         flags.append("no organ found; the mask is empty")
@@ -149,13 +151,13 @@ def _decided(entry: Record) -> list[str]:
 
 
 def _measures(entry: Record, figures: Record) -> dict[str, tuple[str, float | None]]:
-    expected, low = entry.get("expected_dice"), entry.get("expected_dice_low")
+    expected, low, high = (entry.get(key) for key in ("expected_dice", "expected_dice_low", "expected_dice_high"))
     volume, mean, spread = (figures.get(key) for key in ("volume_ml", "hu_mean", "hu_sd"))
     extent, confidence = figures.get("z_extent_mm"), figures.get("confidence")
     measures: dict[str, tuple[str, float | None]] = {}
     if expected is not None:
-        least = "" if low is None else f", at least {low:.2f} in most such scans"
-        measures["expected Dice"] = (f"{expected:.2f}{least}", expected)
+        interval = "" if low is None or high is None else f" ({low:.2f} to {high:.2f})"
+        measures["expected Dice"] = (f"{expected:.2f}{interval}", expected)
     measures["volume"] = ("–" if volume is None else f"{volume:,.0f} ml", volume)
     density = "–" if mean is None else f"{mean:.0f} ± {spread or 0:.0f} HU".replace("-", "−")
     measures["density"] = (density, mean)
