@@ -78,7 +78,7 @@ def test_a_mask_where_the_organ_may_not_be_has_no_good_dice() -> None:
     assert unsure == pytest.approx(sure / 2)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     seed=st.integers(0, 50),
     patients=st.integers(3, 15),

@@ -157,7 +157,7 @@ def test_no_name_reaches_what_is_printed_or_written(
     assert run(["predict", out / "run", scans / "bad", "--format", "dicom-seg", "--out", out / "seg"], monkeypatch) == 1
     printed = "".join(capfd.readouterr())
     assert all(word not in printed for word in (NAME, DESCRIPTION, "19010203"))
-    named = {path.suffix for path in (out / "seg").iterdir() if holds(path, (NAME, DESCRIPTION))}
+    named = {path.suffix for path in (out / "seg").rglob("*") if path.is_file() and holds(path, (NAME, DESCRIPTION))}
     assert named == {".dcm"}
 
     # A series' description is shown to whoever asks for it.

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from sammix.data.preprocess import Preprocess
 from sammix.data.scan_slices import in_plane
+from sammix.errors import InputError
+from sammix.io.readers.dicom_files import guarded, read_object
 from sammix.io.volume import Volume
 
 LEVEL, WIDTH = 40.0, 400.0
@@ -89,20 +91,20 @@ def image_numbers(axial: Volume, files: Sequence[Path]) -> dict[float, int]:
         axial: the scan that the files hold.
         files: DICOM files of a single slice each.
     """
-    import pydicom
-
     numbers: dict[float, int] = {}
     tags = ["InstanceNumber", "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "Rows", "Columns"]
     if not axial.trusted_geometry or len(files) != len(axial.array):
         return numbers
     for file in files:
-        data = pydicom.dcmread(file, specific_tags=tags, stop_before_pixels=True, force=True)
         try:
-            number, position = int(data.InstanceNumber), np.asarray(data.ImagePositionPatient, float)
-            along = np.asarray(data.ImageOrientationPatient, float).reshape(2, 3)
-            row_mm, column_mm = (float(value) for value in data.PixelSpacing)
-            middle = position + along[0] * column_mm * (data.Columns - 1) / 2 + along[1] * row_mm * (data.Rows - 1) / 2
-        except (AttributeError, TypeError, ValueError):
+            with guarded(file):
+                data = read_object(file, specific_tags=tags, stop_before_pixels=True)
+                number, position = int(data.InstanceNumber), np.asarray(data.ImagePositionPatient, float)
+                along = np.asarray(data.ImageOrientationPatient, float).reshape(2, 3)
+                row_mm, column_mm = (float(value) for value in data.PixelSpacing)
+                right, down = along[0] * column_mm * (data.Columns - 1), along[1] * row_mm * (data.Rows - 1)
+                middle = position + (right + down) / 2
+        except InputError:  # a file that the scan's reader could do without
             return {}
         numbers[float(middle[2])] = number
     return numbers
