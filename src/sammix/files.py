@@ -55,18 +55,28 @@ def write_text(path: str | Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
+def json_text(value: Any) -> str:
+    """Make indented JSON of ``value``. NaN is refused: it is not JSON."""
+    return json.dumps(value, indent=2, allow_nan=False) + "\n"
+
+
 def write_json(path: str | Path, value: Any) -> None:
     """Write ``value`` as indented JSON, whole or not at all. NaN is refused: it is not JSON."""
-    write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
+    write_text(path, json_text(value))
 
 
-def write_csv(path: str | Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
-    """Write a header and a line for each row, whole or not at all. None becomes an empty cell."""
+def csv_text(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
+    """Make a header and a line for each row. None becomes an empty cell."""
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
-    write_text(path, text.getvalue())
+    return text.getvalue()
+
+
+def write_csv(path: str | Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write a header and a line for each row, whole or not at all. None becomes an empty cell."""
+    write_text(path, csv_text(columns, rows))
 
 
 @contextmanager
@@ -104,8 +114,8 @@ def sole_writer(folder: Path, check: Callable[[], None]) -> Iterator[None]:
 
 
 def remove_left_overs(folder: Path) -> None:
-    """Remove what a killed process left half-written directly in ``folder``."""
-    for path in folder.glob(".*"):
+    """Remove what a killed process left half-written in ``folder`` or in a folder of it."""
+    for path in (*folder.glob(".*"), *folder.glob("[!.]*/.*")):
         if LEFT_OVER.fullmatch(path.name) and path.is_file():
             path.unlink()
 

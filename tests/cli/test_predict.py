@@ -1,9 +1,14 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
+import nibabel as nib
 import pytest
 
 
@@ -71,3 +76,58 @@ def test_a_run_leaves_a_page(tiny_run: Path, hospital_a: Path, tmp_path: Path, r
 
 def _words(capsys: pytest.CaptureFixture[str]) -> str:
     return " ".join(capsys.readouterr().err.split())
+
+
+def test_shards_into_one_folder_make_one_manifest(
+    tiny_run: Path, hospital_a: Path, tmp_path: Path, run, capsys
+) -> None:
+    out = tmp_path / "out"
+    command = ["predict", tiny_run, hospital_a, "--device", "cpu"]
+    assert run(*command, "--out", tmp_path / "whole") == 0
+    for k in (2, 1):
+        assert run(*command, "--out", out, "--shard", f"{k}/2") == 0
+    told = capsys.readouterr().err
+    sizes = [int(n) for n in re.findall(r"^shard ./2: (\d+) of 6 scans$", told, flags=re.MULTILINE)]
+    assert sum(sizes) == 6
+    assert 0 < sizes[0] < 6
+    shared, whole = (json.loads((path / "manifest.json").read_text()) for path in (out, tmp_path / "whole"))
+    assert [(one["shard"], one["ended"]) for one in shared["shards"]] == [("2/2", True), ("1/2", True)]
+    names = {scan["name"] for scan in whole["scans"]}
+    assert len(shared["scans"]) == len(names)
+    assert {scan["name"] for scan in shared["scans"]} == names
+    assert len(json.loads((out / "statistics.json").read_text())["scans"]) == 6
+    files, of_whole = ({path.relative_to(f) for path in f.rglob("*")} for f in (out, tmp_path / "whole"))
+    assert files == of_whole
+    page = (out / "index.html").read_text()
+    assert set(re.findall(r'data-name="([^"]*)"', page)) == names, "the page is of all shards"
+    for name in names:
+        one, other = (nib.load(path / f"{name}_liver.nii.gz").get_fdata() for path in (out, tmp_path / "whole"))
+        assert (one == other).all()
+    assert run(*command, "--out", out, "--shard", "1/3") == 2
+    assert "was begun in 2 shards, not in 3" in capsys.readouterr().err
+
+
+def test_a_shard_that_cannot_be_is_refused(hospital_a: Path, tmp_path: Path, run, capsys) -> None:
+    assert run("predict", hospital_a, "--out", tmp_path / "out", "--shard", "3/2") == 2
+    assert "counted from 1" in capsys.readouterr().err
+    assert run("predict", hospital_a, "--out", tmp_path, "--shard", "1/2", "--overwrite") == 2
+    assert "beside other shards" in capsys.readouterr().err
+
+
+def test_sigterm_ends_it_with_all_records_written(tiny_run: Path, hospital_a: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "sammix", "predict", tiny_run, hospital_a, "--out", tmp_path / "out"]
+    process = subprocess.Popen([*command, "--device", "cpu"], stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    for line in process.stderr:
+        if line.startswith("[2/6]"):
+            process.terminate()
+            break
+    process.communicate()
+    assert process.returncode == 128 + signal.SIGTERM
+    done = json.loads((tmp_path / "out" / "manifest.json").read_text())["scans"]
+    assert done
+    assert {scan["mask"] for scan in done} == {path.name for path in (tmp_path / "out").glob("*.nii.gz")}
+    assert not list((tmp_path / "out").rglob(".*"))
+    page = (tmp_path / "out" / "index.html").read_text()
+    assert set(re.findall(r'data-name="([^"]*)"', page)) == {scan["name"] for scan in done}
+    assert {path.stem for path in (tmp_path / "out" / "pictures").iterdir()} == {scan["name"] for scan in done}

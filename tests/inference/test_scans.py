@@ -13,7 +13,6 @@ import numpy as np
 import pydicom
 import pytest
 import torch
-from filelock import FileLock
 from PIL import Image
 
 import sammix.inference.scans
@@ -26,6 +25,7 @@ from sammix.files import LOCK
 from sammix.inference.assemble import SMALLEST_PART
 from sammix.inference.inputs import find_scans
 from sammix.inference.scans import OutputOptions, PredictOptions, predict
+from sammix.inference.shared_folder import SharedFolder
 from sammix.io import open_dataset, read_volume
 from sammix.io.label_rules import LabelRules
 from sammix.io.readers.mask import read_mask
@@ -360,7 +360,11 @@ def test_scans_out_of_an_archive(bright_right, write_series, tmp_path: Path) -> 
 
 def test_two_predicts_into_one_folder(hospital_a: Path, tmp_path: Path) -> None:
     tmp_path.joinpath("mine").touch()
-    with FileLock(tmp_path / LOCK), pytest.raises(OutputError, match="another sammix is writing there"):
+    to = SharedFolder(tmp_path)
+    with (
+        to.joined(lambda: None, lambda: None, lambda: None),
+        pytest.raises(OutputError, match="another sammix is writing there"),
+    ):
         predict(lambda: pytest.fail("loaded"), [hospital_a], tmp_path, LIVER, PredictOptions(overwrite=True))
 
 

@@ -1,15 +1,13 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from sammix.errors import InputError
-from sammix.files import write_json
-from sammix.report.predictions import PAGE, scan_card, write_index
+from sammix.report.predictions import draw_index, scan_card
 
 
 def entry(name: str = "a", **changed: Any) -> dict[str, Any]:
@@ -21,25 +19,22 @@ def entry(name: str = "a", **changed: Any) -> dict[str, Any]:
     return values | changed
 
 
-def page(folder: Path, *entries: dict[str, Any], **manifest: Any) -> str:
+def page(*entries: dict[str, Any], **manifest: Any) -> str:
     rows = [
         {"name": one["name"], "volume_ml": 1500.4, "hu_mean": -3.2, "hu_sd": 20.0, "z_extent_mm": 150.0,
          "slices_with_organ": 20, "confidence": 0.9}
         for one in entries if one["status"] == "done"
     ]  # fmt: skip
     head = {"sammix": "0.2.0", "model": "m", "organ": "liver", "format": "nifti"}
-    write_json(folder / "manifest.json", {**head, "scans": list(entries), **manifest})
-    write_json(folder / "statistics.json", {**head, "scans": rows})
-    return write_index(folder).read_text()
+    return draw_index({**head, "scans": list(entries), **manifest}, rows)
 
 
 def order(html: str) -> list[str]:
     return re.findall(r'data-name="([^"]*)"', html)
 
 
-def test_what_needs_a_look_comes_first(tmp_path: Path) -> None:
+def test_what_needs_a_look_comes_first() -> None:
     html = page(
-        tmp_path,
         entry("fine"),
         entry("doubted", doubtful_slices=[3, 4, 5]),
         {"name": "broken", "status": "failed", "error": "broken.nii: cut short"},
@@ -51,9 +46,8 @@ def test_what_needs_a_look_comes_first(tmp_path: Path) -> None:
     assert "1 failed" in html
 
 
-def test_scans_that_the_model_itself_doubts_come_before_other_flags(tmp_path: Path) -> None:
+def test_scans_that_the_model_itself_doubts_come_before_other_flags() -> None:
     html = page(
-        tmp_path,
         entry("flags", doubtful_slices=[1], dropped_slices=[2]),
         entry("poor", expected_dice=0.71, expected_dice_low=0.52, expected_dice_high=0.83, look=True),
         entry("poorest", expected_dice=0.40, expected_dice_low=0.1, look=True),
@@ -64,48 +58,45 @@ def test_scans_that_the_model_itself_doubts_come_before_other_flags(tmp_path: Pa
     assert "<option>expected Dice</option>" in html
 
 
-def test_without_an_estimate_there_is_no_column_of_it(tmp_path: Path) -> None:
-    assert "expected Dice" not in page(tmp_path, entry()).split("<script>")[0]
+def test_without_an_estimate_there_is_no_column_of_it() -> None:
+    assert "expected Dice" not in page(entry()).split("<script>")[0]
 
 
-def test_figures_decisions_and_files_are_there(tmp_path: Path) -> None:
-    html = page(tmp_path, entry("a b", bridged_slices=[7], dropped_parts=2, warnings=["odd spacing"]))
+def test_figures_decisions_and_files_are_there() -> None:
+    html = page(entry("a b", bridged_slices=[7], dropped_parts=2, warnings=["odd spacing"]))
     for text in ("1,500 ml", "−3 ± 20 HU", "150 mm", "20 of 40", "slice 7", "2 small parts", "odd spacing"):
         assert text in html, text
     assert 'href="a%20b_liver.nii.gz"' in html
     assert 'loading="lazy" src="pictures/a%20b.jpg"' in html
 
 
-def test_names_from_files_cannot_break_the_page(tmp_path: Path) -> None:
-    html = page(tmp_path, entry('"><script>alert(1)</script>', warnings=["<img src=http://x>"]))
+def test_names_from_files_cannot_break_the_page() -> None:
+    html = page(entry('"><script>alert(1)</script>', warnings=["<img src=http://x>"]))
     assert html.count("<script>") == 1
     assert "<img src=http" not in html
 
 
-def test_inputs_that_held_no_scan_are_named(tmp_path: Path) -> None:
-    html = page(tmp_path, entry(), inputs=[{"input": "/x/notes.txt", "error": "is no scan"}, {"input": "/x/a"}])
+def test_inputs_that_held_no_scan_are_named() -> None:
+    html = page(entry(), inputs=[{"input": "/x/notes.txt", "error": "is no scan"}, {"input": "/x/a"}])
     assert "1 input held no scan" in html
     assert "is no scan" in html
 
 
-def test_a_record_of_an_earlier_version_has_a_card_without_pictures(tmp_path: Path) -> None:
+def test_a_record_of_an_earlier_version_has_a_card_without_pictures() -> None:
     old = {key: value for key, value in entry().items() if key not in ("views", "curve", "dropped_parts", "warnings")}
-    assert "<img" not in page(tmp_path, old)
+    assert "<img" not in page(old)
     card = scan_card(old, {})
     assert (card.views, card.curve, card.flags) == (None, None, [])
     assert card.measures["volume"] == ("–", None)
 
 
-def test_the_page_of_thousands_of_scans_stays_small(tmp_path: Path) -> None:
+def test_the_page_of_thousands_of_scans_stays_small() -> None:
     rng = np.random.default_rng(0)
-    html = page(tmp_path, *(entry(f"scan-{i:05}", doubtful_slices=rng.integers(0, 9, 2).tolist()) for i in range(2000)))
+    html = page(*(entry(f"scan-{i:05}", doubtful_slices=rng.integers(0, 9, 2).tolist()) for i in range(2000)))
     assert len(html) / 2000 < 2500
 
 
-@pytest.mark.parametrize("damage", ["", "{}", '{"scans": [{}]}'])
-def test_a_damaged_manifest_is_named(tmp_path: Path, damage: str) -> None:
-    (tmp_path / "manifest.json").write_text(damage)
-    (tmp_path / "statistics.json").write_text('{"scans": []}')
+@pytest.mark.parametrize("damaged", [{}, {"scans": [{}]}, {"scans": None}])
+def test_a_damaged_manifest_is_named(damaged: dict[str, Any]) -> None:
     with pytest.raises(InputError, match=r"manifest\.json"):
-        write_index(tmp_path)
-    assert not (tmp_path / PAGE).exists()
+        draw_index(damaged, [])

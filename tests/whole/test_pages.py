@@ -12,8 +12,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page
 
 from sammix.cli import main
-from sammix.files import write_json
-from sammix.report.predictions import write_index
+from sammix.report.predictions import draw_index
 
 
 @pytest.fixture(scope="module")
@@ -75,10 +74,9 @@ def test_the_page_of_a_run_sorts_and_finds(browser: Browser, tmp_path: Path) -> 
     ]  # fmt: skip
     rows = [{"name": f"scan-{i}", "volume_ml": [30, 10, 50, None, 40][i]} for i in range(5)]
     head = {"sammix": "0", "model": "m", "organ": "liver", "format": "nifti"}
-    write_json(tmp_path / "manifest.json", {**head, "scans": entries})
-    write_json(tmp_path / "statistics.json", {**head, "scans": rows})
+    (tmp_path / "index.html").write_text(draw_index({**head, "scans": entries}, rows))
     tab = browser.new_page()
-    tab.goto(write_index(tmp_path).as_uri())
+    tab.goto((tmp_path / "index.html").as_uri())
 
     def shown() -> str:
         names = tab.eval_on_selector_all(".scan:not([hidden])", "cards => cards.map(card => card.dataset.name.at(-1))")

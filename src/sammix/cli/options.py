@@ -61,6 +61,22 @@ def smallest_part(all_parts: bool) -> float:
     return 0 if all_parts else SMALLEST_PART
 
 
+def leave_cleanly_on_sigterm() -> None:
+    """Let SIGTERM, as batch systems and containers send it, end this process as Ctrl-C does: records are written.
+
+    Does nothing in a thread, where Python cannot handle signals.
+    """
+    import signal
+    import sys
+    import threading
+
+    def leave(number: int, _: object) -> None:
+        sys.exit(128 + number)
+
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, leave)
+
+
 def label_count(text: str) -> int | Literal["all"]:
     """Read ``--labels`` of one fit: a number, or ``all``.
 

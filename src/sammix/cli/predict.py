@@ -8,7 +8,17 @@ from typing import Annotated
 
 import typer
 
-from sammix.cli.options import AllParts, BatchSize, DeviceName, Out, Overwrite, Quiet, SeriesUid, smallest_part
+from sammix.cli.options import (
+    AllParts,
+    BatchSize,
+    DeviceName,
+    Out,
+    Overwrite,
+    Quiet,
+    SeriesUid,
+    leave_cleanly_on_sigterm,
+    smallest_part,
+)
 
 
 def predict(
@@ -29,27 +39,39 @@ def predict(
     ] = False,
     all_parts: AllParts = False,
     series: SeriesUid = None,
-    skip_done: Annotated[bool, typer.Option("--skip-done", help="Do only what failed or is missing in --out.")] = False,
+    skip_done: Annotated[
+        bool, typer.Option("--skip-done", help="Do only what failed or is missing in --out, beside others.")
+    ] = False,
     overwrite: Overwrite = False,
+    shard: Annotated[
+        str | None,
+        typer.Option(metavar="K/N", help="Do the K-th of N parts, beside whoever does the others into the same --out."),
+    ] = None,
     device: DeviceName = "auto",
     batch_size: BatchSize = 4,
     quiet: Quiet = False,
 ) -> None:
     """Write a mask for each scan, and a page to look them over."""
+    from sammix.inference.manifest import PAGE
     from sammix.inference.scans import OutputOptions, PredictOptions
     from sammix.inference.scans import predict as predict_scans
+    from sammix.inference.shards import Shard
     from sammix.io.readers.formats import check_readable
     from sammix.io.writers.mask_format import check_format
     from sammix.log import say, show_on_terminal
     from sammix.models.card import DEFAULT_MODEL, close_to_shipped, is_model, read_card
     from sammix.models.devices import pick_device
     from sammix.models.saved import load_model, model_sha256
-    from sammix.report.predictions import draw_scan, write_index
+    from sammix.report.predictions import draw_index, draw_scan
     from sammix.report.preview import write_preview
 
     show_on_terminal(quiet)
     if skip_done and overwrite:
         raise typer.BadParameter("--skip-done keeps what --overwrite would replace; say one of them")
+    if shard and overwrite:
+        raise typer.BadParameter("--shard works beside other shards, whose masks --overwrite would not keep")
+    part = None if shard is None else Shard.read(shard)
+    leave_cleanly_on_sigterm()
     if not (is_model(paths[0]) or has_magic(str(paths[0]))):
         if later := next((path for path in paths[1:] if is_model(path)), None):
             raise typer.BadParameter(f"the model comes first: sammix predict {later} {paths[0]} …")
@@ -71,12 +93,13 @@ def predict(
             mask_format=check_format(mask_format),
             preview=write_preview if preview else None,
             page=draw_scan,
+            index=draw_index,
             smallest_part=smallest_part(all_parts),
             model_sha256=model_sha256(model),
             quality=card.quality,
         ),
-        PredictOptions(series=series, overwrite=overwrite, skip_done=skip_done, batch_size=batch_size),
+        PredictOptions(series=series, overwrite=overwrite, skip_done=skip_done, batch_size=batch_size, shard=part),
     )
-    print(write_index(out))
+    print(out / PAGE)
     if failed:
         raise typer.Exit(1)

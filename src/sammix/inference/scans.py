@@ -4,18 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import count
 from pathlib import Path
 
 from sammix import __version__
 from sammix.data.display import image_numbers
 from sammix.errors import SammixError
-from sammix.files import atomic_path, check_output, sole_writer, write_csv
+from sammix.files import atomic_path, write_csv
 from sammix.inference.assemble import SMALLEST_PART
 from sammix.inference.decision import ranges
+from sammix.inference.destination import Destination
 from sammix.inference.evidence import SliceEvidence
 from sammix.inference.inputs import find_scans, origin, with_digest
-from sammix.inference.manifest import Manifest, Record
+from sammix.inference.manifest import IndexDrawer, Manifest, Record
 from sammix.inference.scan import VolumePrediction, predict_volume
+from sammix.inference.settling import settle_all
+from sammix.inference.shards import Shard, digest_of
+from sammix.inference.shared_folder import SharedFolder
 from sammix.inference.slice_records import SLICE_COLUMNS, slice_records
 from sammix.inference.statistics import organ_statistics
 from sammix.io import Case
@@ -42,7 +48,8 @@ class OutputOptions:
         organ: what the masks are called.
         mask_format: of the masks.
         preview: draws a picture of each scan; None: no picture.
-        page: draws what the run's page shows of a scan; None: there is no page.
+        page: draws what the run's page shows of a scan; None: nothing.
+        index: draws the run's page, of all scans; None: there is no page.
         smallest_part: what :func:`~sammix.inference.scan.predict_volume` takes.
         model_sha256: of the model's content, recorded in the manifest; None where it is not known.
         quality: the model's, where it was calibrated: it estimates how good each mask is.
@@ -52,6 +59,7 @@ class OutputOptions:
     mask_format: MaskFormat = "nifti"
     preview: PreviewWriter | None = None
     page: PageDrawer | None = None
+    index: IndexDrawer | None = None
     smallest_part: float = SMALLEST_PART
     model_sha256: str | None = None
     quality: Quality | None = None
@@ -64,14 +72,22 @@ class PredictOptions:
     Attributes:
         series: a SeriesInstanceUID, to do that series alone.
         overwrite: write into a folder that holds something already.
-        skip_done: go on with a folder that an earlier run wrote, and leave what it did.
+        skip_done: go on with a folder that an earlier run wrote, and leave what it did; beside others, if some are at
+            work there.
         batch_size: slices that go through the network together.
+        shard: do only this part of the scans; ``skip_done`` goes with it.
     """
 
     series: str | None = None
     overwrite: bool = False
     skip_done: bool = False
     batch_size: int = 4
+    shard: Shard | None = None
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether the place may hold what others did, and others may be at work there."""
+        return self.skip_done or self.shard is not None
 
 
 def predict(
@@ -81,7 +97,7 @@ def predict(
     wanted: OutputOptions,
     how: PredictOptions = PredictOptions(),
 ) -> int:
-    """Segment every scan found in ``inputs`` and write its mask, a preview, and the run's manifest.
+    """Segment every scan found in ``inputs`` and write its mask, its pictures, and the run's manifest and page.
 
     Args:
         load: brings the network, once, after inputs and ``out`` are known to be usable.
@@ -95,7 +111,8 @@ def predict(
 
     Raises:
         InputError: no input holds a scan.
-        OutputError: ``out`` holds something already, or masks of another model, or another process writes there.
+        OutputError: ``out`` holds something already, or masks of another model, or of another number of shards; or
+            another process writes there, and the work is not to be shared with it.
         SammixError: every scan failed.
     """
     found = find_scans(inputs, how.series)
@@ -103,11 +120,28 @@ def predict(
         say(line)
     for line in found.problems:
         warn(line)
-    with sole_writer(out, lambda: check_output(out, how.overwrite or how.skip_done)):
-        run = _Run(load(), out, wanted, how.batch_size)
-        manifest = Manifest(out, run.settings, keep=how.skip_done, inputs=found.inputs)
-        manifest.write()
-        return _predict_all(run, found.scans, manifest) + found.refused
+    part, shard = _part(found.scans, how.shard)
+    to = SharedFolder(out)
+
+    def check() -> None:
+        to.check(allowed=how.overwrite or how.goes_on, shared=how.goes_on)
+
+    check()
+    run = _Run(load(), to, wanted, how.batch_size)
+    manifest = Manifest(to, run.settings, found.inputs, shard, wanted.index)
+    with to.joined(check, partial(manifest.begin, keep=how.goes_on), manifest.end):
+        return _predict_all(run, part, manifest) + found.refused
+
+
+def _part(scans: dict[str, Case], shard: Shard | None) -> tuple[dict[str, Case], Record | None]:
+    """Take the scans of a shard; tell what all shards must agree on."""
+    if shard is None:
+        return scans, None
+    origins = {name: origin(case) for name, case in scans.items()}
+    part = {name: case for name, case in scans.items() if shard.holds(origins[name])}
+    say(f"shard {shard}: {len(part)} of {len(scans)} scans")
+    facts = {"shard": str(shard), "scans": len(part), "of_scans": len(scans), "set": digest_of(origins.values())}
+    return part, facts
 
 
 @dataclass(frozen=True)
@@ -115,7 +149,7 @@ class _Run:
     """What is the same for all scans."""
 
     segmenter: Segmenter
-    out: Path
+    to: Destination
     wanted: OutputOptions
     batch_size: int
 
@@ -133,32 +167,22 @@ class _Run:
 
 
 def _predict_all(run: _Run, scans: dict[str, Case], manifest: Manifest) -> int:
-    """Do the scans that are not done, one after the other; returns how many failed."""
-    files = ("mask",) if run.wanted.preview is None else ("mask", "preview")
+    """Do the scans that are not done; returns how many failed."""
+    files, there = ("mask",) if run.wanted.preview is None else ("mask", "preview"), run.to.files()
     scans = {with_digest(c) if manifest.holds_another(name, origin(c)) else name: c for name, c in scans.items()}
-    todo = {name: case for name, case in scans.items() if not manifest.is_done(name, files)}
+    todo = {name: case for name, case in scans.items() if not manifest.is_done(name, files, there)}
     if len(todo) < len(scans):
         say(f"{len(scans) - len(todo)} of {len(scans)} scans are done already")
-    failed = 0
-    for done, (name, case) in enumerate(todo.items(), start=1):
-        say(f"[{done}/{len(todo)}] {name}")
-        statistics: Record | None = None
-        try:
-            with case.opened() as at_hand:
-                entry, statistics = _predict_one(run, name, at_hand)
-        except (SammixError, MemoryError) as error:
-            failed += 1
-            warn(f"failed: {error}")
-            entry = {"status": "failed", "error": str(error) or "not enough memory for this scan"}
-        except Exception as error:  # ours, but the other scans are not to wait for us
-            failed += 1
-            problem = f"a fault of sammix itself ({type(error).__name__}: {error}); please report it"
-            warn(f"failed: {case.image}: {problem}")
-            entry = {"status": "failed", "error": f"{case.image}: {problem}"}
-        manifest.add(name, origin(case) | entry, statistics)
+    numbers = count(1)
+
+    def work(name: str, case: Case) -> tuple[Record, Record | None]:
+        say(f"[{next(numbers)}/{len(todo)}] {name}")
+        return _attempt(run, name, case)
+
+    failed = settle_all(todo, run.to, manifest, work)
     _say_which_to_look_at([name for name in scans if manifest.statistics.get(name, {}).get("look")], len(scans))
-    if failed == len(scans):
-        raise SammixError(f"none of {failed} scans could be segmented; see {run.out / 'manifest.json'}")
+    if scans and failed == len(scans):
+        raise SammixError(f"none of {failed} scans could be segmented; see {run.to.place}/manifest.json")
     return failed
 
 
@@ -167,6 +191,19 @@ def _say_which_to_look_at(names: list[str], count: int) -> None:
         more = f" and {len(names) - SHOWN} more, see statistics.csv" if len(names) > SHOWN else ""
         verb = "wants" if len(names) == 1 else "want"
         say(f"{len(names)} of {count} masks {verb} a look: {', '.join(names[:SHOWN])}{more}")
+
+
+def _attempt(run: _Run, name: str, case: Case) -> tuple[Record, Record | None]:
+    """Do one scan, whatever is wrong with it; returns its manifest entry and its statistics."""
+    try:
+        with case.opened() as at_hand:
+            return _predict_one(run, name, at_hand)
+    except (SammixError, MemoryError) as error:
+        problem = str(error) or "not enough memory for this scan"
+    except Exception as error:  # ours, but the other scans are not to wait for us
+        problem = f"{case.image}: a fault of sammix itself ({type(error).__name__}: {error}); please report it"
+    warn(f"failed: {problem}")
+    return {"status": "failed", "error": problem}, None
 
 
 def _predict_one(run: _Run, name: str, case: Case) -> tuple[Record, Record]:
@@ -215,14 +252,12 @@ def _predict_one(run: _Run, name: str, case: Case) -> tuple[Record, Record]:
 def _write_files(
     run: _Run, name: str, case: Case, volume: Volume, found: VolumePrediction
 ) -> tuple[dict[str, str], Sequence[str]]:
-    """Write the mask and the picture, or neither; returns their names and what the mask's format cannot hold."""
-    wanted = run.wanted
-    mask, picture = run.out / f"{name}_{wanted.organ}{SUFFIX[wanted.mask_format]}", run.out / f"{name}_preview.png"
-    slices = run.out / f"{name}_slices.csv"
-    written = {"mask": mask.name}
+    """Write all files of a scan, or none; returns their names and what the mask's format cannot hold."""
+    wanted, staging = run.wanted, run.to.staging
+    written = {"mask": f"{name}_{wanted.organ}{SUFFIX[wanted.mask_format]}"}
     try:
         problems = write_scan_mask(
-            mask,
+            staging / written["mask"],
             found.mask,
             volume,
             wanted.mask_format,
@@ -230,17 +265,17 @@ def _write_files(
             organ=wanted.organ,
             model=run.segmenter.name,
         )
-        written["slices_csv"] = slices.name
-        write_csv(slices, SLICE_COLUMNS, slice_records(volume, found))
+        written["slices_csv"] = f"{name}_slices.csv"
+        write_csv(staging / written["slices_csv"], SLICE_COLUMNS, slice_records(volume, found))
         if wanted.preview is not None:
-            wanted.preview(picture, found.evidence, name, wanted.organ)
-            written["preview"] = picture.name
+            written["preview"] = f"{name}_preview.png"
+            wanted.preview(staging / written["preview"], found.evidence, name, wanted.organ)
         for key, (file, content) in (wanted.page(name, volume, found) if wanted.page else {}).items():
-            with atomic_path(run.out / file) as temporary:
-                temporary.write_bytes(content)
             written[key] = file
-    except Exception:
-        for file in written.values():
-            (run.out / file).unlink(missing_ok=True)
+            with atomic_path(staging / file) as temporary:
+                temporary.write_bytes(content)
+        run.to.deliver(written.values())
+    except BaseException:  # Ctrl-C and SIGTERM, too
+        run.to.withdraw(written.values())
         raise
     return written, problems

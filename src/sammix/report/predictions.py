@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from sammix.errors import InputError
-from sammix.files import write_text
 from sammix.inference.decision import ranges
 from sammix.inference.manifest import QUALITY
 from sammix.inference.scan import VolumePrediction
@@ -18,7 +15,6 @@ from sammix.io.volume import Volume
 from sammix.report.scan_curve import scan_curve
 from sammix.report.scan_views import three_views
 
-PAGE = "index.html"
 FOLDER = "pictures"
 
 Record = Mapping[str, Any]
@@ -55,32 +51,30 @@ def draw_scan(name: str, scan: Volume, found: VolumePrediction) -> dict[str, tup
     }
 
 
-def write_index(out: Path) -> Path:
-    """Write ``index.html`` of what ``manifest.json`` and ``statistics.json`` in ``out`` say.
+def draw_index(manifest: Record, rows: Sequence[Record]) -> str:
+    """Draw the page of what ``manifest.json`` and the rows of ``statistics.json`` say.
 
     Pictures stay files of their own, which a browser loads when they come into view; so thousands of scans make a page
     of a few megabytes.
 
     Returns:
-        The page.
+        HTML.
 
     Raises:
-        InputError: a file is missing or damaged. OutputError: the page cannot be written.
+        InputError: the manifest is damaged.
     """
     from sammix.report.html import environment  # and matplotlib, whose import is not to delay the first scan
 
     try:
-        manifest = json.loads((out / "manifest.json").read_text(encoding="utf-8"))
-        rows = json.loads((out / "statistics.json").read_text(encoding="utf-8"))["scans"]
         statistics = {row["name"]: row for row in rows}
         cards = [scan_card(entry, statistics.get(entry["name"], {})) for entry in manifest["scans"]]
         refused = [one for one in manifest.get("inputs", []) if "error" in one]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(out / "manifest.json", "is missing or damaged", "run `sammix predict` again") from error
+    except (KeyError, TypeError) as error:
+        raise InputError("manifest.json", "is damaged", "run `sammix predict` again, into another folder") from error
     cards.sort(key=lambda card: (card.rank, card.name))
     known = (name for card in cards for name, (_, value) in card.measures.items() if value is not None)
     sorts = list(dict.fromkeys(known))
-    page = (
+    return (
         environment()
         .get_template("predictions.html")
         .render(
@@ -93,8 +87,6 @@ def write_index(out: Path) -> Path:
             version=manifest["sammix"],
         )
     )
-    write_text(out / PAGE, page)
-    return out / PAGE
 
 
 def scan_card(entry: Record, figures: Record) -> ScanCard:

@@ -1,0 +1,58 @@
+"""Where ``predict`` writes to, and what it needs of such a place: several processes may write there at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Protocol
+
+
+class Destination(Protocol):
+    """A folder (:class:`~sammix.inference.shared_folder.SharedFolder`) or a part of an object store."""
+
+    @property
+    def place(self) -> str:
+        """What it is called, in messages and in paths below it."""
+
+    @property
+    def staging(self) -> Path:
+        """The folder of this machine that a scan's files are written into, before they are delivered."""
+
+    def check(self, allowed: bool, shared: bool) -> None:
+        """Refuse what is not to be written into, as nothing may lie there, or nobody else may be at work."""
+
+    def joined(
+        self, check: Callable[[], None], begin: Callable[[], None], end: Callable[[], None]
+    ) -> AbstractContextManager[None]:
+        """Be one of those who work here, from ``begin`` to ``end``."""
+
+    def present(self) -> AbstractContextManager[None]:
+        """Be seen at work here, on behalf of one who has joined."""
+
+    def alone(self) -> AbstractContextManager[bool]:
+        """Be the one who writes the manifest, if nobody else is."""
+
+    def claimed(self, name: str) -> AbstractContextManager[int | None]:
+        """Keep a scan for this process: which attempt it is, from 1; None where others are at it."""
+
+    def read(self, name: str) -> str | None:
+        """Read a text; None where there is none."""
+
+    def read_all(self, below: str) -> dict[str, str]:
+        """Read all texts directly in a folder here, by their names."""
+
+    def write(self, name: str, text: str) -> None:
+        """Write a text, whole or not at all."""
+
+    def forget(self) -> None:
+        """Remove what earlier runs noted and did not bring into the manifest."""
+
+    def files(self) -> set[str]:
+        """Name the files directly here."""
+
+    def deliver(self, names: Iterable[str]) -> None:
+        """Bring files from ``staging`` to their place, each whole or not at all."""
+
+    def withdraw(self, names: Iterable[str]) -> None:
+        """Remove those of these files that are there, delivered or not."""

@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sammix.inference.inputs import origin
+from sammix.inference.manifest import Manifest, note
+from sammix.inference.settling import ATTEMPTS, settle, settle_all
+from sammix.inference.shared_folder import SharedFolder
+from sammix.io import Case
+
+SETTINGS = {"sammix": "1", "model": "m", "model_sha256": None, "organ": "liver", "format": "nifti"}
+
+
+def case(name: str, folder: str = "/in") -> Case:
+    return Case(name, Path(folder) / f"{name}.nii", None, name, "")
+
+
+def done(name: str, _: Case) -> tuple[dict[str, Any], None]:
+    return {"status": "done", "mask": name}, None
+
+
+def run(out: Path, scans: dict[str, Case], work, keep: bool = True) -> int:
+    to = SharedFolder(out)
+    manifest = Manifest(to, SETTINGS)
+    with to.joined(lambda: None, lambda: manifest.begin(keep), manifest.end):
+        return settle_all(scans, to, manifest, work)
+
+
+def entries(out: Path) -> dict[str, dict[str, Any]]:
+    return {entry["name"]: entry for entry in json.loads((out / "manifest.json").read_text())["scans"]}
+
+
+def test_two_processes_share_the_scans(tmp_path: Path) -> None:
+    scans = {f"s{k}": case(f"s{k}") for k in range(12)}
+
+    def work(name: str, _: Case) -> tuple[dict[str, Any], None]:
+        time.sleep(0.02)
+        return {"status": "failed" if name == "s5" else "done", "by": os.getpid()}, None
+
+    context = get_context("fork")
+    processes = [context.Process(target=lambda: os._exit(run(tmp_path, scans, work))) for _ in range(2)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(60)
+    found = entries(tmp_path)
+    assert [process.exitcode for process in processes] == [1, 1], "both say that one failed"
+    assert set(found) == set(scans)
+    assert {entry["by"] for entry in found.values()} == {process.pid for process in processes}
+
+
+def test_a_scan_that_kills_its_process_is_given_up_and_the_others_are_done(tmp_path: Path) -> None:
+    scans = {name: case(name) for name in ("a", "poison", "z")}
+
+    def work(name: str, one: Case) -> tuple[dict[str, Any], None]:
+        if name == "poison":
+            os.kill(os.getpid(), signal.SIGKILL)
+        return done(name, one)
+
+    codes = []
+    for _ in range(ATTEMPTS + 1):
+        process = get_context("fork").Process(target=lambda: os._exit(run(tmp_path, scans, work)))
+        process.start()
+        process.join(60)
+        codes.append(process.exitcode)
+    assert codes == [-signal.SIGKILL, -signal.SIGKILL, 1]
+    found = entries(tmp_path)
+    assert {name: entry["status"] for name, entry in found.items()} == {"a": "done", "poison": "failed", "z": "done"}
+    assert "took its process down 2 times" in found["poison"]["error"]
+
+
+def test_what_failed_in_an_earlier_run_is_done_anew_and_what_failed_meanwhile_is_not(tmp_path: Path) -> None:
+    failed: dict[str, Any] = {"status": "failed", "error": "e"}
+    assert run(tmp_path, {"a": case("a")}, lambda *_: (failed, None)) == 1
+    to, scans = SharedFolder(tmp_path), {"a": case("a"), "b": case("b")}
+
+    def work(name: str, one: Case) -> tuple[dict[str, Any], None]:
+        assert name == "a"
+        note(to, "b", origin(scans["b"]) | failed, None)  # by another, while this one is at a
+        return done(name, one)
+
+    assert run(tmp_path, scans, work) == 1
+    assert {name: entry["status"] for name, entry in entries(tmp_path).items()} == {"a": "done", "b": "failed"}
+
+
+def test_two_scans_of_one_name_from_two_processes_keep_apart(tmp_path: Path) -> None:
+    to = SharedFolder(tmp_path)
+    one, other = case("ct", "/a"), case("ct", "/b")
+    first = settle(to, "ct", one, None, done)
+    second = settle(to, "ct", other, None, done)
+    assert first is not None
+    assert second is not None
+    assert (first["entry"]["name"], first["entry"]["input"]) == ("ct", "/a/ct.nii")
+    assert second["entry"]["name"].startswith("ct-")
+    assert settle(to, "ct", one, None, pytest.fail) == first
+
+
+def test_what_another_is_at_is_left_to_it(tmp_path: Path) -> None:
+    to = SharedFolder(tmp_path)
+    with to.claimed("a"):
+        assert settle(to, "a", case("a"), None, pytest.fail) is None
