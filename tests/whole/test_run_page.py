@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.inference.conftest import BrightRight
 
 from sammix.errors import OutputError, SammixError
 from sammix.inference.scans import OutputOptions, predict
@@ -19,7 +20,6 @@ from sammix.report.preview import write_preview
     ("ending", "leaves"), [(OutputError("p", "is full", "free space"), "failed"), (KeyboardInterrupt(), None)]
 )
 def test_a_scan_that_ends_while_it_is_delivered_leaves_a_page_alone(
-    bright_right,
     hospital_a: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -38,7 +38,7 @@ def test_a_scan_that_ends_while_it_is_delivered_leaves_a_page_alone(
     monkeypatch.setattr(SharedFolder, "deliver", stopped)
     wanted = OutputOptions("liver", preview=write_preview, page=draw_scan, index=index)
     with pytest.raises((SammixError, KeyboardInterrupt)):
-        predict(bright_right, [hospital_a / "volume-0.nii"], out, wanted)
+        predict(BrightRight, [hospital_a / "volume-0.nii"], out, wanted)
     assert len(there) == 5, "a mask, a table, a preview, two pictures"
     files = {path.name for path in out.rglob("*") if path.is_file()}
     assert files == {"manifest.json", "statistics.json", "statistics.csv", "index.html"}

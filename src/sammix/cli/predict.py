@@ -12,7 +12,6 @@ from sammix.cli.options import (
     AllParts,
     BatchSize,
     DeviceName,
-    Out,
     Overwrite,
     Quiet,
     SeriesUid,
@@ -23,14 +22,14 @@ from sammix.cli.options import (
 
 def predict(
     paths: Annotated[
-        list[Path],
+        list[str],
         typer.Argument(
             help="A model (liver-ct-lite, which comes with sammix, where none is named), then NIfTI files, "
-            "DICOM folders, pictures, zip archives, folders of those.",
+            "DICOM folders, pictures, zip archives, folders of those, s3://… (extra s3).",
             metavar="[MODEL] INPUT…",
         ),
     ],
-    out: Out,
+    out: Annotated[str, typer.Option("--out", help="Where to write: a folder that is new or empty, or s3://…")],
     mask_format: Annotated[
         str, typer.Option("--format", help="nifti, dicom-seg or rtstruct; the latter need DICOM.")
     ] = "nifti",
@@ -57,6 +56,7 @@ def predict(
     from sammix.inference.scans import predict as predict_scans
     from sammix.inference.shards import Shard
     from sammix.io.readers.formats import check_readable
+    from sammix.io.remote import is_url
     from sammix.io.writers.mask_format import check_format
     from sammix.log import say, show_on_terminal
     from sammix.models.card import DEFAULT_MODEL, close_to_shipped, is_model, read_card
@@ -72,13 +72,14 @@ def predict(
         raise typer.BadParameter("--shard works beside other shards, whose masks --overwrite would not keep")
     part = None if shard is None else Shard.read(shard)
     leave_cleanly_on_sigterm()
-    if not (is_model(paths[0]) or has_magic(str(paths[0]))):
-        if later := next((path for path in paths[1:] if is_model(path)), None):
-            raise typer.BadParameter(f"the model comes first: sammix predict {later} {paths[0]} …")
-        if not paths[0].exists() and (meant := close_to_shipped(paths[0])):
-            raise typer.BadParameter(f"{paths[0]} is no file, no folder and no model; did you mean {meant}?")
-        check_readable(paths[0])  # it may be meant as a model: what is missing there is no input like others
-    model, *inputs = paths if is_model(paths[0]) else [Path(DEFAULT_MODEL), *paths]
+    first, places = Path(paths[0]), [path if is_url(path) else Path(path) for path in paths]
+    if not (is_model(first) or has_magic(paths[0]) or is_url(paths[0])):
+        if later := next((path for path in paths[1:] if is_model(Path(path))), None):
+            raise typer.BadParameter(f"the model comes first: sammix predict {later} {first} …")
+        if not first.exists() and (meant := close_to_shipped(first)):
+            raise typer.BadParameter(f"{first} is no file, no folder and no model; did you mean {meant}?")
+        check_readable(first)  # it may be meant as a model: what is missing there is no input like others
+    model, inputs = (first, places[1:]) if is_model(first) else (Path(DEFAULT_MODEL), places)
     card = read_card(model)
     say(f"model: {model}" + (f", version {card.version}" if card.version else ""))
     if not inputs:
@@ -87,7 +88,7 @@ def predict(
     failed = predict_scans(
         lambda: load_model(model, chosen),
         inputs,
-        out,
+        out if is_url(out) else Path(out),
         OutputOptions(
             organ=card.organ,
             mask_format=check_format(mask_format),
@@ -100,6 +101,6 @@ def predict(
         ),
         PredictOptions(series=series, overwrite=overwrite, skip_done=skip_done, batch_size=batch_size, shard=part),
     )
-    print(out / PAGE)
+    print(f"{out.rstrip('/')}/{PAGE}" if is_url(out) else Path(out) / PAGE)
     if failed:
         raise typer.Exit(1)

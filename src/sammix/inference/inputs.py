@@ -16,6 +16,7 @@ from sammix.errors import InputError
 from sammix.io import Case, Inputs, find_in_files, find_inputs
 from sammix.io.dataset import listing
 from sammix.io.readers.dicom_files import is_dicom_file
+from sammix.io.remote import find_remote
 
 LONGEST_NAME = 150
 """Bytes of a scan's name: with an organ, a format and a temporary part it must be a file's name, of 255 at most."""
@@ -42,14 +43,14 @@ class FoundScans:
     refused: int = 0
 
 
-def find_scans(inputs: Sequence[Path], series: str | None = None) -> FoundScans:
+def find_scans(inputs: Sequence[Path | str], series: str | None = None) -> FoundScans:
     """Find every scan in ``inputs``. An input that holds none does not stop the others.
 
     DICOM files that are given one by one belong together by their series. A path with ``*`` or ``?`` that is no file
     stands for all that fits.
 
     Args:
-        inputs: scans, folders, archives.
+        inputs: scans, folders, archives; texts are addresses in an object store.
         series: a SeriesInstanceUID, to find that series alone.
 
     Raises:
@@ -79,18 +80,23 @@ def find_scans(inputs: Sequence[Path], series: str | None = None) -> FoundScans:
     return found
 
 
-def _expanded(inputs: Sequence[Path]) -> Iterator[Path]:
+def _expanded(inputs: Sequence[Path | str]) -> Iterator[Path | str]:
     """Give each input, and in place of a pattern what fits it: some shells leave that to the program."""
     for path in inputs:
+        if isinstance(path, str):
+            yield path
+            continue
         fitting = sorted(glob(str(path), recursive=True)) if has_magic(str(path)) and not os.path.lexists(path) else []
         yield from map(Path, fitting) if fitting else [path]
 
 
-def _looks(inputs: Iterator[Path]) -> Iterator[tuple[str, Callable[[], Inputs]]]:
+def _looks(inputs: Iterator[Path | str]) -> Iterator[tuple[str, Callable[[], Inputs]]]:
     """Give each input's name and how to look into it; DICOM files are looked at together."""
     slices: list[Path] = []
     for path in inputs:
-        if _is_slice(path):
+        if isinstance(path, str):
+            yield path, partial(find_remote, path)
+        elif _is_slice(path):
             slices.append(path)
         else:
             yield str(path.absolute()), partial(find_inputs, path)
@@ -123,7 +129,7 @@ def _own_name(case: Case, taken: set[str]) -> str:
 
 def with_digest(case: Case) -> str:
     """Name a scan by its name and its place: no other scan has that name."""
-    place = repr((str(case.image.absolute()), case.inside, case.series, case.files[:1]))
+    place = repr((case.url or str(case.image.absolute()), case.inside, case.series, case.files[:1]))
     digest = hashlib.sha256(place.encode(errors="surrogatepass")).hexdigest()[:8]
     return f"{safe_name(case.name)[: LONGEST_NAME - 30]}-{digest}"
 
@@ -148,4 +154,4 @@ def origin(case: Case) -> Record:
     The path is absolute, so that the same scan is recognised from any working directory.
     """
     place = case.image.resolve() if case.inside is None else case.image.resolve() / case.inside
-    return {"input": str(place), **({"series": case.series} if case.series else {})}
+    return {"input": case.url or str(place), **({"series": case.series} if case.series else {})}

@@ -21,10 +21,12 @@ from sammix.inference.manifest import IndexDrawer, Manifest, Record
 from sammix.inference.scan import VolumePrediction, predict_volume
 from sammix.inference.settling import settle_all
 from sammix.inference.shards import Shard, digest_of
+from sammix.inference.shared_bucket import SharedBucket
 from sammix.inference.shared_folder import SharedFolder
 from sammix.inference.slice_records import SLICE_COLUMNS, slice_records
 from sammix.inference.statistics import organ_statistics
 from sammix.io import Case
+from sammix.io.remote import at_hand
 from sammix.io.volume import Volume
 from sammix.io.writers.mask_format import SUFFIX, MaskFormat, check_source, write_scan_mask
 from sammix.log import say, warn
@@ -92,8 +94,8 @@ class PredictOptions:
 
 def predict(
     load: Callable[[], Segmenter],
-    inputs: Sequence[Path],
-    out: Path,
+    inputs: Sequence[Path | str],
+    out: Path | str,
     wanted: OutputOptions,
     how: PredictOptions = PredictOptions(),
 ) -> int:
@@ -101,8 +103,8 @@ def predict(
 
     Args:
         load: brings the network, once, after inputs and ``out`` are known to be usable.
-        inputs: scans, folders, archives.
-        out: the folder to write into.
+        inputs: scans, folders, archives; texts are addresses in an object store.
+        out: the folder to write into; a text is an address in an object store.
         wanted: what is written of each scan.
         how: how the scans are gone through.
 
@@ -121,7 +123,7 @@ def predict(
     for line in found.problems:
         warn(line)
     part, shard = _part(found.scans, how.shard)
-    to = SharedFolder(out)
+    to = SharedBucket(out) if isinstance(out, str) else SharedFolder(out)
 
     def check() -> None:
         to.check(allowed=how.overwrite or how.goes_on, shared=how.goes_on)
@@ -196,8 +198,8 @@ def _say_which_to_look_at(names: list[str], count: int) -> None:
 def _attempt(run: _Run, name: str, case: Case) -> tuple[Record, Record | None]:
     """Do one scan, whatever is wrong with it; returns its manifest entry and its statistics."""
     try:
-        with case.opened() as at_hand:
-            return _predict_one(run, name, at_hand)
+        with at_hand(case) as opened:
+            return _predict_one(run, name, opened)
     except (SammixError, MemoryError) as error:
         problem = str(error) or "not enough memory for this scan"
     except Exception as error:  # ours, but the other scans are not to wait for us

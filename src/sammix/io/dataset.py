@@ -47,6 +47,7 @@ class Case:
         files: of a scan in DICOM, its files, wherever below ``image`` they lie; empty where they are not known yet.
         notes: what was found around it, each a line for the user.
         inside: where it is in ``image``, if that is a zip archive.
+        url: where it is fetched from, if it is in an object store; ``image`` is then no path of this machine.
     """
 
     name: str
@@ -66,6 +67,7 @@ class Case:
     notes: tuple[str, ...] = ()
     inside: str | None = None
     usual: tuple[int, ...] | None = None
+    url: str | None = None
 
     @contextmanager
     def opened(self) -> Iterator[Case]:
