@@ -31,6 +31,7 @@ MAY_IMPORT = {
     "training": {*FLOOR, "io", "data", "networks", "models", "evaluation.metrics"},
     "report": {*FLOOR, "io", "data", "networks", "inference", "evaluation"},
 }
+MAY_IMPORT["label"] = {*MAY_IMPORT["training"], "training", "evaluation", "inference"}
 MAY_IMPORT["demo"] = {*MAY_IMPORT}
 MAY_IMPORT["reproduce"] = {*MAY_IMPORT}
 TOP = {"__init__", "__main__", "api", "cli"}

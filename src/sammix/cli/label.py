@@ -1,0 +1,47 @@
+"""``sammix label``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sammix.cli.options import Quiet
+
+
+def label(
+    data: Annotated[
+        Path, typer.Argument(help="What to label: scans in any form that predict reads, or a data set.", metavar="DATA")
+    ],
+    store: Annotated[
+        Path | None, typer.Option(help="Where answers are kept.", show_default="DATA-labels, beside the data")
+    ] = None,
+    organ: Annotated[
+        str | None, typer.Option(help="What is sought.", show_default="what the data names, else the liver")
+    ] = None,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Where to listen; 0 takes any that is free.")] = 8765,
+    host: Annotated[str, typer.Option(help="The address to listen at; any but this one is seen by others.")] = (
+        "127.0.0.1"
+    ),
+    annotator: Annotated[
+        str | None, typer.Option(help="Who labels, until the page is told otherwise.", show_default="the user's name")
+    ] = None,
+    open_browser: Annotated[bool, typer.Option("--open/--no-open", help="Open the page in a browser.")] = True,
+    quiet: Quiet = False,
+) -> None:
+    """Label in a browser: yes or no by key, the ends of the organ, and masks of a few slices."""
+    import getpass
+    import re
+
+    from sammix.errors import needs_extra
+    from sammix.files import PLAIN_NAME
+    from sammix.log import show_on_terminal
+
+    show_on_terminal(quiet)
+    for option, name in (("--organ", organ), ("--annotator", annotator)):
+        if name is not None and not re.match(PLAIN_NAME, name):
+            raise typer.BadParameter(f"{option} takes a name of up to 64 characters, without slashes, not '{name}'")
+    with needs_extra("label", "the page"):
+        from sammix.label.serving import Wanted, serve
+    serve(Wanted(data, store, organ, host, port, annotator or getpass.getuser()), open_browser)

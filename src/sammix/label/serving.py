@@ -1,0 +1,132 @@
+"""Start the server, say where it is, and stop it in good order."""
+
+from __future__ import annotations
+
+import secrets
+import socket
+import threading
+import webbrowser
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import uvicorn
+
+from sammix.errors import SammixError
+from sammix.label.collection import open_collection
+from sammix.label.events import Events
+from sammix.label.guard import LOOPBACK, Guard, Rules
+from sammix.label.project import LabelProject, folder_for
+from sammix.label.service import Service
+from sammix.label.web import Page, application
+from sammix.log import say, warn
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What the command line asks for.
+
+    Attributes:
+        data: what is to be labelled: anything that ``predict`` reads.
+        store: where answers are kept; None: beside the data.
+        organ: what is sought; None: what the data names, else the liver.
+        host, port: where to listen; port 0 takes any that is free.
+        annotator: who labels, where the browser does not say it.
+    """
+
+    data: Path
+    store: Path | None = None
+    organ: str | None = None
+    host: str = "127.0.0.1"
+    port: int = 8765
+    annotator: str = "annotator"
+
+
+class LabelServer:
+    """A server that listens already and answers once :meth:`run` is called."""
+
+    def __init__(self, service: Service, wanted: Wanted) -> None:
+        self.service, self.wanted = service, wanted
+        self.token = secrets.token_urlsafe(32)
+        self.socket = _listening(wanted.host, wanted.port)
+        self.port = int(self.socket.getsockname()[1])
+        rules = Rules(self.token, self.port, () if wanted.host in LOOPBACK else (wanted.host,))
+        page = Page(service, wanted.annotator)
+        app = Guard(application(page.routes()), rules)
+        config = uvicorn.Config(
+            app, log_level="warning", access_log=False, server_header=False, ws="none", timeout_graceful_shutdown=1
+        )
+        self.server = uvicorn.Server(config)
+
+    @property
+    def address(self) -> str:
+        """Of the page, without the token: what may be written down."""
+        host = "127.0.0.1" if self.wanted.host in ("0.0.0.0", "localhost") else self.wanted.host
+        return f"http://{host}:{self.port}/"
+
+    @property
+    def secret_address(self) -> str:
+        """Of the page, with the token: for the person at the terminal alone."""
+        return f"{self.address}?token={self.token}"
+
+    def run(self) -> None:
+        """Answer until :meth:`stop`, or Ctrl-C."""
+        self.server.run(sockets=[self.socket])
+
+    def stop(self) -> None:
+        """Let every page go and end."""
+        self.service.events.end()
+        self.server.should_exit = True
+
+
+@contextmanager
+def label_server(wanted: Wanted) -> Iterator[LabelServer]:
+    """Open the labelling, and a server for it.
+
+    Raises:
+        SammixError: there is nothing to label, another server has it, or the port is taken.
+    """
+    collection = open_collection(wanted.data, wanted.organ)
+    for remark in collection.remarks:
+        warn(remark)
+    organ = wanted.organ or collection.dataset.organ
+    store = wanted.store or folder_for(wanted.data)
+    with LabelProject.opened(store, wanted.data, organ) as project:
+        server = LabelServer(Service(project, collection, Events()), wanted)
+        project.announce(server.address)
+        try:
+            yield server
+        finally:
+            server.stop()
+            server.socket.close()
+
+
+def serve(wanted: Wanted, open_browser: bool) -> None:
+    """Label until Ctrl-C. The address is printed, with its token, and opened in a browser if that is wanted."""
+    with label_server(wanted) as server:
+        if wanted.host not in LOOPBACK:
+            warn(
+                f"the page can be reached from other machines ({wanted.host}): whoever has the address with its token "
+                "sees the scans, and nothing is encrypted on the way; prefer an SSH tunnel to 127.0.0.1"
+            )
+        count = len(server.service.collection.stacks)
+        say(f"{count} to label; answers are kept in {server.service.project.folder}")
+        print(server.secret_address, flush=True)
+        if open_browser:
+            threading.Timer(0.5, webbrowser.open, [server.secret_address]).start()
+        server.run()
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    """Take a port. Raises SammixError: it is taken, or the address is none of this machine's."""
+    try:
+        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listening = socket.socket(family, socket.SOCK_STREAM)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(address)
+        listening.listen(128)
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise SammixError(f"cannot listen at {host}:{port} ({reason}); choose another --port") from error
+    return listening

@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+
+def test_it_prints_the_address_and_ends_in_good_order(hospital_a: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "sammix", "label", hospital_a, "--store", tmp_path / "labels", "--port", "0"]
+    program = subprocess.Popen(
+        [*map(str, command), "--no-open"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ}
+    )
+    assert program.stdout is not None
+    address = program.stdout.readline().strip()
+    assert re.fullmatch(r"http://127\.0\.0\.1:\d+/\?token=\S{43}", address)
+    assert b"sammix" in urllib.request.build_opener(urllib.request.HTTPCookieProcessor()).open(address).read()
+    second = subprocess.run([*map(str, command), "--no-open"], capture_output=True, text=True, check=False)
+    assert second.returncode == 2
+    assert f"in use by process {program.pid}" in second.stderr
+    program.send_signal(signal.SIGINT)
+    _, errors = program.communicate(timeout=30)
+    assert "Traceback" not in errors
+    assert address.split("=")[1] not in errors
+
+
+@pytest.mark.parametrize("arguments", [("--organ", "../liver"), ("--annotator", ""), ("--port", "70000")])
+def test_what_cannot_be_is_refused(run: Callable[..., int], hospital_a: Path, arguments: tuple[str, str]) -> None:
+    assert run("label", hospital_a, *arguments) == 2
+
+
+def test_nothing_to_label_is_said(run: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("label", tmp_path, "--no-open") == 2
+    assert "error:" in capsys.readouterr().err

@@ -1,0 +1,125 @@
+"""Every refusal, asked over a real socket."""
+
+from __future__ import annotations
+
+import http.client
+import socket
+
+import pytest
+
+from sammix.label.guard import MOST, Guard, Rules
+from sammix.label.serving import LabelServer
+
+Answered = tuple[int, dict[str, str], bytes]
+
+
+def ask(server: LabelServer, method: str, path: str, body: bytes | None = None, **headers: str) -> Answered:
+    """Ask as a browser that has the cookie; a header set to "" is left out."""
+    asked = {
+        "host": f"127.0.0.1:{server.port}",
+        "cookie": f"sammix-label-{server.port}={server.token}",
+        **{name.replace("_", "-"): value for name, value in headers.items()},
+    }
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+    connection.putrequest(method, path, skip_host=True)
+    for name, value in asked.items():
+        if value:
+            connection.putheader(name, value)
+    if body is not None:
+        connection.putheader("content-length", str(len(body)))
+    connection.endheaders(body)
+    answer = connection.getresponse()
+    told = answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read()
+    connection.close()
+    return told
+
+
+def test_the_printed_address_gives_a_cookie_and_hides_the_token(server: LabelServer) -> None:
+    status, headers, _ = ask(server, "GET", f"/?token={server.token}", cookie="")
+    assert status == 303
+    assert headers["location"] == "/"
+    assert "HttpOnly" in headers["set-cookie"]
+    assert "SameSite=Strict" in headers["set-cookie"]
+    status, headers, body = ask(server, "GET", "/")
+    assert status == 200
+    assert b"sammix" in body
+    assert "default-src 'none'" in headers["content-security-policy"]
+    assert server.token.encode() not in body
+
+
+@pytest.mark.parametrize("path", ["/", "/api/session", "/api/stacks/0", "/page/main.js", "/?token=wrong", "/nothing"])
+@pytest.mark.parametrize("cookie", ["", "sammix-label-1=x", "sammix-label-{port}=wrong", "sammix-label-{port}=\xe9"])
+def test_without_the_token_nothing_is_told(server: LabelServer, path: str, cookie: str) -> None:
+    status, _, body = ask(server, "GET", path, cookie=cookie.format(port=server.port))
+    assert status == 403
+    assert b"token" in body
+
+
+def test_the_token_counts_in_the_address_of_the_page_alone(server: LabelServer) -> None:
+    assert ask(server, "GET", f"/api/session?token={server.token}", cookie="")[0] == 403
+    assert ask(server, "GET", "/api/session", cookie="", authorization=f"token {server.token}")[0] == 200
+
+
+@pytest.mark.parametrize("host", ["evil.example", "evil.example:{port}", "127.0.0.1", "127.0.0.1:1", "10.0.0.7:{port}"])
+def test_a_foreign_host_is_refused(server: LabelServer, host: str) -> None:
+    assert ask(server, "GET", "/api/session", host=host.format(port=server.port))[0] == 403
+
+
+def test_localhost_is_no_foreign_host(server: LabelServer) -> None:
+    assert ask(server, "GET", "/api/session", host=f"localhost:{server.port}")[0] == 200
+
+
+@pytest.mark.parametrize("origin", ["http://evil.example", "https://127.0.0.1:{port}", "null", "http://127.0.0.1:1"])
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_another_page_may_not_ask(server: LabelServer, origin: str, method: str) -> None:
+    own = origin.format(port=server.port)
+    assert ask(server, method, "/api/undo", b"{}" if method == "POST" else None, origin=own)[0] == 403
+
+
+def test_a_form_of_another_page_is_refused_even_without_an_origin(server: LabelServer) -> None:
+    assert ask(server, "POST", "/api/undo", b"{}", sec_fetch_site="cross-site")[0] == 403
+    assert ask(server, "POST", "/api/undo", b"{}", sec_fetch_site="same-origin")[0] == 200
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/page/../guard.py", "/page/..%2fguard.py", "/page/%2e%2e/guard.py", "/page//etc/passwd", "/page/style.css%00"],
+)
+def test_no_path_leads_out_of_the_page(server: LabelServer, path: str) -> None:
+    assert ask(server, "GET", path)[0] == 404
+
+
+def test_too_much_is_refused_before_it_is_read(server: LabelServer) -> None:
+    for claimed in (str(MOST + 1), "9" * 40, "-5", "x"):
+        with socket.create_connection(("127.0.0.1", server.port), timeout=10) as client:
+            client.sendall(
+                f"PUT /api/stacks/0/slices/0/mask HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\n"
+                f"Cookie: sammix-label-{server.port}={server.token}\r\nContent-Length: {claimed}\r\n\r\n".encode()
+            )
+            assert int(client.recv(100).split()[1]) in (400, 413)
+
+
+def test_a_body_without_a_length_ends_at_the_limit(server: LabelServer) -> None:
+    """Chunked, it claims nothing, and goes on."""
+    with socket.create_connection(("127.0.0.1", server.port), timeout=20) as client:
+        client.sendall(
+            f"PUT /api/stacks/0/slices/0/mask HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\n"
+            f"Cookie: sammix-label-{server.port}={server.token}\r\nTransfer-Encoding: chunked\r\n\r\n".encode()
+        )
+        chunk = b"100000\r\n" + bytes(2**20) + b"\r\n"
+        try:
+            for _ in range(MOST // 2**20 + 2):
+                client.sendall(chunk)
+            status = int(client.recv(100).split()[1])
+        except (BrokenPipeError, ConnectionResetError):
+            status = 413  # it closed the door
+        assert status == 413
+
+
+def test_open_paths_are_for_this_machine_and_no_browser(server: LabelServer) -> None:
+    guard = Guard(server.server.config.app, Rules("t", 80, open_paths=("/info/",)))  # type: ignore[arg-type]
+    scope = {"path": "/info/", "method": "GET", "query_string": b"", "client": ("127.0.0.1", 5)}
+    assert guard._refusal(scope, {"host": "127.0.0.1:80"}) is None
+    assert guard._refusal(scope, {"host": "127.0.0.1:80", "origin": "http://127.0.0.1:80"})
+    assert guard._refusal({**scope, "client": ("10.0.0.7", 5)}, {"host": "127.0.0.1:80"})
+    assert guard._refusal({**scope, "path": "/"}, {"host": "127.0.0.1:80"})

@@ -1,0 +1,298 @@
+"""The page in a real browser, Debian's Chromium driven by playwright. Skipped, with the reason, where there is none."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from sammix.demo.phantoms import PORTAL, make_phantom, write_lits
+from sammix.label.gestures import Record
+from sammix.label.serving import Wanted, label_server
+
+playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+CHROMIUM = next((found for name in ("chromium", "chromium-browser") if (found := shutil.which(name))), None)
+pytestmark = [
+    pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium on this machine"),
+    pytest.mark.xdist_group("browser"),
+]
+
+Open = Callable[..., Any]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with playwright.sync_playwright() as driver:
+        running = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield running
+        running.close()
+
+
+class Program:
+    """``sammix label`` as a program of its own."""
+
+    def __init__(self, data: Path, store: Path, *more: str) -> None:
+        command = [sys.executable, "-m", "sammix", "label", str(data), "--store", str(store), "--port", "0", *more]
+        self.process = subprocess.Popen(
+            [*command, "--no-open", "--quiet", "--annotator", "ada"],
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ},
+        )
+        assert self.process.stdout is not None
+        self.address = self.process.stdout.readline().strip()
+        assert self.address.startswith("http"), "it did not start"
+
+    def end(self, how: int = signal.SIGTERM) -> None:
+        self.process.send_signal(how)
+        self.process.wait(30)
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two patients without any label, and the truth aside."""
+    folder = tmp_path_factory.mktemp("page") / "study"
+    write_lits(folder, 2, 0, PORTAL.at((96, 96, 16)))
+    for mask in folder.glob("segmentation-*"):
+        mask.unlink()
+    return folder
+
+
+@pytest.fixture
+def address(study: Path, tmp_path: Path) -> Iterator[str]:
+    """Of a server in this process."""
+    with label_server(Wanted(study, tmp_path / "labels", port=0, annotator="ada")) as server:
+        thread = threading.Thread(target=server.run, daemon=True)
+        thread.start()
+        yield server.secret_address
+        server.stop()
+        thread.join(20)
+
+
+@pytest.fixture
+def open_page(browser: Any) -> Iterator[Open]:
+    """``open_page(address)`` → a tab of its own; what goes wrong in it fails the test."""
+    contexts, faults = [], []
+
+    def open_it(address: str, context: Any = None) -> Any:
+        context = context or browser.new_context(viewport={"width": 1280, "height": 800})
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(20_000)
+        page.on("pageerror", lambda error: faults.append(str(error)))
+        page.goto(address)
+        page.wait_for_selector("body[data-ready]")
+        return page
+
+    yield open_it
+    for context in contexts:
+        context.close()
+    assert faults == []
+
+
+def until(page: Any, expression: str) -> None:
+    """Wait until it is true. (The page forbids ``eval``, by which playwright's own waiting works.)"""
+    for _ in range(400):
+        if page.evaluate(expression):
+            return
+        page.wait_for_timeout(50)
+    pytest.fail(f"never true: {expression}; the page says: {page.locator('#says').inner_text()}")
+
+
+def at(page: Any, k: int) -> None:
+    """Wait until slice k (from 0) is shown."""
+    until(page, f"sammix.k === {k}")
+
+
+def press(page: Any, *keys: str) -> None:
+    for key in keys:
+        page.keyboard.press(key)
+
+
+def kept(page: Any, condition: str) -> None:
+    """Wait until the server has said so of the open stack."""
+    until(page, f"(async () => {{ const s = await (await fetch('/api/stacks/0')).json(); {condition} }})()")
+
+
+def drag(page: Any, *points: tuple[float, float]) -> None:
+    """Drag over the slice; points are shares of its canvas."""
+    box = page.locator("#view").bounding_box()
+    places = [(box["x"] + box["width"] * x, box["y"] + box["height"] * y) for x, y in points]
+    page.mouse.move(*places[0])
+    page.mouse.down()
+    for place in places[1:]:
+        page.mouse.move(*place, steps=4)
+    page.mouse.up()
+
+
+def test_answer_mark_draw_undo_and_reload(address: str, open_page: Open) -> None:
+    page = open_page(address)
+    assert "token" not in page.url
+    press(page, "End")
+    at(page, 0)
+    press(page, "PageUp")
+    at(page, 10)
+    press(page, "y")
+    at(page, 11)
+    kept(page, "return s.labels[10] === 1")
+    press(page, "l")
+    kept(page, "return s.marks[1] === 11")
+    press(page, "PageDown")
+    at(page, 1)
+    press(page, "f")
+    kept(page, "return s.labels.join() === '0,1,1,1,1,1,1,1,1,1,1,1,0,0,0,0'")
+    press(page, "d")
+    drag(page, (0.4, 0.45), (0.5, 0.5), (0.45, 0.55))
+    kept(page, "return s.mask_how[1] === 'drawn'")
+    before = page.evaluate("Array.from(sammix.mask).reduce((a, b) => a + b)")
+    assert before > 20
+    drag(page, (0.5, 0.4), (0.55, 0.45))
+    until(page, f"Array.from(sammix.mask).reduce((a, b) => a + b) > {before}")
+    kept(page, "return s.undo[0] === 5")
+    press(page, "Control+z")
+    until(page, f"sammix.mask && Array.from(sammix.mask).reduce((a, b) => a + b) === {before}")
+    press(page, "Control+z")
+    until(page, "sammix.mask === null")
+    press(page, "Control+Shift+Z")
+    until(page, f"sammix.mask && Array.from(sammix.mask).reduce((a, b) => a + b) === {before}")
+    page.reload()
+    page.wait_for_selector("body[data-ready]")
+    assert page.evaluate("sammix.stack.labels.filter(label => label === 1).length") == 11
+    assert page.evaluate("sammix.stack.masks.filter(mask => mask).length") == 1
+
+
+def test_every_way_to_draw(address: str, open_page: Open) -> None:
+    page = open_page(address)
+    area = "Array.from(sammix.mask ?? []).reduce((a, b) => a + b, 0)"
+    box = page.locator("#view").bounding_box()
+    press(page, "End")
+    at(page, 0)
+    press(page, "p")
+    for x, y in ((0.35, 0.35), (0.6, 0.35), (0.6, 0.6), (0.35, 0.6)):
+        page.mouse.click(box["x"] + box["width"] * x, box["y"] + box["height"] * y)
+    press(page, "Enter")
+    kept(page, "return s.masks[0] !== null")
+    whole = page.evaluate(area)
+    press(page, "e", *"[[[[[[[")  # one pixel
+    drag(page, (0.40, 0.40), (0.55, 0.40), (0.55, 0.55), (0.40, 0.55), (0.40, 0.40))  # a ring is cut out
+    until(page, f"{area} < {whole}")
+    kept(page, "return s.undo[0] === 2")
+    cut = page.evaluate(area)
+    page.keyboard.down("Shift")
+    press(page, "g")
+    page.mouse.click(box["x"] + box["width"] * 0.47, box["y"] + box["height"] * 0.47)  # the island within goes
+    page.keyboard.up("Shift")
+    until(page, f"{area} < {cut}")
+    page.mouse.click(box["x"] + box["width"] * 0.47, box["y"] + box["height"] * 0.47)  # and the hole is filled
+    until(page, f"{area} > {cut}")
+    kept(page, "return s.undo[0] === 4")
+    page.mouse.click(box["x"] + box["width"] * 0.1, box["y"] + box["height"] * 0.1)
+    page.wait_for_selector("#says.bad")
+    assert "not enclosed" in page.locator("#says").inner_text()
+    press(page, "Escape", "ArrowUp", "ArrowUp", "d")
+    at(page, 2)
+    drag(page, (0.4, 0.4), (0.5, 0.5))
+    kept(page, "return s.masks[2] !== null")
+    press(page, "ArrowDown")
+    at(page, 1)
+    press(page, "i")
+    until(page, "sammix.proposal !== null")
+    assert page.evaluate("sammix.mask") is None  # shown, and not kept before it is accepted
+    press(page, "Enter")
+    kept(page, "return s.mask_how[1] === 'interpolated'")
+    press(page, "Delete")
+    kept(page, "return s.masks[1] === null")
+
+
+def test_all_but_drawing_works_without_a_mouse(address: str, open_page: Open) -> None:
+    page = open_page(address)
+    press(page, "End", "n", "n", "y", "u", "y")
+    kept(page, "return s.labels.slice(0, 5).join() === '0,0,1,-1,1'")
+    press(page, "ArrowRight")
+    until(page, "sammix.stack.stack === 1")
+    press(page, "ArrowLeft")
+    until(page, "sammix.stack.stack === 0")
+    press(page, "2")
+    assert "W 180 L 90" in page.locator("#windowing").inner_text().replace("\xa0", " ").replace("  ", " ")
+    press(page, "?")
+    assert page.locator("#help").is_visible()
+    press(page, "Escape")
+    assert not page.locator("#help").is_visible()
+    press(page, "Control+z", "Control+z")
+    kept(page, "return s.labels.slice(0, 5).join() === '0,0,1,,'")
+    names = page.evaluate("[...document.querySelectorAll('button, input, select')].map(one => one.innerText || one.id)")
+    assert all(names)
+    assert page.evaluate("[...document.querySelectorAll('button')].every(one => one.tabIndex >= 0)")
+
+
+def test_sides_position_and_whole_page_are_in_view(address: str, open_page: Open) -> None:
+    page = open_page(address)
+    for text in ("R", "L", "A", "P"):
+        assert page.locator(".side", has_text=text).is_visible()
+    assert " of 16" in page.locator("#position").inner_text()
+    assert "mm" in page.locator("#position").inner_text()
+    assert page.evaluate("document.documentElement.scrollWidth <= 1280 && document.documentElement.scrollHeight <= 800")
+    box = page.locator("#tools").bounding_box()
+    assert page.evaluate("document.querySelector('#tools').scrollHeight") <= box["height"] + 1
+
+
+def test_two_tabs_see_each_other_and_two_annotators_may_differ(address: str, open_page: Open) -> None:
+    first = open_page(address)
+    second = open_page(address, first.context)
+    second.fill("#who", "bob")
+    second.keyboard.press("Tab")
+    press(first, "End", "y")
+    until(second, "sammix.stack.labels[0] === 1")
+    second.locator("#view").focus()
+    press(second, "End", "n")
+    until(first, "sammix.stack.labels[0] === 0")
+    press(first, "End")
+    until(first, "document.querySelector('#provenance').innerText.includes('ada: yes, bob: no')")
+
+
+def test_a_killed_server_is_said_and_nothing_is_lost(study: Path, tmp_path: Path, open_page: Open) -> None:
+    running = Program(study, tmp_path / "labels")
+    page = open_page(running.address)
+    press(page, "End", "y", "y", "d")
+    drag(page, (0.4, 0.4), (0.5, 0.5))
+    kept(page, "return s.masks[2] !== null")
+    running.end(signal.SIGKILL)
+    press(page, "y")
+    page.wait_for_selector("#says.bad")
+    assert "does not answer" in page.locator("#says").inner_text()
+    record = Record(tmp_path / "labels/answers.sqlite")
+    assert [record.current("volume-0")[n].label for n in range(3)] == [1, 1, 1]
+    record.close()
+    again = Program(study, tmp_path / "labels")
+    page = open_page(again.address)
+    assert page.evaluate("sammix.stack.masks.filter(mask => mask).length") == 1
+    again.end()
+
+
+def test_five_hundred_slices(tmp_path: Path, open_page: Open) -> None:
+    phantom = make_phantom(0, PORTAL.at((64, 64, 20)))
+    hu = np.repeat(phantom.hu, 25, axis=2).astype(np.int16)
+    (tmp_path / "long").mkdir()
+    nib.save(nib.Nifti1Image(hu, np.diag([-5.0, -5.0, 1.0, 1.0])), tmp_path / "long/scan.nii.gz")
+    running = Program(tmp_path / "long", tmp_path / "labels")
+    page = open_page(running.address)
+    press(page, "End")
+    at(page, 0)
+    page.evaluate(
+        "() => { for (let i = 0; i < 120; i++) window.dispatchEvent(new KeyboardEvent('keydown', {key: 'ArrowUp'})); }"
+    )
+    at(page, 120)
+    press(page, "Home")
+    at(page, 499)
+    until(page, "document.querySelector('#position').innerText.startsWith('500')")
+    running.end()
