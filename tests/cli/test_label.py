@@ -13,7 +13,19 @@ import pytest
 
 
 def test_it_prints_the_address_and_ends_in_good_order(hospital_a: Path, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "sammix", "label", hospital_a, "--store", tmp_path / "labels", "--port", "0"]
+    command = [
+        sys.executable,
+        "-m",
+        "sammix",
+        "label",
+        hospital_a,
+        "--store",
+        tmp_path / "labels",
+        "--port",
+        "0",
+        "--preset",
+        "tiny",
+    ]
     program = subprocess.Popen(
         [*map(str, command), "--no-open"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ}
     )
@@ -30,7 +42,9 @@ def test_it_prints_the_address_and_ends_in_good_order(hospital_a: Path, tmp_path
     assert address.split("=")[1] not in errors
 
 
-@pytest.mark.parametrize("arguments", [("--organ", "../liver"), ("--annotator", ""), ("--port", "70000")])
+@pytest.mark.parametrize(
+    "arguments", [("--organ", "../liver"), ("--annotator", ""), ("--port", "70000"), ("--preset", "none")]
+)
 def test_what_cannot_be_is_refused(run: Callable[..., int], hospital_a: Path, arguments: tuple[str, str]) -> None:
     assert run("label", hospital_a, *arguments) == 2
 

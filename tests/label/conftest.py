@@ -61,7 +61,7 @@ def disc() -> np.ndarray:
 def server(scans: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabelServer]:
     """A server that runs."""
     store = tmp_path_factory.mktemp("served") / "labels"
-    with label_server(Wanted(scans, store, port=0, annotator="ada")) as made:
+    with label_server(Wanted(scans, store, port=0, annotator="ada", preset="tiny", threads=1)) as made:
         thread = threading.Thread(target=made.run, daemon=True)
         thread.start()
         yield made

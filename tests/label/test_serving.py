@@ -20,13 +20,13 @@ def test_the_address_that_is_left_for_others_holds_no_token(server: LabelServer)
 def test_a_port_that_is_taken_is_said(scans: Path, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        opened = label_server(Wanted(scans, tmp_path / "labels", port=port))
+        opened = label_server(Wanted(scans, tmp_path / "labels", port=port, preset="tiny"))
         with pytest.raises(SammixError, match="choose another --port"):
             opened.__enter__()
 
 
 def test_an_address_that_is_not_here_is_said(scans: Path, tmp_path: Path) -> None:
-    opened = label_server(Wanted(scans, tmp_path / "labels", host="192.0.2.1", port=0))
+    opened = label_server(Wanted(scans, tmp_path / "labels", host="192.0.2.1", port=0, preset="tiny"))
     with pytest.raises(SammixError, match=r"192\.0\.2\.1"):
         opened.__enter__()
 

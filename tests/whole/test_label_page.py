@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 from sammix.demo.phantoms import PORTAL, make_phantom, write_lits
+from sammix.io import open_dataset
 from sammix.label.gestures import Record
 from sammix.label.serving import Wanted, label_server
 
@@ -42,7 +43,20 @@ class Program:
     """``sammix label`` as a program of its own."""
 
     def __init__(self, data: Path, store: Path, *more: str) -> None:
-        command = [sys.executable, "-m", "sammix", "label", str(data), "--store", str(store), "--port", "0", *more]
+        command = [
+            sys.executable,
+            "-m",
+            "sammix",
+            "label",
+            str(data),
+            "--store",
+            str(store),
+            "--port",
+            "0",
+            "--preset",
+            "tiny",
+            *more,
+        ]
         self.process = subprocess.Popen(
             [*command, "--no-open", "--quiet", "--annotator", "ada"],
             stdout=subprocess.PIPE,
@@ -60,18 +74,19 @@ class Program:
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two patients without any label, and the truth aside."""
+    """Eight patients without any label."""
     folder = tmp_path_factory.mktemp("page") / "study"
-    write_lits(folder, 2, 0, PORTAL.at((96, 96, 16)))
+    write_lits(folder, 8, 0, PORTAL.at((96, 96, 16)))
     for mask in folder.glob("segmentation-*"):
         mask.unlink()
     return folder
 
 
-@pytest.fixture
-def address(study: Path, tmp_path: Path) -> Iterator[str]:
-    """Of a server in this process."""
-    with label_server(Wanted(study, tmp_path / "labels", port=0, annotator="ada")) as server:
+@pytest.fixture(scope="module")
+def address(study: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Of one server for all tests: each has a patient and an annotator of its own."""
+    wanted = Wanted(study, tmp_path_factory.mktemp("labels") / "labels", port=0, preset="tiny", threads=1)
+    with label_server(wanted) as server:
         thread = threading.Thread(target=server.run, daemon=True)
         thread.start()
         yield server.secret_address
@@ -84,7 +99,7 @@ def open_page(browser: Any) -> Iterator[Open]:
     """``open_page(address)`` → a tab of its own; what goes wrong in it fails the test."""
     contexts, faults = [], []
 
-    def open_it(address: str, context: Any = None) -> Any:
+    def open_it(address: str, patient: int = 0, context: Any = None, who: str | None = None) -> Any:
         context = context or browser.new_context(viewport={"width": 1280, "height": 800})
         contexts.append(context)
         page = context.new_page()
@@ -92,6 +107,12 @@ def open_page(browser: Any) -> Iterator[Open]:
         page.on("pageerror", lambda error: faults.append(str(error)))
         page.goto(address)
         page.wait_for_selector("body[data-ready]")
+        page.fill("#who", who or f"annotator {patient}")
+        page.keyboard.press("Tab")
+        if page.locator("#stacks li").count() > 1:
+            page.locator("#stacks li", has_text=f"volume-{patient}").click()
+            until(page, f"sammix.stack.name === 'volume-{patient}'")
+        page.locator("#view").focus()
         return page
 
     yield open_it
@@ -120,8 +141,10 @@ def press(page: Any, *keys: str) -> None:
 
 
 def kept(page: Any, condition: str) -> None:
-    """Wait until the server has said so of the open stack."""
-    until(page, f"(async () => {{ const s = await (await fetch('/api/stacks/0')).json(); {condition} }})()")
+    """Wait until the server has said so, to who is labelling, of the open stack."""
+    who = "{headers: {'x-annotator': encodeURIComponent(document.querySelector('#who').value)}}"
+    told = f"await (await fetch('/api/stacks/' + sammix.stack.stack, {who})).json()"
+    until(page, f"(async () => {{ const s = {told}; {condition} }})()")
 
 
 def drag(page: Any, *points: tuple[float, float]) -> None:
@@ -172,7 +195,7 @@ def test_answer_mark_draw_undo_and_reload(address: str, open_page: Open) -> None
 
 
 def test_every_way_to_draw(address: str, open_page: Open) -> None:
-    page = open_page(address)
+    page = open_page(address, 1)
     area = "Array.from(sammix.mask ?? []).reduce((a, b) => a + b, 0)"
     box = page.locator("#view").bounding_box()
     press(page, "End")
@@ -215,13 +238,13 @@ def test_every_way_to_draw(address: str, open_page: Open) -> None:
 
 
 def test_all_but_drawing_works_without_a_mouse(address: str, open_page: Open) -> None:
-    page = open_page(address)
+    page = open_page(address, 2)
     press(page, "End", "n", "n", "y", "u", "y")
     kept(page, "return s.labels.slice(0, 5).join() === '0,0,1,-1,1'")
     press(page, "ArrowRight")
-    until(page, "sammix.stack.stack === 1")
+    until(page, "sammix.stack.stack !== 2")
     press(page, "ArrowLeft")
-    until(page, "sammix.stack.stack === 0")
+    until(page, "sammix.stack.stack === 2")
     press(page, "2")
     assert "W 180 L 90" in page.locator("#windowing").inner_text().replace("\xa0", " ").replace("  ", " ")
     press(page, "?")
@@ -236,7 +259,7 @@ def test_all_but_drawing_works_without_a_mouse(address: str, open_page: Open) ->
 
 
 def test_sides_position_and_whole_page_are_in_view(address: str, open_page: Open) -> None:
-    page = open_page(address)
+    page = open_page(address, 3)
     for text in ("R", "L", "A", "P"):
         assert page.locator(".side", has_text=text).is_visible()
     assert " of 16" in page.locator("#position").inner_text()
@@ -247,13 +270,10 @@ def test_sides_position_and_whole_page_are_in_view(address: str, open_page: Open
 
 
 def test_two_tabs_see_each_other_and_two_annotators_may_differ(address: str, open_page: Open) -> None:
-    first = open_page(address)
-    second = open_page(address, first.context)
-    second.fill("#who", "bob")
-    second.keyboard.press("Tab")
+    first = open_page(address, 4, who="ada")
+    second = open_page(address, 4, first.context, who="bob")
     press(first, "End", "y")
     until(second, "sammix.stack.labels[0] === 1")
-    second.locator("#view").focus()
     press(second, "End", "n")
     until(first, "sammix.stack.labels[0] === 0")
     press(first, "End")
@@ -296,3 +316,53 @@ def test_five_hundred_slices(tmp_path: Path, open_page: Open) -> None:
     at(page, 499)
     until(page, "document.querySelector('#position').innerText.startsWith('500')")
     running.end()
+
+
+def test_a_proposal_is_shown_then_accepted_or_corrected(address: str, open_page: Open) -> None:
+    page = open_page(address, 5)
+    press(page, "End", "s")
+    drag(page, (0.3, 0.3), (0.6, 0.6))
+    until(page, "sammix.proposal !== null || document.querySelector('#says').innerText.includes('nothing')")
+    if page.evaluate("sammix.proposal !== null"):  # the toy network may see nothing in a box
+        assert page.evaluate("sammix.mask") is None
+        press(page, "Enter")
+        kept(page, "return s.mask_how[0] === 'accepted'")
+        press(page, "d")
+        drag(page, (0.1, 0.1), (0.2, 0.2))
+        press(page, "e")
+        drag(page, (0.3, 0.3), (0.6, 0.6))
+        kept(page, "return s.mask_how[0] === 'corrected'")
+    press(page, "Escape", "Escape", "a")
+    until(page, "document.querySelector('#says').innerText.length > 0")
+
+
+def test_it_learns_while_one_labels_and_the_labels_can_be_taken_away(address: str, open_page: Open) -> None:
+    for patient in (6, 7, 0, 1, 2):
+        page = open_page(address, patient)
+        press(page, "End", "ArrowUp", "ArrowUp", "ArrowUp")
+        at(page, 3)
+        press(page, "f", "PageUp")
+        at(page, 13)
+        press(page, "ArrowDown")
+        at(page, 12)
+        press(page, "l")
+        until(page, "sammix.stack.marks.join() === '3,12' || document.querySelector('#says.bad') !== null")
+        press(page, "ArrowDown", "ArrowDown", "d")
+        at(page, 10)
+        drag(page, (0.3, 0.4), (0.45, 0.5), (0.35, 0.55))
+        kept(page, "return s.masks[10] !== null")
+    press(page, "t")
+    brain = "(async () => { const b = await (await fetch('/api/brain')).json(); return b.training && %s })()"
+    for _ in range(6):
+        page.wait_for_timeout(10_000 if not page.evaluate(brain % "!b.training.running") else 0)
+    until(page, brain % "!b.training.running")
+    until(page, brain % "b.model === 'model-1' && b.training.epochs.length === 3")
+    assert "in use" in page.locator("#learning-says").inner_text()
+    assert page.locator("#curves").is_visible()
+    until(page, "[...document.querySelectorAll('#stacks .why')].some(one => /slice/.test(one.innerText))")
+    page.locator("[data-do=export]").click()
+    until(page, "document.querySelector('#says').innerText.includes('written to')")
+    folder = Path(page.locator("#says").inner_text().split("written to ")[1].split(" · ")[0])
+    written = open_dataset(folder)
+    assert len(written.cases) >= 5
+    assert all(case.mask is not None and case.presence is not None for case in written.cases)

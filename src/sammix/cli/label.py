@@ -14,6 +14,10 @@ def label(
     data: Annotated[
         Path, typer.Argument(help="What to label: scans in any form that predict reads, or a data set.", metavar="DATA")
     ],
+    model: Annotated[
+        Path | None, typer.Option("--model", help="A model to begin with.", show_default="none: it learns from nothing")
+    ] = None,
+    preset: Annotated[str, typer.Option(help="Whose network and settings are used where there is no model.")] = "lite",
     store: Annotated[
         Path | None, typer.Option(help="Where answers are kept.", show_default="DATA-labels, beside the data")
     ] = None,
@@ -34,6 +38,7 @@ def label(
     import getpass
     import re
 
+    from sammix.config import load_preset
     from sammix.errors import needs_extra
     from sammix.files import PLAIN_NAME
     from sammix.log import show_on_terminal
@@ -42,6 +47,7 @@ def label(
     for option, name in (("--organ", organ), ("--annotator", annotator)):
         if name is not None and not re.match(PLAIN_NAME, name):
             raise typer.BadParameter(f"{option} takes a name of up to 64 characters, without slashes, not '{name}'")
+    load_preset(preset)
     with needs_extra("label", "the page"):
         from sammix.label.serving import Wanted, serve
-    serve(Wanted(data, store, organ, host, port, annotator or getpass.getuser()), open_browser)
+    serve(Wanted(data, store, organ, host, port, annotator or getpass.getuser(), model, preset), open_browser)

@@ -38,6 +38,13 @@ class Preprocess(BaseModel):
         """Resize binary masks (N, H, W) to uint8 (N, size, size): a pixel is set where at least half of it was."""
         return (self._to_grid((mask > 0).astype(np.float32), spacing) >= 0.5).astype(np.uint8)
 
+    def points(self, xy: NDArray[Any], shape: tuple[int, int], spacing: Spacing = (1.0, 1.0)) -> NDArray[np.float32]:
+        """Find where points (N, 2) of a slice, x and y in its own px, lie on the grid: (N, 2) float32."""
+        top, left, height, width = self._frame(shape, spacing)
+        scale = np.array([width / shape[1], height / shape[0]])
+        placed: NDArray[np.float32] = ((np.asarray(xy) + 0.5) * scale - 0.5 + (left, top)).astype(np.float32)
+        return placed
+
     def restore(
         self, probability: NDArray[Any], shape: tuple[int, int], spacing: Spacing = (1.0, 1.0)
     ) -> NDArray[np.float32]:

@@ -165,7 +165,11 @@ def extract(case: Case, preprocess: Preprocess, middle_fraction: float = 1.0) ->
     Raises:
         InputError: the image or its mask cannot be used.
     """
-    scan = read_slices(case)
+    return stack_of(case, read_slices(case), preprocess, middle_fraction)
+
+
+def stack_of(case: Case, scan: ScanSlices, preprocess: Preprocess, middle_fraction: float = 1.0) -> SliceStack:
+    """Bring the central share of a scan's slices to the grid."""
     where = middle(len(scan), middle_fraction)
     masks, labels = scan.masks(preprocess, where), scan.labels[where]
     return SliceStack(

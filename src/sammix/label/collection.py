@@ -159,6 +159,11 @@ class Shelf:
         self._lock = threading.Lock()
         self._reading = [threading.Lock() for _ in stacks]
 
+    def at_hand_now(self, number: int) -> OpenStack | None:
+        """Give the stack of that number if it is in memory."""
+        with self._lock:
+            return self._open.get(number)
+
     def get(self, number: int) -> OpenStack:
         """Read the stack of that number, or give what was read.
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from sammix.data.scan_slices import in_plane
-from sammix.errors import InputError, SammixError
+from sammix.errors import SammixError
 from sammix.label.collection import Collection, OpenStack, Shelf
 from sammix.label.events import Events
 from sammix.label.gestures import Answer, How, Marks, Place
@@ -185,12 +185,6 @@ class Service:
                 answers[slice_] = Answer(1, label_how, self.project.masks.keep(mask), how)
             self._write(who, number, "mask", answers)
 
-    def take_in(self, who: str, number: int, answers: dict[int, Answer], what: str = "import") -> None:
-        """Keep answers that came from elsewhere, as one gesture."""
-        with self._lock:
-            assert what == "import"
-            self._write(who, number, "import", answers)
-
     def undo(self, who: str, redo: bool = False) -> tuple[int, int] | None:
         """Take back, or say again; return the stack and the slice that the person should see, None if there is none."""
         with self._lock:
@@ -325,6 +319,3 @@ def as_mask(body: bytes, shape: tuple[int, int]) -> Mask:
     if values.max(initial=0) > 1:
         raise RefusedError("a mask holds 0 and 1 only")
     return values.astype(np.bool_)
-
-
-__all__ = ["GIVEN", "InputError", "RefusedError", "Service", "as_mask", "described"]

@@ -7,13 +7,15 @@ import socket
 import threading
 import webbrowser
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import uvicorn
 
 from sammix.errors import SammixError
+from sammix.label.brain import Brain, Means
+from sammix.label.brain_routes import BrainPage
 from sammix.label.collection import open_collection
 from sammix.label.events import Events
 from sammix.label.guard import LOOPBACK, Guard, Rules
@@ -33,6 +35,9 @@ class Wanted:
         organ: what is sought; None: what the data names, else the liver.
         host, port: where to listen; port 0 takes any that is free.
         annotator: who labels, where the browser does not say it.
+        model: to begin with; None: SAM as it came, until something is learned.
+        preset: whose network and settings are used where there is no model.
+        threads: how many cores the network's processes may take, each.
     """
 
     data: Path
@@ -41,19 +46,22 @@ class Wanted:
     host: str = "127.0.0.1"
     port: int = 8765
     annotator: str = "annotator"
+    model: Path | None = None
+    preset: str = "lite"
+    threads: int = 2
 
 
 class LabelServer:
     """A server that listens already and answers once :meth:`run` is called."""
 
-    def __init__(self, service: Service, wanted: Wanted) -> None:
-        self.service, self.wanted = service, wanted
+    def __init__(self, service: Service, brain: Brain, wanted: Wanted) -> None:
+        self.service, self.brain, self.wanted = service, brain, wanted
         self.token = secrets.token_urlsafe(32)
         self.socket = _listening(wanted.host, wanted.port)
         self.port = int(self.socket.getsockname()[1])
         rules = Rules(self.token, self.port, () if wanted.host in LOOPBACK else (wanted.host,))
-        page = Page(service, wanted.annotator)
-        app = Guard(application(page.routes()), rules)
+        routes = [*Page(service, wanted.annotator).routes(), *BrainPage(service, brain).routes()]
+        app = Guard(application(routes), rules)
         config = uvicorn.Config(
             app, log_level="warning", access_log=False, server_header=False, ws="none", timeout_graceful_shutdown=1
         )
@@ -92,14 +100,27 @@ def label_server(wanted: Wanted) -> Iterator[LabelServer]:
         warn(remark)
     organ = wanted.organ or collection.dataset.organ
     store = wanted.store or folder_for(wanted.data)
-    with LabelProject.opened(store, wanted.data, organ) as project:
-        server = LabelServer(Service(project, collection, Events()), wanted)
+    with LabelProject.opened(store, wanted.data, organ) as project, ExitStack() as ends:
+        events = Events()
+        model = None if wanted.model is None else _model(wanted.model, organ)
+        means = Means(wanted.data, organ, project.folder, model, wanted.preset, wanted.threads)
+        brain = Brain(means, events)
+        ends.callback(brain.stop)
+        server = LabelServer(Service(project, collection, events), brain, wanted)
+        ends.callback(server.socket.close)
+        ends.callback(server.stop)
         project.announce(server.address)
-        try:
-            yield server
-        finally:
-            server.stop()
-            server.socket.close()
+        yield server
+
+
+def _model(path: Path, organ: str) -> Path:
+    """Find the model to begin with. Raises SammixError: there is none, or it was trained for another organ."""
+    from sammix.models.card import find_model, read_card
+
+    folder, card = find_model(path), read_card(path)
+    if card.organ != organ:
+        warn(f"{path}: was trained for the {card.organ}, and the {organ} is sought; it will have to learn that")
+    return folder
 
 
 def serve(wanted: Wanted, open_browser: bool) -> None:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from sammix.config import ModelConfig
 from sammix.data.sampling import Rows
 from sammix.data.table import SliceTable
 from sammix.errors import SammixError
@@ -69,21 +71,34 @@ def views_of(data: FitData, card: ModelCard) -> Views:
 
 def filled_cache(network: Network, data: FitData, card: ModelCard, run: RunFolder, views: Views) -> FeatureCache:
     """Open the cache and compute the features of those ``views`` that it does not hold yet."""
-    device, usable = next(network.parameters()).device, frozenset(data.usable_masks.tolist())
+    cache = open_cache(network, data.table, card.config.model, card.base_sha256, run.cache_folder)
+    wanted = [(row, view) for row in sorted(views) for view in views[row]]
+    cache.add(wanted, encoder_of(network, data.table, frozenset(data.usable_masks.tolist())))
+    return cache
 
-    def encode(entries: Sequence[SliceView]) -> Tensor:
-        images = torch.stack([read_view(data.table, entry, entry[0] in usable)[0] for entry in entries])
-        return network.features(images[:, None].to(device)).float()
 
-    size = data.table.preprocess.size
+def open_cache(network: Network, table: SliceTable, model: ModelConfig, base: str | None, folder: Path) -> FeatureCache:
+    """Open the cache of what a network's frozen stages make of a table's slices: the same for all fits on them."""
+    device, size = next(network.parameters()).device, table.preprocess.size
     shape = network.features(torch.zeros(1, 1, size, size, device=device))
     key = {
-        "images": data.table.images_sha256(),
-        "base": card.base_sha256,
-        "encoder": card.config.model.model_dump(include={"encoder", "lora_blocks"}),
+        "images": table.images_sha256(),
+        "base": base,
+        "encoder": model.model_dump(include={"encoder", "lora_blocks"}),
         "augmentation": VIEWS_MADE_BY,
         "dtype": str(shape.dtype),
     }
-    cache = FeatureCache(run.cache_folder, key, tuple(shape.shape[1:]))
-    cache.add([(row, view) for row in sorted(views) for view in views[row]], encode)
-    return cache
+    return FeatureCache(folder, key, tuple(shape.shape[1:]))
+
+
+def encoder_of(
+    network: Network, table: SliceTable, usable: frozenset[int] = frozenset()
+) -> Callable[[Sequence[SliceView]], Tensor]:
+    """How views of a table's slices become features; ``usable`` are the rows whose mask may be used."""
+    device = next(network.parameters()).device
+
+    def encode(entries: Sequence[SliceView]) -> Tensor:
+        images = torch.stack([read_view(table, entry, entry[0] in usable)[0] for entry in entries])
+        return network.features(images[:, None].to(device)).float()
+
+    return encode

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import highdicom as hd
 import numpy as np
@@ -19,10 +19,14 @@ from sammix.files import atomic_path
 from sammix.io.writers.organ_codes import CATEGORY, organ_code
 from sammix.io.writers.referenced_images import SERIES_NUMBER, Sources, referring
 
+Made = Literal["AUTOMATIC", "SEMIAUTOMATIC", "MANUAL"]
+
 PAPER = "https://arxiv.org/abs/2412.08575"
 
 
-def write_dicom_seg(path: str | Path, mask: NDArray[Any], sources: Sources, organ: str, model: str) -> tuple[str, ...]:
+def write_dicom_seg(
+    path: str | Path, mask: NDArray[Any], sources: Sources, organ: str, model: str, made: Made = "AUTOMATIC"
+) -> tuple[str, ...]:
     """Write a mask as a binary DICOM Segmentation (PS3.3 A.51) with one segment.
 
     Frame of reference, patient and study are the sources'. Frames without the organ are left out, as the
@@ -34,6 +38,7 @@ def write_dicom_seg(path: str | Path, mask: NDArray[Any], sources: Sources, orga
         sources: the images it was made from.
         organ: the segment's label; its code is from ``organ_codes``.
         model: the algorithm's name.
+        made: whether a program, a person, or both made the mask.
 
     Returns:
         What is suspicious about the images, each a line for the user.
@@ -50,7 +55,7 @@ def write_dicom_seg(path: str | Path, mask: NDArray[Any], sources: Sources, orga
             source_images=images,
             pixel_array=frames,
             segmentation_type="BINARY",
-            segment_descriptions=[_segment(organ, model)],
+            segment_descriptions=[_segment(organ, model, made)],
             series_instance_uid=hd.UID(),
             series_number=SERIES_NUMBER,
             sop_instance_uid=hd.UID(),
@@ -68,7 +73,7 @@ def write_dicom_seg(path: str | Path, mask: NDArray[Any], sources: Sources, orga
     return warnings
 
 
-def _segment(organ: str, model: str) -> SegmentDescription:
+def _segment(organ: str, model: str, made: Made) -> SegmentDescription:
     code, side = organ_code(organ)
     algorithm = hd.AlgorithmIdentificationSequence(
         name=f"sammix {model}"[:64], version=__version__, family=codes.DCM.ArtificialIntelligence, source=PAPER
@@ -78,8 +83,8 @@ def _segment(organ: str, model: str) -> SegmentDescription:
         segment_label=organ[:64],
         segmented_property_category=CATEGORY,
         segmented_property_type=code,
-        algorithm_type="AUTOMATIC",
-        algorithm_identification=algorithm,
+        algorithm_type=made,
+        algorithm_identification=None if made == "MANUAL" else algorithm,
         tracking_uid=hd.UID(),
         tracking_id=organ[:64],
     )

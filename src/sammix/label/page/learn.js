@@ -23,7 +23,7 @@ export class Learning {
   async start(kind, unasked = false) {
     try {
       if (this.state?.training?.running) { await api.post("/api/learn/stop"); this.say("the training is stopped; what it had learned is kept"); return; }
-      await api.post("/api/learn", { kind });
+      await api.post("/api/learn", { kind, own_only: this.ownOnly.checked });
       this.since = 0;
       this.say(kind === "quick" ? "learning…" : "a full fit has begun; go on labelling");
     } catch (error) { if (!unasked) this.say(error.message, true); }

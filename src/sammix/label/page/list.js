@@ -17,7 +17,8 @@ export class List {
   }
 
   // progress: of each stack {count, yes, no, open, drawn}, as far as it is known; order: [{stack, slice, why}]
-  update(progress, order) {
+  // The list moves only when asked to: nothing is to slip away under the pointer.
+  update(progress, order, move = false) {
     for (const [n, item] of this.items) {
       const p = progress[n];
       if (!p) continue;
@@ -31,9 +32,10 @@ export class List {
       item.querySelector(".bar").replaceChildren(...parts);
     }
     if (!order) return;
-    this.order = [...order.map(one => one.stack), ...[...this.items.keys()].filter(n => !order.some(one => one.stack === n))];
     const why = new Map(order.map(one => [one.stack, one.why]));
-    this.order.forEach(n => { const item = this.items.get(n); item.querySelector(".why").textContent = why.get(n) ?? ""; });
+    for (const [n, item] of this.items) item.querySelector(".why").textContent = why.get(n) ?? "";
+    if (!move) return;
+    this.order = [...order.map(one => one.stack), ...[...this.items.keys()].filter(n => !order.some(one => one.stack === n))];
     const now = [...this.element.children];
     if (this.order.some((n, place) => now[place] !== this.items.get(n))) this.element.append(...this.order.map(n => this.items.get(n)));
   }

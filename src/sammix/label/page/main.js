@@ -15,7 +15,7 @@ const AT_HAND = 400; // slices kept in the browser
 const view = new View($("view"));
 const strip = new Strip($("strip"), k => goTo(k));
 const list = new List($("stacks"), n => openStack(n));
-const learning = new Learning({ every: $("every"), models: $("models"), curves: $("curves"), says: $("learning-says"),
+const learning = new Learning({ every: $("every"), ownOnly: $("own-only"), models: $("models"), curves: $("curves"), says: $("learning-says"),
   go: document.querySelector("[data-do=learn]"), full: document.querySelector("[data-do=fit]") }, say);
 
 let session = null;      // what is labelled
@@ -329,7 +329,7 @@ const take = name => { tool = tool === name ? null : name; points = []; paint();
 
 async function takeAway(kind) {
   say("writing…");
-  const told = await trying(() => api.post("/api/export", { kind }));
+  const told = await trying(() => api.post("/api/export", { kind, own_only: kind === "dataset" && $("own-only").checked }));
   if (told) say(`written to ${told.folder}` + (told.remarks?.length ? ` · ${told.remarks.join(" · ")}` : ""));
 }
 
@@ -340,7 +340,7 @@ const ACTIONS = {
   top: () => { way = -1; goTo(stack.count - 1); }, bottom: () => { way = 1; goTo(0); }, // from an end there is one way to go
   next: () => { const n = list.beside(stack.stack, 1); if (n !== undefined) openStack(n); else say("this is the last of the list"); },
   previous: () => { const n = list.beside(stack.stack, -1); if (n !== undefined) openStack(n); else say("this is the first of the list"); },
-  helpful: async () => { await orderNow(); const best = order?.[0]; if (best) openStack(best.stack, best.slice); else say("nothing is proposed yet: answer some slices first"); },
+  helpful: async () => { await orderNow(true); const best = order?.[0]; if (best) openStack(best.stack, best.slice); else say("nothing is proposed yet: answer some slices first"); },
   brush: () => take("brush"), eraser: () => take("eraser"), polygon: () => take("polygon"), fill: () => take("fill"), box: () => take("box"), click: () => take("click"),
   smaller: () => resize(-1), larger: () => resize(1),
   interpolate, clear: () => { if (mask) keep(new Uint8Array(current.rows * current.columns)); else say("nothing is drawn here"); },
@@ -357,7 +357,9 @@ function resize(step) { $("size").value = size() + step * Math.max(1, Math.round
 function act(name) { if (stack || name === "help") ACTIONS[name](); }
 
 // ---- what happens elsewhere
-async function orderNow() { try { const told = await api.get("/api/order"); order = told.order; Object.assign(progress, told.progress); list.update(progress, order); totals(); } catch { order = null; } }
+async function orderNow(move = false) {
+  try { const told = await api.get("/api/order"); order = told.order; Object.assign(progress, told.progress); list.update(progress, order, move); totals(); } catch { order = null; }
+}
 async function brain() { try { const state = await api.get("/api/brain"); learning.show(state); $("work").textContent = state.work ?? ""; return state; } catch { return null; } }
 
 function follow() {
@@ -366,10 +368,11 @@ function follow() {
   source.addEventListener("hello", () => { if (behind) { behind = false; say("the server is back"); refresh(); } });
   source.addEventListener("answers", event => {
     const told = JSON.parse(event.data);
-    if (told.stack === stack?.stack) { clearTimeout(waiting); waiting = setTimeout(refresh, 150); }
+    if (told.stack === stack?.stack) { clearTimeout(waiting); waiting = setTimeout(() => { refresh(); orderNow(); }, 150); }
   });
   source.addEventListener("brain", () => brain());
-  source.addEventListener("looks", event => { if (JSON.parse(event.data).stacks.includes(stack?.stack)) refreshLooks(); orderNow(); });
+  let looked = 0;
+  source.addEventListener("looked", () => { if (!looked) looked = setTimeout(() => { looked = 0; refreshLooks(); orderNow(); }, 1500); });
   source.addEventListener("error", () => { if (!behind) say("the server does not answer: nothing new is kept until it runs again", true); behind = true; });
 }
 
@@ -404,8 +407,8 @@ async function start() {
     if (step && stack) { turned = 0; goTo(Math.max(0, Math.min(stack.count - 1, k - step))); }
   }, { passive: false });
   list.fill(session.stacks);
-  await orderNow();
-  document.body.classList.toggle("no-model", !(await brain())); // what needs a model, on a server without one
+  await orderNow(true);
+  await brain();
   const [store, n, at] = JSON.parse(localStorage.getItem("sammix-place") ?? "[null, 0, null]");
   await openStack(store === session.store && n < session.stacks.length ? n : order?.[0]?.stack ?? 0, store === session.store ? at : null);
   if (session.remarks.length) say(session.remarks.join(" · "));

@@ -1,0 +1,199 @@
+"""The routes of the page that need a network, or write something to take away."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any, Literal
+
+from pydantic import Field
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from sammix.data.scan_slices import in_plane
+from sammix.label.brain import Brain
+from sammix.label.helpfulness import StackState, in_order
+from sammix.label.service import RefusedError, Service
+from sammix.label.web import _Body, body_of, place_of
+
+
+class Prompt(_Body):
+    """What prompts a proposal, in px of the slice."""
+
+    kind: Literal["box", "points", "auto"]
+    box: list[float] = Field(default=[], max_length=4)
+    points: list[list[float]] = Field(default=[], max_length=100)
+
+
+class Learned(_Body):
+    """What is to be learned."""
+
+    kind: Literal["quick", "full"]
+    own_only: bool = False
+
+
+class Used(_Body):
+    """A model to use."""
+
+    model: str = Field(max_length=64)
+
+
+class TakenAway(_Body):
+    """What is to be written."""
+
+    kind: Literal["dataset", "dicom-seg"]
+    own_only: bool = False
+
+
+class BrainPage:
+    """The routes of the page that need more than the store."""
+
+    def __init__(self, service: Service, brain: Brain) -> None:
+        self.service, self.brain = service, brain
+
+    def routes(self) -> list[BaseRoute]:
+        """All of them."""
+        slice_ = "/api/stacks/{stack:int}/slices/{slice:int}"
+        return [
+            Route("/api/brain", self.state),
+            Route("/api/order", self.order),
+            Route("/api/stacks/{stack:int}/looks", self.looks),
+            Route(f"{slice_}/proposal", self.proposal, methods=["POST"]),
+            Route(f"{slice_}/map", self.map),
+            Route("/api/proposals/{name}", self.proposed),
+            Route("/api/learn", self.learn, methods=["POST"]),
+            Route("/api/learn/stop", self.stop, methods=["POST"]),
+            Route("/api/models/use", self.use, methods=["POST"]),
+            Route("/api/export", self.export, methods=["POST"]),
+        ]
+
+    async def state(self, request: Request) -> Response:
+        """What the network is about."""
+        return JSONResponse(await run_in_threadpool(self.brain.state))
+
+    async def order(self, request: Request) -> Response:
+        """Stacks in the order in which they help, and how far each is."""
+        return JSONResponse(await run_in_threadpool(self._order))
+
+    async def looks(self, request: Request) -> Response:
+        """What the model says of each slice of a stack."""
+        stack = await run_in_threadpool(self.service.opened, request.path_params["stack"])
+        said = {name: self.brain.said_of(name) for name in {place[0] for place in stack.places}}
+        found = [said[name].get(z, (None, None)) for name, z in stack.places]
+        return JSONResponse({"presence": [p for p, _ in found], "doubt": [d for _, d in found]})
+
+    async def proposal(self, request: Request) -> Response:
+        """Ask for a proposal; it is fetched by its name."""
+        prompt = await body_of(request, Prompt)
+        return JSONResponse(await run_in_threadpool(self._propose, *place_of(request), prompt))
+
+    async def proposed(self, request: Request) -> Response:
+        """A proposed mask: a byte a pixel, 0 or 1."""
+        mask = await run_in_threadpool(self.service.project.masks.read, request.path_params["name"])
+        return Response(mask.tobytes(), media_type="application/octet-stream")
+
+    async def map(self, request: Request) -> Response:
+        """The map of a slice that was asked for lately: a byte a pixel, in 255ths."""
+        cam = self.brain.maps.get(place_of(request))
+        if cam is None:
+            return Response(status_code=204)
+        return Response(cam.tobytes(), media_type="application/octet-stream")
+
+    async def learn(self, request: Request) -> Response:
+        """Begin to learn."""
+        asked = await body_of(request, Learned)
+        run = await run_in_threadpool(self.brain.learn, asked.kind == "quick", asked.own_only)
+        return JSONResponse({"run": run.name})
+
+    async def stop(self, request: Request) -> Response:
+        """Stop learning."""
+        await run_in_threadpool(self.brain.stop_learning)
+        return JSONResponse({})
+
+    async def use(self, request: Request) -> Response:
+        """Take another model into use."""
+        used = await body_of(request, Used)
+        await run_in_threadpool(self.brain.use, used.model or None)
+        return JSONResponse({})
+
+    async def export(self, request: Request) -> Response:
+        """Write what was labelled into a new folder within the labelling's own."""
+        from sammix.label.exporting import export_dataset, export_segmentations, new_folder
+
+        asked = await body_of(request, TakenAway)
+
+        def write() -> Any:
+            folder = new_folder(self.service.project.folder / "exports")
+            try:
+                if asked.kind == "dataset":
+                    return export_dataset(self.service, folder, asked.own_only)
+                return export_segmentations(self.service, folder)
+            except Exception:
+                if not any(folder.iterdir()):
+                    folder.rmdir()
+                raise
+
+        done = await run_in_threadpool(write)
+        counts = {"scans": done.scans, "slices": done.slices, "masks": done.masks}
+        return JSONResponse({"folder": str(done.folder), **counts, "remarks": list(done.remarks)})
+
+    def _propose(self, number: int, slice_: int, prompt: Prompt) -> dict[str, Any]:
+        from sammix.label.proposals import Asked
+
+        stack = self.service.slice_of(number, slice_)
+        scan, _ = stack.scan_of(slice_)
+        if prompt.kind == "box" and len(prompt.box) != 4:
+            raise RefusedError("a box has four numbers: x1, y1, x2, y2")
+        points = tuple((x, y, int(on)) for x, y, on in (p for p in prompt.points if len(p) == 3))
+        if prompt.kind == "points" and (not points or not any(on == 1 for _, _, on in points)):
+            raise RefusedError("click on the organ first; a Shift-click says where it is not")
+        row, column = in_plane(scan.axial)
+        model = self.brain.model
+        asked = Asked(stack.hu(slice_), (float(row), float(column)), prompt.kind, tuple(prompt.box), points)
+        found = self.brain.propose(asked)
+        if found.cam is not None:
+            self.brain.keep_map((number, slice_), found.cam)
+        name = self.service.issue(found.mask, "accepted", model.name if model else "sam")
+        told = {"presence": found.presence, "doubt": found.doubt, "box": found.box, "map": found.cam is not None}
+        return {"name": name, **told}
+
+    def _order(self) -> dict[str, Any]:
+        stacks, progress = [], {}
+        for number, stack in enumerate(self.service.collection.stacks):
+            state, counted = self._state_of(number, stack)
+            stacks.append(state)
+            if counted is not None:
+                progress[number] = counted
+        order = [{"stack": one.stack, "slice": one.slice, "why": one.why} for one in in_order(stacks)]
+        return {"order": order, "progress": progress}
+
+    def _state_of(self, number: int, stack: Any) -> tuple[StackState, dict[str, int] | None]:
+        """What is known of a stack without reading it; of one that is open, what the data says as well."""
+        opened = self.service.shelf.at_hand_now(number)
+        said = {case.name: self.brain.said_of(case.name) for case in stack.cases}
+        if opened is not None:
+            places = list(opened.places)
+            answers = self.service.answers(opened)
+        else:
+            current = {case.name: self.service.project.record.current(case.name) for case in stack.cases}
+            length = {name: 1 + max([*said[name], *of, -1]) for name, of in current.items()}
+            places = [(case.name, z) for case in stack.cases for z in range(length[case.name])]
+            from sammix.label.gestures import Answer
+
+            answers = [current[name].get(z, Answer()) for name, z in places]
+        looked = [said[name].get(z, (None, None)) for name, z in places]
+        state = StackState(
+            number,
+            stack.patient,
+            [one.label for one in answers],
+            [one.mask is not None for one in answers],
+            [p for p, _ in looked],
+            [d for _, d in looked],
+        )
+        if not places:
+            return state, None
+        counts = Counter(one.label for one in answers)
+        drawn = sum(state.drawn)
+        told = {"count": len(places), "yes": counts[1], "no": counts[0], "open": counts[-1], "drawn": drawn}
+        return state, told

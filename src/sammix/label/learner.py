@@ -1,0 +1,150 @@
+"""The process that learns: ``fit`` on what is labelled, and whether the new model is better than the one in use."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Iterator
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from sammix.config import Config, load_preset
+from sammix.data.splits import VAL, with_splits
+from sammix.data.store import open_store
+from sammix.data.table import SliceTable
+from sammix.errors import SammixError
+from sammix.files import write_json
+from sammix.label.learning_data import prepare, write_learning_store
+from sammix.models.card import is_model, read_card
+from sammix.models.devices import pick_device
+from sammix.models.saved import load_model
+from sammix.training.batches import Batch, read_slice
+from sammix.training.fitting import FitRequest, Hardware, fit
+from sammix.training.run_folder import RunFolder
+from sammix.training.validation import selection_score, validate
+
+QUICK = {"fit.epochs": 3, "fit.augment": False, "fit.warmup_steps": 5}
+"""Settings of a quick pass: each slice as it is, so that features that are cached serve."""
+
+HELD_OUT = {"data.val_fraction": 0.25, "data.test_fraction": 0.0}
+"""A quarter of the patients is held out, always the same ones; the page measures on their answers."""
+
+AT_ONCE = 8
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What is to be learned.
+
+    Attributes:
+        data, organ: as the server was given them.
+        project: the labelling's folder.
+        run: the run's folder to be.
+        quick: a quick pass instead of the whole fit.
+        preset: whose settings, with ``settings`` laid over.
+        before: the model in use, which the fit goes on from; None: from SAM as it came.
+        own_only: leave out masks that are a model's proposals as they were.
+    """
+
+    data: Path
+    organ: str
+    project: Path
+    run: Path
+    quick: bool
+    preset: str = "lite"
+    before: Path | None = None
+    own_only: bool = False
+    threads: int = 2
+
+    def config(self) -> Config:
+        """The settings of the fit."""
+        return load_preset(self.preset, {**HELD_OUT, **(QUICK if self.quick else {})})
+
+
+def run_learner(connection: Connection, lesson: Lesson) -> None:
+    """Learn, and send ``("done", report)`` or ``("failed", why)``; before that ``("says", line)`` now and then."""
+    torch.set_num_threads(lesson.threads)
+    try:
+        connection.send(("done", learn(lesson, lambda line: connection.send(("says", line)))))
+    except SammixError as error:
+        connection.send(("failed", str(error)))
+    except (BrokenPipeError, KeyboardInterrupt):
+        return
+    except Exception:
+        connection.send(("failed", f"the training ended: {traceback.format_exc(limit=-2)}"))
+
+
+def learn(lesson: Lesson, say: Any) -> dict[str, Any]:
+    """Fit, and compare the new model with the one before on held-out answers.
+
+    Returns:
+        ``seconds`` (of all), ``fit_seconds``, how many slices of each sort it learned from, and ``score`` and
+        ``before`` with ``measure`` (``val_dice`` or ``val_auc``; None where nothing is held out).
+
+    Raises:
+        SammixError: it cannot be learned from what is labelled.
+    """
+    began, cache = time.monotonic(), lesson.project / "cache"
+    config = lesson.config()
+    prepare(lesson.data, lesson.organ, cache, config.data.size, lambda n, of: say(f"preparing scans: {n} of {of}"))
+    store = cache / f"{lesson.run.name}.h5"
+    counts = write_learning_store(store, lesson.project, lesson.quick, lesson.own_only)
+    say(f"learning from {counts['yes']} yes, {counts['no']} no, {counts['drawn']} drawn")
+    labels: Any = "all" if _drawn_to_learn(store, config) else 0
+    asked = FitRequest(config, labels, seed=0, start=lesson.before)
+    fitting = time.monotonic()
+    fit(store, RunFolder(lesson.run, cache / "features"), asked, Hardware("auto"))
+    fitted = time.monotonic()
+    table = with_splits(open_store(store), config.data.val_fraction, config.data.test_fraction, 0)
+    scores = {"score": _score(lesson.run, table)}
+    scores["before"] = None if lesson.before is None else _score(lesson.before, table)
+    store.unlink()
+    report = {
+        "quick": lesson.quick,
+        "own_only": lesson.own_only,
+        "seconds": round(time.monotonic() - began, 1),
+        "fit_seconds": round(fitted - fitting, 1),
+        **counts,
+        "held_out": len(table.rows(VAL)),
+        "measure": None if scores["score"] is None else scores["score"][0],
+        "score": None if scores["score"] is None else scores["score"][1],
+        "before": None if scores["before"] is None else scores["before"][1],
+        "from": None if lesson.before is None else lesson.before.name,
+    }
+    write_json(lesson.run / "label.json", report)
+    return report
+
+
+def _drawn_to_learn(store: Path, config: Config) -> bool:
+    """Whether any training slice is drawn."""
+    table = with_splits(open_store(store), config.data.val_fraction, config.data.test_fraction, 0)
+    return bool((table.annotated & (table.split == "train")).any())
+
+
+def _score(model: Path, table: SliceTable) -> tuple[str, float] | None:
+    """Measure a model on the held-out answers; None where there are none that can tell."""
+    rows = table.rows(VAL)
+    if not len(rows) or not is_model(model):
+        return None
+    if read_card(model).preprocess.size != table.preprocess.size:
+        return None
+    network = load_model(model, pick_device("auto"))
+
+    def batches() -> Iterator[Batch]:
+        device = next(network.parameters()).device
+        for start in range(0, len(rows), AT_ONCE):
+            some = rows[start : start + AT_ONCE]
+            known = [bool(table.annotated[row]) for row in some]
+            read = [read_slice(table, int(row), has) for row, has in zip(some, known, strict=True)]
+            images = torch.stack([image for image, _ in read])[:, None].to(device)
+            labels = torch.from_numpy(np.asarray(table.label[some], np.int64))
+            masks = torch.stack([mask for _, mask in read])
+            yield Batch(images, labels, masks, torch.tensor(known), network.features(images))
+
+    score, measure = selection_score(validate(network, batches()))
+    return None if measure not in ("val_dice", "val_auc") else (measure, score)

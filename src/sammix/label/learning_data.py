@@ -1,0 +1,133 @@
+"""What a fit on the page learns from: every scan's slices, prepared once, with labels as they are now.
+
+``slices.h5`` is an ordinary store of all scans with the data's own labels. For each fit it is
+copied, with labels and masks of its own. So the images of all fits are the same, and cached features serve them all.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from sammix.config import DataConfig
+from sammix.data.loading import preprocess_for
+from sammix.data.preprocess import Preprocess
+from sammix.data.scan_slices import SliceStack, read_slices, stack_of
+from sammix.data.store import open_store, write_store
+from sammix.errors import SammixError
+from sammix.files import atomic_path, write_json
+from sammix.io import Case
+from sammix.io.label_rules import UNKNOWN
+from sammix.label.collection import open_collection
+from sammix.label.gestures import Answer, Record
+from sammix.label.known import left_out
+from sammix.label.mask_files import MaskFiles
+from sammix.log import warn
+
+BASE, SPACING = "slices.h5", "spacing.json"
+
+MOST_QUICK = 192
+"""Slices that are labelled yes or no, beside those with a mask, that a quick pass learns from: it is to be quick."""
+
+
+def prepare(data: Path, organ: str, cache: Path, size: int, tell: Callable[[int, int], None]) -> Path:
+    """Write the store of all scans, unless it is there; return its path. A scan that cannot be read is left out.
+
+    Args:
+        size: px of the network's grid.
+        tell: how many scans of how many are done.
+    """
+    base = cache / BASE
+    if base.is_file():
+        return base
+    found = open_collection(data, organ)
+    dataset, spacing = found.dataset, dict[str, tuple[float, float]]()
+    preprocess = preprocess_for(DataConfig(size=size), dataset.window_level, dataset.window_width)
+
+    def stacks() -> Iterator[SliceStack]:
+        for done, case in enumerate(dataset.cases):
+            tell(done, len(dataset.cases))
+            try:
+                stack, spacing[case.name] = _read(case, preprocess)
+            except SammixError as error:
+                warn(f"left out: {error}")
+                continue
+            yield stack
+
+    cache.mkdir(parents=True, exist_ok=True)
+    write_store(base, stacks(), dataset, preprocess)
+    write_json(cache / SPACING, spacing)
+    return base
+
+
+def _read(case: Case, preprocess: Preprocess) -> tuple[SliceStack, tuple[float, float]]:
+    scan = read_slices(case)
+    return stack_of(case, scan, preprocess), scan.in_plane
+
+
+def write_learning_store(path: Path, project: Path, quick: bool, own_only: bool) -> dict[str, int]:
+    """Write the store that a fit learns from; return how many slices of each sort it has.
+
+    Args:
+        path: in the same folder as the store of all scans.
+        project: the labelling's folder.
+        quick: keep at most :data:`MOST_QUICK` slices without a mask, spread over all.
+        own_only: leave out masks that are a model's proposals as they were.
+    """
+    table = open_store(path.parent / BASE)
+    spacing = json.loads((path.parent / SPACING).read_text(encoding="utf-8"))
+    record, files = Record(project / "answers.sqlite"), MaskFiles(project / "masks")
+    labels, has_mask = table.label.copy(), table.has_mask.copy()
+    drawn: dict[int, NDArray[np.uint8]] = {}
+    answers = {scan: record.current(scan) for scan in record.scans()}
+    by_model = 0
+    for row, (case, index) in enumerate(zip(table.case.tolist(), table.index.tolist(), strict=True)):
+        answer = answers.get(case, {}).get(index, Answer())
+        if answer.label is None:
+            continue
+        by_model += answer.mask_how in ("accepted", "corrected")
+        labels[row], has_mask[row] = answer.label, answer.label == 0
+        drawn[row] = np.zeros((table.preprocess.size,) * 2, np.uint8)
+        if answer.mask is not None and not left_out(answer, own_only):
+            drawn[row] = table.preprocess.masks(files.read(answer.mask)[None], tuple(spacing[case]))[0]
+            has_mask[row] = drawn[row].any()
+    record.close()
+    if quick:
+        labels = thinned(labels, has_mask)
+    _write(path, labels, has_mask, drawn)
+    yes, no = (int((labels == value).sum()) for value in (1, 0))
+    return {"yes": yes, "no": no, "drawn": int((has_mask & (labels == 1)).sum()), "by_model": by_model}
+
+
+def thinned(labels: NDArray[np.int8], has_mask: NDArray[np.bool_]) -> NDArray[np.int8]:
+    """Take (n,) labels of all slices with a mask that shows the organ, and of others a spread of both kinds."""
+    kept = (labels == 1) & has_mask
+    for value in (1, 0):
+        others = np.flatnonzero((labels == value) & ~kept)
+        chosen = np.unique(np.linspace(0, len(others) - 1, min(len(others), MOST_QUICK // 2)).round().astype(int))
+        kept[others[chosen] if len(others) else others] = True
+    thin = np.where(kept, labels, UNKNOWN).astype(np.int8)
+    return thin
+
+
+def _write(
+    path: Path, labels: NDArray[np.int8], has_mask: NDArray[np.bool_], drawn: dict[int, NDArray[np.uint8]]
+) -> None:
+    """Write a store whose images are those of the base."""
+    with (
+        atomic_path(path) as temporary,
+        h5py.File(path.parent / BASE, "r") as base,
+        h5py.File(temporary, "w", libver="v110") as file,
+    ):
+        for name in base:
+            if name not in ("label", "has_mask"):
+                base.copy(name, file)  # as it is stored, without unpacking it
+        file["label"], file["has_mask"] = labels, has_mask
+        for row, mask in drawn.items():
+            file["masks"][row] = mask
+        file.attrs.update(base.attrs)

@@ -1,0 +1,199 @@
+"""The process that has the network: it makes proposals, and in between prepares what comes later.
+
+Requests come first. Between them it does, a little at a time: every scan's slices on the grid, once; what the model in
+use says of each slice; and the frozen stages' features of each slice, for every fit to come.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+import traceback
+from collections.abc import Iterator
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from threading import Lock, Thread
+from typing import Any
+
+import numpy as np
+import torch
+
+from sammix.config import Config, load_preset
+from sammix.data.preprocess import Preprocess
+from sammix.data.store import open_store
+from sammix.data.table import SliceTable
+from sammix.errors import SammixError
+from sammix.label.learning_data import prepare
+from sammix.label.proposals import propose
+from sammix.models.card import read_card
+from sammix.models.devices import pick_device, prepare_for_inference
+from sammix.models.registry import build_model
+from sammix.models.saved import load_model
+from sammix.networks.interface import Network
+from sammix.training.sources import encoder_of, open_cache
+
+CHUNK = 1
+"""Slices at a time between two looks for a request: more would be no quicker, and a person would wait for them."""
+
+QUIET = 3.0
+"""Seconds after a request in which nothing is done in the background: the next request may be near."""
+
+SHARE_OF_DISK = 0.25
+"""Of the disk that is free, what features may take; those of further slices are computed when they are needed."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """What the process is about.
+
+    Attributes:
+        data, organ: as the server was given them.
+        cache: the folder for what can be computed again.
+        preset: whose network stands in until a model is there: SAM as it came, which proposes by box and clicks.
+        model: a saved model, with which it begins; None: there is none yet.
+        threads: how many cores to take.
+    """
+
+    data: Path
+    organ: str
+    cache: Path
+    preset: str = "lite"
+    model: Path | None = None
+    threads: int = 1
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A network and what it is: ``path`` is None for SAM as it came."""
+
+    network: Network
+    config: Config
+    base: str | None
+    path: Path | None
+
+
+def run_looker(connection: Connection, work: Work) -> None:
+    """Serve until the connection ends.
+
+    It takes ``("propose", number, Asked)`` and ``("use", Path)``. It sends ``("proposed", number, Proposed or str)``,
+    ``("using", path or None)``, ``("progress", what, done, total)``, ``("looks", path, {case: [(slice, presence,
+    doubt)]})`` and, at its end, ``("failed", why)``.
+    """
+    torch.set_num_threads(work.threads)
+    try:
+        _Looker(connection, work).run()
+    except (EOFError, BrokenPipeError, KeyboardInterrupt):
+        return
+    except SammixError as error:
+        connection.send(("failed", str(error)))
+    except Exception:
+        connection.send(("failed", f"the network's process ended: {traceback.format_exc(limit=-2)}"))
+
+
+class _Looker:
+    def __init__(self, connection: Connection, work: Work) -> None:
+        self.connection, self.work = connection, work
+        self._sending = Lock()
+        self.loaded = _load(work.model, work.preset)
+        self._send(("using", work.model))
+
+    def _send(self, message: tuple[Any, ...]) -> None:
+        """Send a message whole: two threads have something to say."""
+        with self._sending:
+            self.connection.send(message)
+
+    def run(self) -> None:
+        """Answer, and work in between."""
+        preparing = Thread(target=self._prepare, daemon=True)
+        preparing.start()
+        units: Iterator[None] | None = None
+        asked = 0.0
+        while True:
+            busy = units is not None and time.monotonic() - asked > QUIET
+            while self.connection.poll(0 if busy else 0.25):
+                asked = time.monotonic()
+                kind, *rest = self.connection.recv()
+                if kind == "use":
+                    self.loaded, units = _load(rest[0], self.work.preset), None
+                    self._send(("using", rest[0]))
+                    preparing = Thread(target=self._prepare, daemon=True)  # begin anew: what is there is kept
+                    preparing.start()
+                else:
+                    self._propose(*rest)
+            if units is None and not preparing.is_alive() and (self.work.cache / "slices.h5").is_file():
+                units = self._units(open_store(self.work.cache / "slices.h5"))
+            if units is not None and time.monotonic() - asked > QUIET and next(units, "done") == "done":
+                self._send(("progress", "", 0, 0))
+                units = iter(())
+                self.connection.poll(None)
+
+    def _propose(self, number: int, asked: Any) -> None:
+        try:
+            found: Any = propose(self.loaded.network, asked)
+        except (SammixError, AssertionError, RuntimeError, ValueError) as error:
+            found = f"no proposal could be made ({error})"
+        self._send(("proposed", number, found))
+
+    def _prepare(self) -> None:
+        def tell(done: int, total: int) -> None:
+            self._send(("progress", "preparing scans", done, total))
+
+        try:
+            prepare(self.work.data, self.work.organ, self.work.cache, self.loaded.config.data.size, tell)
+        except (SammixError, OSError) as error:
+            self._send(("progress", f"scans cannot be prepared: {error}", 0, 0))
+
+    def _units(self, table: SliceTable) -> Iterator[None]:
+        """All that is to be done in the background, a little at a time."""
+        if self.loaded.path is not None:
+            yield from self._look(table)
+        yield from self._keep_features(table)
+
+    def _look(self, table: SliceTable) -> Iterator[None]:
+        """Tell what the model makes of every slice: of some of each scan first, so that all soon have a picture."""
+        order = np.argsort(np.arange(len(table)) % 8, kind="stable")
+        for start in range(0, len(order), CHUNK):
+            rows = np.sort(order[start : start + CHUNK])
+            presence, doubt = _judged(self.loaded.network, table, rows)
+            told: dict[str, list[tuple[int, float, float | None]]] = {}
+            for row, p, d in zip(rows.tolist(), presence, doubt, strict=True):
+                told.setdefault(str(table.case[row]), []).append((int(table.index[row]), p, d))
+            self._send(("looks", self.loaded.path, told))
+            self._send(("progress", "looking at slices", min(start + CHUNK, len(order)), len(order)))
+            yield
+
+    def _keep_features(self, table: SliceTable) -> Iterator[None]:
+        """Compute the features of every slice that there is room for."""
+        loaded = self.loaded
+        folder = self.work.cache / "features"
+        cache = open_cache(loaded.network, table, loaded.config.model, loaded.base, folder)
+        encode = encoder_of(loaded.network, table)
+        room = int(shutil.disk_usage(self.work.cache).free * SHARE_OF_DISK) // (2 * int(np.prod(cache.shape)))
+        rows = min(len(table), room)
+        for start in range(0, rows, CHUNK):
+            cache.add([(row, 0) for row in range(start, min(start + CHUNK, rows))], encode)
+            self._send(("progress", "features", min(start + CHUNK, rows), rows))
+            yield
+
+
+def _load(path: Path | None, preset: str) -> Loaded:
+    device = pick_device("auto")
+    if path is not None:
+        card = read_card(path)
+        return Loaded(load_model(path, device), card.config, card.base_sha256, path)
+    config = load_preset(preset)
+    torch.manual_seed(0)
+    network, base = build_model(config, Preprocess(size=config.data.size))
+    return Loaded(prepare_for_inference(network, device), config, base, None)
+
+
+@torch.inference_mode()
+def _judged(network: Network, table: SliceTable, rows: np.ndarray) -> tuple[list[float], list[float | None]]:
+    """Presence and doubt of rows, each slice by itself."""
+    images = torch.from_numpy(np.asarray(table.images[rows], np.float32))[:, None]
+    found = network.segment(network.encode(images))
+    doubt: list[float | None] = [None] * len(rows)
+    if found.disagreement is not None:
+        doubt = list(found.disagreement.float().tolist())
+    return found.presence.float().tolist(), doubt

@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from sammix.label.brain import Brain, Means, is_better, verdict
+from sammix.label.events import Events
+from sammix.label.proposals import Asked
+from sammix.label.service import RefusedError
+
+REPORT: dict[str, Any] = {
+    "quick": True, "seconds": 12.3, "yes": 5, "no": 6, "drawn": 2, "held_out": 9,
+    "measure": "val_dice", "score": 0.9, "before": 0.85,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("changed", "better", "words"),
+    [
+        ({}, True, "better, in use: Dice 0.900 on 9 held-out slices, +0.050"),
+        ({"score": 0.8}, False, "not better, kept aside: Dice 0.800 on 9 held-out slices, -0.050"),
+        ({"before": None}, True, "in use: Dice 0.900"),
+        ({"score": None, "measure": None}, True, "Not measured: no answers of held-out patients yet"),
+        ({"measure": "val_auc"}, True, "AUC 0.900"),
+        ({"quick": False}, True, "full fit: 12 s, from 5 yes, 6 no, 2 drawn"),
+    ],
+)
+def test_the_verdict_says_by_how_much(changed: dict[str, Any], better: bool, words: str) -> None:
+    assert is_better(REPORT | changed) is better
+    assert words in verdict(REPORT | changed)
+
+
+@pytest.fixture
+def brain(scans: Path, tmp_path: Path) -> Iterator[Brain]:
+    made = Brain(Means(scans, "liver", tmp_path, preset="tiny", threads=1), Events())
+    yield made
+    made.stop()
+
+
+def test_what_cannot_be_is_refused_and_the_process_may_die(brain: Brain, tmp_path: Path) -> None:
+    hu = np.zeros((72, 72), np.int16)
+    with pytest.raises(RefusedError, match="no model has learned this yet"):
+        brain.propose(Asked(hu, (1.0, 1.0), "auto"))
+    with pytest.raises(RefusedError, match="no training"):
+        brain.stop_learning()
+    for name in ("model-1", "../../etc", ""):
+        with pytest.raises(RefusedError, match="no model of that name"):
+            brain.use(name)
+    assert brain.propose(Asked(hu, (1.0, 1.0), "box", (5, 5, 40, 40))).mask.shape == (72, 72)
+    brain._looker.kill()
+    for _ in range(200):
+        if brain.failed:
+            break
+        time.sleep(0.05)
+    with pytest.raises(RefusedError, match="start the server again"):
+        brain.propose(Asked(hu, (1.0, 1.0), "box", (5, 5, 40, 40)))
+    assert "start the server again" in brain.state()["says"]
+
+
+def test_a_training_that_fails_says_why_and_another_may_begin(brain: Brain) -> None:
+    run = brain.learn(quick=True)
+    with pytest.raises(RefusedError, match="under way"):
+        brain.learn(quick=True)
+    assert run.name == "model-1"
+    for _ in range(600):
+        if brain.training and not brain.training["running"]:
+            break
+        time.sleep(0.1)
+    assert brain.training is not None
+    assert not brain.training["running"]
+    assert "slices with and without" in brain.says
+    assert brain.chain() == []

@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+import threading
+from multiprocessing import Pipe
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sammix.label.looker import Work, run_looker
+from sammix.label.proposals import Asked, Proposed
+
+
+def all_work(work: Work, asked: Asked) -> list[tuple[Any, ...]]:
+    """Run it in a thread, ask it once, and hear all that it says until its work is done."""
+    ours, theirs = Pipe()
+    thread = threading.Thread(target=run_looker, args=(theirs, work), daemon=True)
+    thread.start()
+    ours.send(("propose", 7, asked))
+    messages: list[tuple[Any, ...]] = []
+    while not messages or messages[-1] != ("progress", "", 0, 0):
+        assert ours.poll(120), "it says nothing any more"
+        messages.append(ours.recv())
+        assert messages[-1][0] != "failed", messages[-1]
+    ours.close()
+    thread.join(30)
+    return messages
+
+
+def test_it_proposes_prepares_looks_and_keeps_features(scans: Path, tiny_run: Path, tmp_path: Path) -> None:
+    asked = Asked(np.zeros((72, 72), np.int16), (1.0, 1.0), "auto")
+    work = Work(scans, "liver", tmp_path / "cache", "tiny", tiny_run)
+    told = all_work(work, asked)
+    kinds = [message[0] for message in told]
+    assert kinds[0] == "using"
+    number, proposed = next(message[1:] for message in told if message[0] == "proposed")
+    assert number == 7
+    assert isinstance(proposed, Proposed)
+    seen = {(case, k) for message in told if message[0] == "looks" for case, of in message[2].items() for k, *_ in of}
+    assert seen == {(f"volume-{n}", k) for n in range(3) for k in range(12)}
+    assert (tmp_path / "cache/slices.h5").is_file()
+    (features,) = (tmp_path / "cache/features").glob("*/features.f16")
+    assert features.stat().st_size > 0
+
+
+def test_a_model_that_is_not_there_is_said(scans: Path, tmp_path: Path) -> None:
+    ours, theirs = Pipe()
+    run_looker(theirs, Work(scans, "liver", tmp_path, "tiny", tmp_path / "none"))
+    kind, why = ours.recv()
+    assert kind == "failed"
+    assert "does not exist" in why
