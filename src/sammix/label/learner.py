@@ -146,5 +146,5 @@ def _score(model: Path, table: SliceTable) -> tuple[str, float] | None:
             masks = torch.stack([mask for _, mask in read])
             yield Batch(images, labels, masks, torch.tensor(known), network.features(images))
 
-    score, measure = selection_score(validate(network, batches()))
+    score, measure = selection_score(validate(network, batches(), table.patient[rows]).metrics)
     return None if measure not in ("val_dice", "val_auc") else (measure, score)
