@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import os
 import shutil
+import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
@@ -72,6 +77,29 @@ def browser() -> Iterator[Browser]:
         started = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
         yield started
         started.close()
+
+
+@pytest.fixture
+def start_sammix() -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """``start_sammix("label", data)`` → it runs as a program. It and all that it started are gone after the test."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start(*arguments: object) -> subprocess.Popen[str]:
+        command = [sys.executable, "-m", "sammix", *map(str, arguments)]
+        pipe = subprocess.PIPE
+        # A session of its own is a process group of its own, which can be ended as a whole.
+        program = subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, start_new_session=True)
+        started.append(program)
+        return program
+
+    yield start
+    for program in started:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(program.pid, signal.SIGKILL)
+        program.wait()
+        for stream in (program.stdout, program.stderr):
+            assert stream is not None
+            stream.close()
 
 
 @pytest.fixture

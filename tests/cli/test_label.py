@@ -1,10 +1,8 @@
 from __future__ import annotations
 
-import os
 import re
 import signal
 import subprocess
-import sys
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
@@ -12,32 +10,21 @@ from pathlib import Path
 import pytest
 
 
-def test_it_prints_the_address_and_ends_in_good_order(hospital_a: Path, tmp_path: Path) -> None:
-    command = [
-        sys.executable,
-        "-m",
-        "sammix",
-        "label",
-        hospital_a,
-        "--store",
-        tmp_path / "labels",
-        "--port",
-        "0",
-        "--preset",
-        "tiny",
-    ]
-    program = subprocess.Popen(
-        [*map(str, command), "--no-open"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ}
-    )
+def test_it_prints_the_address_and_ends_in_good_order(
+    start_sammix: Callable[..., subprocess.Popen[str]], hospital_a: Path, tmp_path: Path
+) -> None:
+    command = ("label", hospital_a, "--store", tmp_path / "labels", "--port", "0", "--preset", "tiny", "--no-open")
+    program = start_sammix(*command)
     assert program.stdout is not None
     address = program.stdout.readline().strip()
     assert re.fullmatch(r"http://127\.0\.0\.1:\d+/\?token=\S{43}", address)
     assert b"sammix" in urllib.request.build_opener(urllib.request.HTTPCookieProcessor()).open(address).read()
-    second = subprocess.run([*map(str, command), "--no-open"], capture_output=True, text=True, check=False)
+    second = start_sammix(*command)
+    _, errors = second.communicate()
     assert second.returncode == 2
-    assert f"in use by process {program.pid}" in second.stderr
+    assert f"in use by process {program.pid}" in errors
     program.send_signal(signal.SIGINT)
-    _, errors = program.communicate(timeout=30)
+    _, errors = program.communicate()
     assert "Traceback" not in errors
     assert address.split("=")[1] not in errors
 

@@ -66,5 +66,5 @@ def server(scans: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[La
         thread.start()
         yield made
         made.stop()
-        thread.join(10)
+        thread.join(60)
         assert not thread.is_alive()

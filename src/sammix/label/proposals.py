@@ -87,7 +87,7 @@ def propose(network: Network, asked: Asked) -> Proposed:
 def _by_clicks(network: Network, encoding: Any, asked: Asked, image: NDArray[np.float32]) -> torch.Tensor:
     """SAM's answer to what clicks mean: the region around them, as grey as they are, is its map, and then its answer.
 
-    LiteMedSAM was trained with boxes alone: prompted with the click itself it finds nothing (benchmarks/RESULTS.md).
+    LiteMedSAM was trained with boxes alone, so the click itself is not a prompt that it knows.
     """
     assert isinstance(network, Promptable), "clicks go to SAM"
     shape = (int(asked.hu.shape[0]), int(asked.hu.shape[1]))
