@@ -204,6 +204,7 @@ def test_every_way_to_draw(address: str, open_page: Open) -> None:
     assert page.evaluate("sammix.mask") is None  # shown, and not kept before it is accepted
     press(page, "Enter")
     kept(page, "return s.mask_how[1] === 'interpolated'")
+    until(page, "sammix.mask !== null")  # the server has it a moment before the page does
     press(page, "Delete")
     kept(page, "return s.masks[1] === null")
 
