@@ -34,7 +34,7 @@ def label(
     open_browser: Annotated[bool, typer.Option("--open/--no-open", help="Open the page in a browser.")] = True,
     quiet: Quiet = False,
 ) -> None:
-    """Label in a browser: yes or no by key, the ends of the organ, and masks of a few slices."""
+    """Label in a browser: yes or no by key, masks of a few slices."""
     import getpass
     import re
 
