@@ -19,7 +19,7 @@ from sammix.inference.inputs import safe_name
 from sammix.io.label_rules import NOT_KNOWN
 from sammix.io.readers.formats import NIFTI, PICTURE, has_suffix
 from sammix.io.text_table import column_name
-from sammix.label.known import as_known
+from sammix.label.known import BEGUN_BY_A_MODEL, as_known
 from sammix.label.service import Service
 
 PROVENANCE = ("case", "slice", "label", "label_how", "mask_how", "model", "who", "at")
@@ -189,7 +189,7 @@ def export_segmentations(service: Service, folder: Path) -> Exported:
             if scan.truth is None or not scan.truth.any():
                 continue
             answers = service.answers(service.opened(number))
-            by_model = any(one.mask_how in ("accepted", "corrected") for one in answers)
+            by_model = any(one.mask_how in BEGUN_BY_A_MODEL for one in answers)
             remarks += write_dicom_seg(
                 folder / f"{safe_name(case.name)}_{service.project.organ}.seg.dcm",
                 scan.volume.from_axial(scan.truth).array,

@@ -15,6 +15,10 @@ BY_A_MODEL = ("accepted",)
 """How a mask came about that nobody but a model drew: a person looked at it and left it as it was."""
 
 
+BEGUN_BY_A_MODEL = (*BY_A_MODEL, "corrected")
+"""How a mask came about that began as a model's proposal, whether a person changed it or not."""
+
+
 def as_known(service: Service, number: int, own_only: bool = False) -> list[ScanSlices]:
     """The scans of a stack with what is known of their slices now.
 

@@ -25,7 +25,7 @@ from sammix.io import Case
 from sammix.io.label_rules import UNKNOWN
 from sammix.label.collection import open_collection
 from sammix.label.gestures import Answer, Record
-from sammix.label.known import left_out
+from sammix.label.known import BEGUN_BY_A_MODEL, left_out
 from sammix.label.mask_files import MaskFiles
 from sammix.log import warn
 
@@ -90,7 +90,7 @@ def write_learning_store(path: Path, project: Path, quick: bool, own_only: bool)
         answer = answers.get(case, {}).get(index, Answer())
         if answer.label is None:
             continue
-        by_model += answer.mask_how in ("accepted", "corrected")
+        by_model += answer.mask_how in BEGUN_BY_A_MODEL
         labels[row], has_mask[row] = answer.label, answer.label == 0
         drawn[row] = np.zeros((table.preprocess.size,) * 2, np.uint8)
         if answer.mask is not None and not left_out(answer, own_only):

@@ -27,11 +27,12 @@ def between(lower: int, below: Mask, upper: int, above: Mask) -> dict[int, Mask]
     shift = centres[1] - centres[0]
     if np.logical_and(below, above).sum() * 4 > min(below.sum(), above.sum()):
         shift = np.zeros(2)
+    signed_below, signed_above = _signed(below), _signed(above)
     masks = {}
     for slice_ in range(lower + 1, upper):
         share = (slice_ - lower) / (upper - lower)
-        moved = ndimage.shift(_signed(below), share * shift, order=1, mode="nearest")
-        other = ndimage.shift(_signed(above), (share - 1) * shift, order=1, mode="nearest")
+        moved = ndimage.shift(signed_below, share * shift, order=1, mode="nearest")
+        other = ndimage.shift(signed_above, (share - 1) * shift, order=1, mode="nearest")
         mask = (1 - share) * moved + share * other > 0
         if mask.any():
             masks[slice_] = mask

@@ -49,11 +49,6 @@ class LabelProject:
         self.masks = MaskFiles(folder / "masks")
 
     @property
-    def models_folder(self) -> Path:
-        """Gets a run's folder for each training."""
-        return self.folder / "models"
-
-    @property
     def cache_folder(self) -> Path:
         """What can be computed again: prepared slices, features, what models said."""
         return self.folder / "cache"

@@ -84,8 +84,7 @@ class Quality(BaseModel):
             uncertainty, disagreement: the signs, as :class:`Measured` holds them.
             presence: in [0, 1], how sure it is that the slice shows the organ.
         """
-        error = np.exp(_signs(uncertainty, disagreement) @ np.array(self.weights))
-        return self._estimate(error, self.slice_error, presence)
+        return self._estimate(self._error(uncertainty, disagreement), self.slice_error, presence)
 
     def of_scan(self, uncertainty: Floats, disagreement: Floats, presence: Floats, size: Floats) -> Estimate:
         """Estimate the 3-D Dice of a scan's mask from its slices, each (n,).
@@ -96,9 +95,14 @@ class Quality(BaseModel):
         Args:
             size: pixels of each slice's mask, in sum above 0.
         """
-        error = np.exp(_signs(uncertainty, disagreement) @ np.array(self.weights)).clip(0, 1)
+        error = self._error(uncertainty, disagreement).clip(0, 1)
         whole = np.average(1 - presence * (1 - error), weights=size)
         return self._estimate(np.asarray(whole), self.scan_error, np.ones(()))
+
+    def _error(self, uncertainty: Floats, disagreement: Floats) -> Floats:
+        """What the signs of slices, each (n,), foretell of their errors, before :attr:`mean` and interval."""
+        error: Floats = np.exp(_signs(uncertainty, disagreement) @ np.array(self.weights))
+        return error
 
     def _estimate(self, error: Floats, factors: tuple[float, float], presence: Floats) -> Estimate:
         low, expected, high = (

@@ -9,7 +9,6 @@ from urllib.parse import quote
 
 from sammix.errors import InputError
 from sammix.inference.decision import ranges
-from sammix.inference.manifest import QUALITY
 from sammix.inference.scan import VolumePrediction
 from sammix.io.volume import Volume
 from sammix.report.scan_curve import scan_curve
@@ -94,9 +93,8 @@ def scan_card(entry: Record, figures: Record) -> ScanCard:
 
     Args:
         entry: its record in the manifest.
-        figures: its row of the statistics; empty for a failed scan. The estimate of quality may be in either.
+        figures: its row of the statistics; empty for a failed scan.
     """
-    entry = {**{key: figures[key] for key in QUALITY if key in figures}, **entry}
     failed = entry["status"] != "done"
     flags = [f"failed: {entry['error']}"] if failed else _flags(entry)
     look = bool(entry.get("look"))
