@@ -11,6 +11,7 @@ import torch
 
 from sammix.data.preprocess import Preprocess
 from sammix.networks.interface import PromptSource, SlicePrediction
+from sammix.networks.quality import Quality
 
 
 class BrightRight:
@@ -45,3 +46,17 @@ def scan_with_a_crumb(tmp_path: Path) -> Path:
     nib.save(nib.Nifti1Image(ct, np.diag([1.0, 1.0, 5.0, 1.0])), folder / "volume-0.nii")
     nib.save(nib.Nifti1Image((ct > 0).astype(np.uint8), np.diag([1.0, 1.0, 5.0, 1.0])), folder / "segmentation-0.nii")
     return folder / "volume-0.nii"
+
+
+@pytest.fixture
+def quality() -> Quality:
+    """Of two signs that are alike, the expected error is that sign and 0.01; an interval is from half to twice it."""
+    return Quality(
+        weights=(0.0, 0.5, 0.5),
+        mean=1.0,
+        slice_error=(0.5, 2.0),
+        scan_error=(0.5, 2.0),
+        coverage=0.8,
+        patients=9,
+        slices=50,
+    )

@@ -12,24 +12,14 @@ from sammix.inference.scan_quality import SliceSigns, expected_quality
 from sammix.inference.scans import OutputOptions, predict
 from sammix.networks.quality import Quality
 
-QUALITY = Quality(
-    weights=(0.0, 0.5, 0.5),
-    mean=1.0,
-    slice_error=(0.5, 2.0),
-    scan_error=(0.5, 2.0),
-    coverage=0.8,
-    patients=9,
-    slices=50,
-)
-
 
 def signs(doubt: list[float], marked: list[int]) -> SliceSigns:
     """Slices that surely show the organ, with both signs alike: the expected error is that sign, plus 0.01."""
     return SliceSigns(np.array(doubt), np.array(doubt), np.ones(len(doubt)), np.array(marked))
 
 
-def test_slices_without_a_mask_have_no_dice_and_do_not_count() -> None:
-    found = expected_quality(QUALITY, signs([0.9, 0.04, 0.08], [0, 300, 100]))
+def test_slices_without_a_mask_have_no_dice_and_do_not_count(quality: Quality) -> None:
+    found = expected_quality(quality, signs([0.9, 0.04, 0.08], [0, 300, 100]))
     np.testing.assert_allclose(found.slices.expected, [np.nan, 0.96, 0.92])
     assert found.scan is not None
     assert found.scan.expected == pytest.approx(0.95)
@@ -42,14 +32,14 @@ def test_slices_without_a_mask_have_no_dice_and_do_not_count() -> None:
     assert found.line() == "expected Dice 0.95 (0.89 to 0.98 for 80% of patients)"
 
 
-def test_a_doubtful_mask_asks_for_a_look() -> None:
-    found = expected_quality(QUALITY, signs([0.14, 0.14], [200, 200]))
+def test_a_doubtful_mask_asks_for_a_look(quality: Quality) -> None:
+    found = expected_quality(quality, signs([0.14, 0.14], [200, 200]))
     assert found.look
     assert found.line().startswith("look at this one: expected Dice 0.86")
 
 
-def test_an_empty_mask_asks_for_a_look_and_has_no_dice() -> None:
-    found = expected_quality(QUALITY, signs([0.1, 0.1], [0, 0]))
+def test_an_empty_mask_asks_for_a_look_and_has_no_dice(quality: Quality) -> None:
+    found = expected_quality(quality, signs([0.1, 0.1], [0, 0]))
     assert found.look
     assert found.record() == {
         "expected_dice": None,
@@ -61,7 +51,9 @@ def test_an_empty_mask_asks_for_a_look_and_has_no_dice() -> None:
     assert "nothing is marked" in found.line()
 
 
-def test_what_wants_a_look_is_said_and_written(bright_right, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_what_wants_a_look_is_said_and_written(
+    bright_right, quality: Quality, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     """Of a model that was calibrated: the scan with an organ and the one without are told apart."""
     scan = np.full((72, 72, 5), -100, np.int16)
     scan[30:60, 30:60] = 40
@@ -70,7 +62,7 @@ def test_what_wants_a_look_is_said_and_written(bright_right, tmp_path: Path, cap
     nib.save(nib.Nifti1Image(scan, np.diag([1.0, 1.0, 5.0, 1.0])), tmp_path / "liver.nii")
     inputs = [tmp_path / "empty.nii", tmp_path / "liver.nii"]
     caplog.set_level("INFO", logger="sammix")
-    predict(bright_right, inputs, tmp_path / "out", OutputOptions("liver", quality=QUALITY))
+    predict(bright_right, inputs, tmp_path / "out", OutputOptions("liver", quality=quality))
     scans = json.loads((tmp_path / "out" / "manifest.json").read_text())["scans"]
     empty, liver = scans
     assert (empty["look"], empty["expected_dice"]) == (True, None)

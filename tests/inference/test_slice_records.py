@@ -7,16 +7,12 @@ from sammix.inference.slice_records import SLICE_COLUMNS, slice_records
 from sammix.io.volume import Volume
 from sammix.networks.quality import Quality
 
-QUALITY = Quality(
-    weights=(0.0, 0.5, 0.5), mean=1, slice_error=(0.5, 2), scan_error=(0.5, 2), coverage=0.8, patients=9, slices=50
-)
 
-
-def test_each_slice_has_a_row_and_its_area_is_in_square_millimetres(bright_right) -> None:
+def test_each_slice_has_a_row_and_its_area_is_in_square_millimetres(bright_right, quality: Quality) -> None:
     hu = np.full((72, 72, 4), -100, np.int16)
     hu[40:68, 10:40, 1:3] = 160
     scan = Volume(hu, np.diag([2.0, 0.5, 5.0, 1.0]))
-    found = predict_volume(bright_right(), scan, quality=QUALITY)
+    found = predict_volume(bright_right(), scan, quality=quality)
     rows = slice_records(scan, found)
     assert [row["slice"] for row in rows] == [0, 1, 2, 3]
     assert all(tuple(row) == SLICE_COLUMNS for row in rows)
