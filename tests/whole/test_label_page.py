@@ -39,9 +39,9 @@ def serve(start_sammix: Callable[..., subprocess.Popen[str]]) -> Start:
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Twelve patients without any label."""
+    """Fourteen patients without any label."""
     folder = tmp_path_factory.mktemp("page") / "study"
-    write_lits(folder, 12, 0, PORTAL.at((96, 96, 16)))
+    write_lits(folder, 14, 0, PORTAL.at((96, 96, 16)))
     for mask in folder.glob("segmentation-*"):
         mask.unlink()
     return folder
@@ -97,12 +97,12 @@ def until(page: Page, expression: str, seconds: int = 60) -> None:
 
 def to_patient(page: Page, patient: int) -> None:
     page.locator(f"#stacks li[title='volume-{patient}']").click()
-    until(page, f"sammix.stack.name === 'volume-{patient}'")
+    until(page, f"sammix.stack.name === 'volume-{patient}' && sammix.ready")
 
 
 def at(page: Page, k: int) -> None:
-    """Wait until slice k (from 0) is shown."""
-    until(page, f"sammix.k === {k}")
+    """Wait until slice k (from 0) is shown, with its mask."""
+    until(page, f"sammix.k === {k} && sammix.ready")
 
 
 def press(page: Page, *keys: str) -> None:
@@ -166,7 +166,7 @@ def test_answer_mark_draw_undo_and_reload(address: str, open_page: Open) -> None
 
 def test_every_way_to_draw(address: str, open_page: Open) -> None:
     page = open_page(address, 1)
-    area = "Array.from(sammix.mask ?? []).reduce((a, b) => a + b, 0)"
+    area = AREA
     box = page.locator("#view").bounding_box()
     press(page, "End")
     at(page, 0)
@@ -209,6 +209,59 @@ def test_every_way_to_draw(address: str, open_page: Open) -> None:
     kept(page, "return s.masks[1] === null")
 
 
+AREA = "Array.from(sammix.mask ?? []).reduce((a, b) => a + b, 0)"
+
+
+def test_nothing_is_drawn_in_or_said_of_a_slice_that_is_not_on_the_screen_yet(address: str, open_page: Open) -> None:
+    page = open_page(address, 6)
+    held: list[Any] = []
+    page.route("**/slices/0/pixels", lambda route: held.append(route))
+    press(page, "d", "End")
+    until(page, "sammix.k === 0")
+    drag(page, (0.4, 0.4), (0.5, 0.5))
+    press(page, "y")
+    page.wait_for_timeout(300)
+    assert page.evaluate(f"sammix.k === 0 && !sammix.ready && {AREA} === 0 && sammix.stack.labels[0] === null")
+    held[0].continue_()
+    at(page, 1)  # the answer was given once its slice was there to be seen
+    kept(page, "return s.labels[0] === 1 && s.masks[0] === null")
+
+
+def test_a_stroke_under_way_stays_with_its_slice(address: str, open_page: Open) -> None:
+    page = open_page(address, 7)
+    press(page, "Home")
+    at(page, 15)
+    press(page, "d")
+    box = page.locator("#view").bounding_box()
+    page.mouse.move(box["x"] + box["width"] * 0.4, box["y"] + box["height"] * 0.4)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * 0.5, box["y"] + box["height"] * 0.5, steps=4)
+    press(page, "ArrowDown")
+    at(page, 14)
+    page.mouse.up()
+    kept(page, "return s.masks[15] !== null && s.masks[14] === null")
+
+
+def test_a_drawing_stays_on_the_screen_while_it_is_on_its_way_to_the_server(address: str, open_page: Open) -> None:
+    page = open_page(address, 8)
+    press(page, "PageUp")
+    held: list[Any] = []
+    page.route("**/mask", lambda route: held.append(route) if route.request.method == "PUT" else route.continue_())
+    press(page, "PageDown", "d")
+    until(page, "sammix.ready")
+    drag(page, (0.4, 0.4), (0.5, 0.5))
+    until(page, f"{AREA} > 0")
+    drawn = page.evaluate(AREA)
+    body = "{method: 'POST', headers: {'content-type': 'application/json', 'x-annotator': 'another'}, body: '{\"label\": 0}'}"
+    page.evaluate(f"fetch('/api/stacks/' + sammix.stack.stack + '/slices/13/answer', {body})")  # the page hears of it
+    page.wait_for_timeout(500)
+    assert page.evaluate(AREA) == drawn
+    held[0].continue_()
+    kept(page, "return s.labels[13] === 0 && s.masks[sammix.k] !== null")
+    until(page, "sammix.stack.labels[13] === 0")
+    assert page.evaluate(AREA) == drawn
+
+
 def test_all_but_drawing_works_without_a_mouse(address: str, open_page: Open) -> None:
     page = open_page(address, 2)
     press(page, "End", "n", "n", "y", "u", "y")
@@ -216,7 +269,7 @@ def test_all_but_drawing_works_without_a_mouse(address: str, open_page: Open) ->
     press(page, "ArrowRight")
     until(page, "sammix.stack.stack !== 2")
     press(page, "ArrowLeft")
-    until(page, "sammix.stack.stack === 2")
+    until(page, "sammix.stack.stack === 2 && sammix.ready")
     press(page, "2")
     assert "W 180 L 90" in page.locator("#windowing").inner_text().replace("\xa0", " ").replace("  ", " ")
     press(page, "?")
@@ -258,6 +311,7 @@ def test_a_killed_server_is_said_and_nothing_is_lost(
     program, address = serve(study, tmp_path / "labels")
     page = open_page(address)
     press(page, "End", "y", "y", "d")
+    at(page, 2)
     drag(page, (0.4, 0.4), (0.5, 0.5))
     kept(page, "return s.masks[2] !== null")
     program.kill()
@@ -292,6 +346,7 @@ def test_five_hundred_slices(tmp_path: Path, open_page: Open, serve: Start) -> N
 def test_a_proposal_is_shown_then_accepted_or_corrected(address: str, open_page: Open) -> None:
     page = open_page(address, 5)
     press(page, "End", "s")
+    at(page, 0)
     drag(page, (0.3, 0.3), (0.6, 0.6))
     until(page, "sammix.proposal !== null || document.querySelector('#says').innerText.includes('nothing')")
     if page.evaluate("sammix.proposal !== null"):  # the toy network may see nothing in a box
@@ -308,8 +363,8 @@ def test_a_proposal_is_shown_then_accepted_or_corrected(address: str, open_page:
 
 
 def test_it_learns_while_one_labels_and_the_labels_can_be_taken_away(address: str, open_page: Open) -> None:
-    mine = range(7, 12)  # the other tests leave these patients alone
-    page = open_page(address, 7)
+    mine = range(9, 14)  # the other tests leave these patients alone
+    page = open_page(address, 9)
     for patient in mine:
         to_patient(page, patient)
         page.locator("#view").focus()

@@ -31,6 +31,7 @@ function inOrder(work) {
 const json = { "content-type": "application/json" };
 export const get = async path => (await ask("GET", path)).json();
 export const post = (path, body = {}) => inOrder(async () => (await ask("POST", path, JSON.stringify(body), { ...json })).json());
+export const after = path => inOrder(() => get(path)); // what holds once the changes made so far are kept
 export const ask_now = async (path, body = {}) => (await ask("POST", path, JSON.stringify(body), { ...json })).json();
 
 const slice = (stack, k) => `/api/stacks/${stack}/slices/${k}`;
@@ -46,7 +47,7 @@ export async function bytes(path) {
   return answer.status === 204 ? null : new Uint8Array(await answer.arrayBuffer());
 }
 
-export const mask = (stack, k) => bytes(`${slice(stack, k)}/mask`);
+export const mask = (stack, k) => inOrder(() => bytes(`${slice(stack, k)}/mask`));
 
 export function keepMask(stack, k, mask, basis) {
   const body = mask.slice();

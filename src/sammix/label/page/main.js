@@ -30,12 +30,16 @@ let proposal = null;     // {mask, name, k, slices?}: what is shown to be accept
 let points = [];         // SAM's clicks, or the polygon's corners
 let auto = false;        // whether the model's own proposal is asked for in every slice
 let order = null, progress = {};
-let loading = 0;
+let loading = 0;         // counts what was opened: what comes in for an earlier slice is dropped
+let open = Promise.resolve(); // until the slice that was gone to is on the screen, with its mask
+let ready = false;       // whether it is
+let turns = Promise.resolve(); // what keys and buttons ask for, one after the other
+let touched = 0;         // counts changes of the mask by hand: one that comes in late must not undo them
 const shown = { mask: true, map: false, box: false };
 let evidence = null;     // {k, map, box} of the model
 const slices = new Map();
 
-export const inside = { view, get k() { return k; }, get mask() { return mask; }, get proposal() { return proposal; }, get stack() { return stack; } };
+export const inside = { view, get k() { return k; }, get mask() { return mask; }, get proposal() { return proposal; }, get stack() { return stack; }, get ready() { return ready; } };
 window.sammix = inside;  // for whoever tests or measures
 
 // ---- what is said at the foot of the page
@@ -49,11 +53,16 @@ async function trying(work) {
 }
 
 // ---- stacks and slices
-async function openStack(n, slice = null) {
-  const mine = ++loading;
+function openStack(n, slice = null) {
+  release(); ready = false;
+  return open = opening(n, slice, ++loading);
+}
+
+async function opening(n, slice, mine) {
   say("reading the scan…");
   const told = await trying(() => api.get(`/api/stacks/${n}`));
-  if (!told || mine !== loading) return;
+  if (mine !== loading) return;
+  if (!told) { await goTo(k); return; } // stay with what is open
   slices.clear(); stack = told; looks = null; proposal = null; points = []; evidence = null;
   view.reset(); view.aspect = stack.spacing[1] / stack.spacing[2];
   list.select(n);
@@ -69,11 +78,11 @@ async function openStack(n, slice = null) {
 async function refresh() { // labels and masks of the open stack, as they are now
   const n = stack?.stack;
   if (n === undefined) return;
-  const told = await trying(() => api.get(`/api/stacks/${n}`));
+  const told = await trying(() => api.after(`/api/stacks/${n}`));
   if (!told || stack.stack !== n) return;
   const changed = stack.masks[k] !== told.masks[k];
   stack = told; count(n, told);
-  if (changed && !pointing) await loadMask(k);
+  if (changed) await loadMask(k);
   paint();
 }
 
@@ -105,18 +114,23 @@ async function pixels(n, at) {
   return slices.get(key);
 }
 
-async function goTo(to) {
-  if (!stack || to < 0 || to >= stack.count) return;
+function goTo(to) {
+  if (!stack || to < 0 || to >= stack.count) return open;
   if (to !== k) going = Math.sign(to - k);
   if (Math.abs(to - k) === 1) way = to - k;
-  k = to;
-  const n = stack.stack, mine = ++loading;
+  release(); // a stroke under way belongs to the slice on which it began
+  k = to; ready = false;
+  return open = show(++loading);
+}
+
+async function show(mine) {
+  const n = stack.stack;
   if (!(proposal && proposal.slices?.includes(k))) { proposal = null; } points = []; evidence = null; mask = null;
   const slice = await trying(() => pixels(n, k));
   if (!slice || mine !== loading) return;
-  current = slice;
   await loadMask(k, mine);
   if (mine !== loading) return;
+  current = slice; ready = true;
   paint();
   for (let step = 1; step <= 4; step++) { const near = k + step * going; if (near >= 0 && near < stack.count) pixels(n, near).catch(() => {}); }
   if (auto || shown.map || shown.box) lookSoon();
@@ -124,13 +138,13 @@ async function goTo(to) {
 let current = null;
 
 async function loadMask(at, mine = loading) {
-  const told = stack.masks[at] ? await trying(() => api.mask(stack.stack, at)) : null;
-  if (mine === loading && at === k) { mask = told ?? null; }
+  const before = touched, told = stack.masks[at] ? await trying(() => api.mask(stack.stack, at)) : null;
+  if (mine === loading && at === k && before === touched) mask = told ?? null;
 }
 
 // ---- what is on the screen
 function paint() {
-  if (!stack || !current) return;
+  if (!stack || !ready) return;
   const cursor = hover && (tool === "brush" || tool === "eraser") ? { ...hover, size: size(), erase: tool === "eraser" || erasing } : null;
   view.show({
     slice: current, mask: shown.mask ? mask : null, proposal: proposal?.k === k ? proposal.mask : null,
@@ -178,7 +192,7 @@ const size = () => Number($("size").value);
 async function answer(label) {
   const n = stack.stack, at = k, step = way;
   stack.labels[at] = label; stack.label_how[at] = "key";
-  if (label !== 1) { stack.masks[at] = null; mask = null; }
+  if (label !== 1) { stack.masks[at] = null; mask = null; touched++; }
   paint();
   const asked = trying(() => api.post(`/api/stacks/${n}/slices/${at}/answer`, { label }));
   const next = at + step;
@@ -216,6 +230,7 @@ function ownMask() { // what the brush works on: the proposal, if one is shown, 
 async function keep(changed, basis = null) {
   const n = stack.stack, at = k;
   const empty = !changed.some(Boolean);
+  touched++;
   mask = empty ? null : changed;
   const from = basis ?? (proposal?.k === at && !proposal.slices ? proposal.name : null);
   proposal = null;
@@ -227,7 +242,7 @@ async function keep(changed, basis = null) {
 
 function press(event) {
   $("view").focus({ preventScroll: true });
-  if (!current) return;
+  if (!ready) return; // what is on the screen is not yet the slice that would be drawn in
   const at = view.at(event), canvas = $("view");
   canvas.setPointerCapture(event.pointerId);
   if (event.button === 2) { pointing = { kind: "window", x: event.clientX, y: event.clientY, ...view.window }; return; }
@@ -236,7 +251,7 @@ function press(event) {
   if (tool === "brush" || tool === "eraser") {
     const value = tool === "eraser" || event.shiftKey ? 0 : 1;
     pointing = { kind: "stroke", value, at, mask: ownMask(), basis: proposal?.k === k ? proposal.name : null };
-    mask = pointing.mask; if (proposal?.k === k) proposal = null;
+    mask = pointing.mask; touched++; if (proposal?.k === k) proposal = null;
     brush(at);
   } else if (tool === "box") { drag = { from: at, box: [...at, ...at] }; pointing = { kind: "box" }; }
   else if (tool === "polygon") { points.push(at); paint(); }
@@ -256,7 +271,7 @@ function brush(at) {
 }
 
 function move(event) {
-  if (!current) return;
+  if (!ready) return;
   const at = view.at(event);
   hover = { x: at[0], y: at[1] }; erasing = event.shiftKey;
   if (pointing?.kind === "stroke") { for (const one of event.getCoalescedEvents?.() ?? [event]) brush(view.at(one)); brush(at); }
@@ -354,7 +369,17 @@ const ACTIONS = {
   ...Object.fromEntries(WINDOWS.map(([, level, width], n) => [`window-${n}`, () => { Object.assign(view.window, { level, width }); paint(); }])),
 };
 function resize(step) { $("size").value = size() + step * Math.max(1, Math.round(size() / 8)); $("size").dispatchEvent(new Event("input")); }
-function act(name) { if (stack || name === "help") ACTIONS[name](); }
+
+// What says or changes something of a slice waits until it is on the screen: nobody answers what is not seen yet.
+const OF_A_SLICE = new Set(["yes", "no", "open", "first", "last", "interpolate", "clear", "auto", "accept", "dismiss", "undo", "redo"]);
+async function opened() { let one; do { one = open; await one; } while (one !== open); }
+function act(name) {
+  turns = turns.then(async () => {
+    if (OF_A_SLICE.has(name)) await opened();
+    if (stack || name === "help") ACTIONS[name]();
+  }).catch(error => { console.error(error); say(error.message, true); });
+  return turns;
+}
 
 // ---- what happens elsewhere
 async function orderNow(move = false) {
