@@ -252,8 +252,11 @@ def test_a_drawing_stays_on_the_screen_while_it_is_on_its_way_to_the_server(addr
     drag(page, (0.4, 0.4), (0.5, 0.5))
     until(page, f"{AREA} > 0")
     drawn = page.evaluate(AREA)
-    body = "{method: 'POST', headers: {'content-type': 'application/json', 'x-annotator': 'another'}, body: '{\"label\": 0}'}"
-    page.evaluate(f"fetch('/api/stacks/' + sammix.stack.stack + '/slices/13/answer', {body})")  # the page hears of it
+    headers = "{'content-type': 'application/json', 'x-annotator': 'another'}"
+    body = "JSON.stringify({label: 0})"
+    answer = f"{{method: 'POST', headers: {headers}, body: {body}}}"
+    asked = f"fetch('/api/stacks/' + sammix.stack.stack + '/slices/13/answer', {answer})"
+    page.evaluate(asked)  # the page hears of it
     page.wait_for_timeout(500)
     assert page.evaluate(AREA) == drawn
     held[0].continue_()
