@@ -117,6 +117,7 @@ class FitConfig(_Section):
     restart_epochs: int | None = Field(default=None, ge=1, description="between warm restarts; null: none")
     augment: bool = Field(default=False, description="see training slices in augmented views, and move them about")
     views: int = Field(default=100, ge=0, description="augmented, in the cache, of all annotated slices together")
+    painted: float = Field(default=0.0, ge=0, le=1, description="of augmented views, how many have the organ painted")
     cache: bool = Field(default=True, description="compute the frozen stages once")
     workers: int = Field(default=0, ge=0, description="processes that make batches; 0: the training process itself")
     precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = "auto"

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from sammix.data.loading import load_table
 from sammix.data.sampling import SliceDraw
 from sammix.data.table import SliceTable
 from sammix.errors import InputError, SammixError
-from sammix.models.registry import build_model
+from sammix.models.registry import Augment, build_model
 from sammix.networks.sam_mix import SAMMix
 from sammix.training.batches import (
     Batch,
@@ -54,6 +55,11 @@ def cached(folder: Path, model: SAMMix, table: SliceTable, moved: bool = False) 
 
     cache.add([(row, view) for row in views for view in views[row]], encode)
     return CachedSlices(table, positives[:3], cache, views, moved)
+
+
+def augment_some(table: SliceTable) -> Augment:
+    """Augmented slices, half of which have their organ painted."""
+    return partial(augment_channels, preprocess=table.preprocess, painted=0.5)
 
 
 def batch_of(slices: CachedSlices | LiveSlices, rows: Sequence[int], seeds: Sequence[int | None]) -> Batch:
@@ -123,7 +129,7 @@ def test_a_slice_is_seen_alike_whatever_it_shares_its_batch_with(
     model: SAMMix, table: SliceTable, tmp_path: Path, live: bool
 ) -> None:
     masks = np.flatnonzero(table.annotated)[:3]
-    slices: CachedSlices | LiveSlices = LiveSlices(table, masks, augment_channels)
+    slices: CachedSlices | LiveSlices = LiveSlices(table, masks, augment_some(table))
     if not live:
         slices = cached(tmp_path, model, table, moved=True)
     alone, together = batch_of(slices, [masks[0]], [5]), batch_of(slices, [3, masks[0], 9], [1, 5, 2])
@@ -144,6 +150,18 @@ def test_a_view_moves_the_mask_with_its_slice(model: SAMMix, table: SliceTable, 
         torch.testing.assert_close(batch.features.float(), model.features(batch.images), atol=2e-3, rtol=2e-3)
         inside = batch.images[0, 0][batch.masks[0] > 0]
         assert (inside > 0.3).float().mean() > 0.9  # the organ is bright in a phantom; what surrounds the body is black
+
+
+def test_a_painted_view_has_its_organ_otherwise_where_the_mask_is(table: SliceTable) -> None:
+    row = int(np.flatnonzero(table.annotated & (table.label == 1))[0])
+    changed = []
+    for view in range(1, 12):
+        (plain, mask), (painted, same) = (read_view(table, (row, sign * view), True) for sign in (1, -1))
+        changed.append(float(painted[same > 0].mean() - plain[mask > 0].mean()))
+    assert max(changed) > 0.05
+    assert min(changed) < -0.05
+    hidden, _ = read_view(table, (row, -1), False)
+    assert hidden.isfinite().all(), "a mask that may not be used paints nothing"
 
 
 def test_other_processes_make_the_same_batches(model: SAMMix, table: SliceTable, tmp_path: Path) -> None:
@@ -181,7 +199,7 @@ def test_a_slice_that_cannot_be_read_is_an_error_in_place_of_its_batch(table: Sl
 
 
 def test_no_chance_is_taken_from_the_global_source(table: SliceTable) -> None:
-    slices = LiveSlices(table, np.flatnonzero(table.annotated), augment_channels)
+    slices = LiveSlices(table, np.flatnonzero(table.annotated), augment_some(table))
     before = torch.get_rng_state()
     list(loader(slices, [[SliceDraw(0, 3), SliceDraw(1, 4)]], 0, CPU))
     assert torch.equal(torch.get_rng_state(), before)

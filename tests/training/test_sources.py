@@ -55,6 +55,17 @@ def test_annotated_slices_share_the_views_and_the_fewer_they_are_the_more_each_h
     assert all(views[row] == [0] for row in data.val.tolist()), "validation slices are seen as they are"
 
 
+def test_of_the_augmented_views_a_share_is_painted_whichever_rows_are_annotated(data: FitData, tiny_run: Path) -> None:
+    painted = card(tiny_run, "fit.augment=true", "fit.views=40", "fit.painted=0.5")
+    views = views_of(data, painted)
+    row = int(data.annotated[0])
+    assert sorted(map(abs, views[row])) == list(range(21))
+    assert 4 <= sum(view < 0 for view in views[row]) <= 16
+    alone = views_of(replace(data, annotated=data.annotated[:1]), painted)
+    assert set(views[row]) <= set(alone[row])
+    assert all(view >= 0 for row in data.train.tolist() if row not in data.annotated for view in views[row])
+
+
 @pytest.mark.parametrize("cached", [True, False])
 def test_slices_come_from_the_cache_or_from_the_scans(
     data: FitData, tiny_run: Path, tmp_path: Path, cached: bool

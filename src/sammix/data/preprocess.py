@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 Spacing = tuple[float, float]
+Values = TypeVar("Values", NDArray[np.float32], "Tensor")
 
 
 class Preprocess(BaseModel):
@@ -30,9 +34,15 @@ class Preprocess(BaseModel):
 
     def images(self, hu: NDArray[Any], spacing: Spacing = (1.0, 1.0)) -> NDArray[np.float32]:
         """Window and resize HU (N, H, W) to float32 (N, size, size) in [0, 1]. ``spacing`` is (row, column) in mm."""
-        low = self.window_level - self.window_width / 2
-        windowed = ((hu.astype(np.float32) - low) / self.window_width).clip(0, 1)
-        return self._to_grid(windowed, spacing)
+        return self._to_grid(self.window(hu.astype(np.float32)), spacing)
+
+    def window(self, hu: Values) -> Values:
+        """HU of any shape → [0, 1]: what lies outside the window is drawn to its ends."""
+        return ((hu - (self.window_level - self.window_width / 2)) / self.window_width).clip(0, 1)
+
+    def hu(self, images: Values) -> Values:
+        """Undo the window: values in [0, 1] of any shape → HU. What lay outside the window lies at its ends."""
+        return images * self.window_width + (self.window_level - self.window_width / 2)
 
     def masks(self, mask: NDArray[Any], spacing: Spacing = (1.0, 1.0)) -> NDArray[np.uint8]:
         """Resize binary masks (N, H, W) to uint8 (N, size, size): a pixel is set where at least half of it was."""

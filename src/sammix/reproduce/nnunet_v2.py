@@ -86,13 +86,13 @@ def export(
         for row, image in _slices(table, rows):
             name = f"train_{row:06d}"
             names[part].append(name)
-            _write(workspace.raw / "imagesTr" / f"{name}_0000.nii.gz", _hu(image, table.preprocess))
+            _write(workspace.raw / "imagesTr" / f"{name}_0000.nii.gz", table.preprocess.hu(image))
             _write(workspace.raw / "labelsTr" / f"{name}.nii.gz", np.asarray(table.masks[row], np.uint8))
     files = {}
     for number, (other, rows) in enumerate(test):
         for row, image in _slices(other, rows):
             name = files[_digest(image)] = f"test{number}_{row:06d}"
-            _write(workspace.raw / "imagesTs" / f"{name}_0000.nii.gz", _hu(image, other.preprocess))
+            _write(workspace.raw / "imagesTs" / f"{name}_0000.nii.gz", other.preprocess.hu(image))
     write_json(workspace.preprocessed / "splits_final.json", [names])
     write_json(
         workspace.raw / "dataset.json",
@@ -194,11 +194,6 @@ class Recorded:
 def _slices(table: SliceTable, rows: Rows) -> Iterator[tuple[int, NDArray[np.float32]]]:
     for row in rows:
         yield int(row), np.asarray(table.images[int(row)], np.float32)
-
-
-def _hu(image: NDArray[np.float32], preprocess: Preprocess) -> NDArray[np.float32]:
-    low = preprocess.window_level - preprocess.window_width / 2
-    return (image * preprocess.window_width + low).astype(np.float32)
 
 
 def _digest(image: NDArray[np.float32]) -> str:

@@ -147,7 +147,7 @@ def _pictures(grid: Grid, results: list[Result], domain: Domain) -> str | None:
         table = open_store(path)
         for number, shown in enumerate(results[0].domains[domain][place].pictures):
             row = find_row(table, shown.case, shown.slice)
-            ct.append(PAPER_GRID.images(_hu(np.asarray(table.images[row], np.float32)))[0])
+            ct.append(PAPER_GRID.images(PAPER_GRID.hu(np.asarray(table.images[row], np.float32)[None]))[0])
             truth.append(PAPER_GRID.masks(np.asarray(table.masks[row])[None])[0])
             captions.append(f"{shown.case}, slice {shown.slice}")
             for result in results:
@@ -162,11 +162,6 @@ def _pictures(grid: Grid, results: list[Result], domain: Domain) -> str | None:
     with atomic_path(grid.out / ("figure3.png" if domain == "in-domain" else "figure4.png")) as temporary:
         temporary.write_bytes(png)
     return "data:image/png;base64," + b64encode(png).decode()
-
-
-def _hu(image: np.ndarray) -> np.ndarray:
-    """Convert a stored slice to HU that the grid's window gives back unchanged."""
-    return image[None] * PAPER_GRID.window_width + PAPER_GRID.window_level - PAPER_GRID.window_width / 2
 
 
 def _all_boxes(groups: list[list[Result]]) -> list[Series]:

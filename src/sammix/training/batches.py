@@ -13,8 +13,10 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from sammix.data import augmentation
+from sammix.data import augmentation, painting
 from sammix.data.augmentation import augment, move, move_features, random_motion
+from sammix.data.painting import paint
+from sammix.data.preprocess import Preprocess
 from sammix.data.sampling import Rows, SliceDraw
 from sammix.data.table import SliceTable
 from sammix.errors import SammixError
@@ -23,8 +25,10 @@ from sammix.models.registry import Augment
 from sammix.networks.classifiers import halve
 from sammix.training.feature_cache import FeatureCache, SliceView
 
-VIEWS_MADE_BY = hashlib.sha256(Path(augmentation.__file__).read_bytes()).hexdigest()
-"""Names the augmentation that cached views were made by: another version makes other views."""
+VIEWS_MADE_BY = hashlib.sha256(
+    b"".join(Path(str(module.__file__)).read_bytes() for module in (augmentation, painting))
+).hexdigest()
+"""Names the code that cached views were made by: another version makes other views."""
 
 
 Loader = Countable["Batch | SammixError"]
@@ -122,7 +126,8 @@ class CachedSlices(Dataset[Sample | SammixError]):
     """Slices, some in augmented views, with what the frozen stages made of them, from a :class:`FeatureCache`.
 
     Args:
-        views: which views of which rows are in the cache. View 0 is the slice as it is, the others are augmented.
+        views: which views of which rows are in the cache. View 0 is the slice as it is, the others are augmented;
+            those below 0 have their organ painted before.
         mask_rows: rows whose mask may be used.
         moved: whether slices that are drawn with a seed are moved about (see :func:`~sammix.data.augmentation.move`).
     """
@@ -186,10 +191,23 @@ def loader(
     return made
 
 
-def augment_channels(images: Tensor, masks: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Apply :func:`~sammix.data.augmentation.augment` to images (B, 1, S, S) and masks (B, S, S)."""
-    seen, seen_masks = augment(images[:, 0], masks, generator)
+def augment_channels(
+    images: Tensor, masks: Tensor, generator: torch.Generator, *, preprocess: Preprocess, painted: float
+) -> tuple[Tensor, Tensor]:
+    """Apply :func:`~sammix.data.augmentation.augment` to images (B, 1, S, S) and masks (B, S, S), some painted before.
+
+    Args:
+        preprocess: by which HU became images. painted: the share of slices whose organ is painted.
+    """
+    chosen = torch.rand(len(images), generator=generator) < painted
+    pairs = zip(images[:, 0], masks, chosen, strict=True)
+    shown = [_painted(image, mask, preprocess, generator) if chance else image for image, mask, chance in pairs]
+    seen, seen_masks = augment(torch.stack(shown), masks, generator)
     return seen[:, None], seen_masks
+
+
+def _painted(image: Tensor, mask: Tensor, preprocess: Preprocess, generator: torch.Generator) -> Tensor:
+    return preprocess.window(paint(preprocess.hu(image), mask, generator))
 
 
 def read_slice(table: SliceTable, row: int, has_mask: bool) -> tuple[Tensor, Tensor]:
@@ -208,8 +226,11 @@ def read_view(table: SliceTable, which: SliceView, has_mask: bool) -> tuple[Tens
     image, mask = read_slice(table, row, has_mask)
     if not view:
         return image, mask
-    seed = int(np.random.default_rng([row, view]).integers(2**63))
-    images, masks = augment(image[None], mask[None], _chance(seed))
+    seed = int(np.random.default_rng([row, abs(view)]).integers(2**63))
+    chance = _chance(seed)
+    if view < 0:
+        image = _painted(image, mask, table.preprocess, chance)
+    images, masks = augment(image[None], mask[None], chance)
     return images[0], masks[0]
 
 

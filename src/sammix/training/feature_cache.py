@@ -19,7 +19,7 @@ from sammix.errors import OutputError
 from sammix.files import write_json
 from sammix.log import track, warn
 
-SliceView = tuple[int, int]  # a row of the table, and which view of it
+SliceView = tuple[int, int]  # a row of the table, and which view of it: 0 as it is, below 0 with its organ painted
 
 ENCODE_BATCH = 4  # slices at a time through the frozen stages: more does not pay on a CPU
 SAVE_EVERY = 32  # batches, after which a killed run has lost nothing

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -55,7 +56,8 @@ def open_slices(network: Network, data: FitData, card: ModelCard, run: RunFolder
         cache = filled_cache(network, data, card, run, views)
         return CachedSlices(data.table, data.usable_masks, cache, views, moved=fit.augment)
     own = kind_of(card.config.model).augment
-    return LiveSlices(data.table, data.usable_masks, own or (augment_channels if fit.augment else None))
+    usual = partial(augment_channels, preprocess=data.table.preprocess, painted=fit.painted)
+    return LiveSlices(data.table, data.usable_masks, own or (usual if fit.augment else None))
 
 
 def views_of(data: FitData, card: ModelCard) -> Views:
@@ -65,8 +67,14 @@ def views_of(data: FitData, card: ModelCard) -> Views:
         return plain
     single = {int(row): [int(row) % 2] for row in data.train}  # every other one augmented: it costs nothing
     of_each = math.ceil(card.config.fit.views / max(1, len(data.annotated)))
-    several = {int(row): list(range(1 + of_each)) for row in data.annotated}
+    several = {int(row): [0, *_augmented(int(row), of_each, card.config.fit.painted)] for row in data.annotated}
     return plain | single | several
+
+
+def _augmented(row: int, count: int, painted: float) -> list[int]:
+    """Number the augmented views of a row, painted ones below 0: the same whichever other rows are annotated."""
+    chances = np.random.default_rng(row).random(count)
+    return [-view if chance < painted else view for view, chance in enumerate(chances, start=1)]
 
 
 def filled_cache(network: Network, data: FitData, card: ModelCard, run: RunFolder, views: Views) -> FeatureCache:
