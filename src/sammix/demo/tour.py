@@ -27,6 +27,8 @@ PATIENTS_HERE, PATIENTS_THERE = 6, 1
 LABELS = 10
 FIT_SEED = 0  # splits these six patients so that one validates and one is unseen
 SETTINGS = ("fit.epochs=4", "fit.views=10")
+REPORTS = {"hospital A, unseen patients": "report-a", "hospital B": "report-b"}
+"""The folder of each report."""
 
 
 def run_demo(out: Path, seed: int = 0) -> Path:
@@ -60,16 +62,18 @@ def run_demo(out: Path, seed: int = 0) -> Path:
     wanted = OutputOptions(card.organ, preview=write_preview, model_sha256=model_sha256(run))
     predict(lambda: model, [unseen, data_there.cases[0].image], out / "masks", wanted)
 
-    say("4/5 evaluating on unseen patients of hospital A")
-    report_a = _evaluate(model, data_here, card.lineage, out / "report-a")
-    say("5/5 evaluating on hospital B")
-    report_b = _evaluate(model, data_there, card.lineage, out / "report-b")
-    print(_table({"hospital A, unseen patients": report_a, "hospital B": report_b}))
-    print(
-        f"\nmasks and why: {out / 'masks'}\nreports:       {out / 'report-a' / 'report.html'}\n"
-        f"               {out / 'report-b' / 'report.html'}"
-    )
+    found = {}
+    for number, ((name, folder), data) in enumerate(zip(REPORTS.items(), (data_here, data_there), strict=True), 4):
+        say(f"{number}/5 evaluating on {name}")
+        found[name] = _evaluate(model, data, card.lineage, out / folder)
+    print(closing(out, found))
     return out / "report-a" / "report.html"
+
+
+def closing(out: Path, reports: dict[str, Metrics]) -> str:
+    """What the demo prints at its end: the figures of each report, and where everything is."""
+    pages = [str(out / REPORTS[name] / "report.html") for name in reports]
+    return f"{_table(reports)}\n\nmasks and why: {out / 'masks'}\nreports:       {pages[0]}\n               {pages[1]}"
 
 
 def _evaluate(model: Segmenter, data: Dataset, lineage: Lineage, out: Path) -> Metrics:
