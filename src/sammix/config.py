@@ -120,6 +120,7 @@ class FitConfig(_Section):
     painted: float = Field(default=0.0, ge=0, le=1, description="of augmented views, how many have the organ painted")
     cache: bool = Field(default=True, description="compute the frozen stages once")
     workers: int = Field(default=0, ge=0, description="processes that make batches; 0: the training process itself")
+    tensorboard: bool = Field(default=False, description="log for TensorBoard, too; needs the extra tracking")
     precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = "auto"
 
 

@@ -27,6 +27,7 @@ from sammix.models.saved import load_weights
 from sammix.networks.interface import Network
 from sammix.training.run_folder import RunFolder, RunSettings
 from sammix.training.sources import FitData
+from sammix.training.tracking import tracked
 from sammix.training.trainer import Trainer
 
 DEFAULT_LABELS = 50
@@ -130,15 +131,16 @@ def fit(
             wanted = run.settings()
             asked.check_same(run, wanted)
             remove_left_overs(run.model_folder)
-        else:
-            run.write(wanted)
-        try:
-            trainer = _trainer(data, run, wanted, hardware)
-        except Exception:
+        with tracked(run, wanted.config.fit):
             if not resume:
-                run.forget()  # nothing was learned: the same command may be given again
-            raise
-        return trainer.train()
+                run.write(wanted)
+            try:
+                trainer = _trainer(data, run, wanted, hardware)
+            except Exception:
+                if not resume:
+                    run.forget()  # nothing was learned: the same command may be given again
+                raise
+            return trainer.train()
 
 
 def _trainer(data: Path, run: RunFolder, asked: RunSettings, hardware: Hardware) -> Trainer:

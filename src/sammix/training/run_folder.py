@@ -6,6 +6,7 @@ import json
 import os
 import platform
 import zipfile
+from collections.abc import Callable
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -65,10 +66,14 @@ class RunFolder:
     Args:
         cache: a folder that keeps what frozen stages compute, for other runs too; None: kept in the run's folder until
             the fit ends.
+
+    Attributes:
+        listeners: each is called with every line of ``log.jsonl``, once it is written.
     """
 
     def __init__(self, path: Path, cache: Path | None = None) -> None:
         self.path = path
+        self.listeners: list[Callable[[dict[str, Any]], None]] = []
         self.cache_folder = cache or self.own_cache
 
     @property
@@ -121,10 +126,12 @@ class RunFolder:
         (self.path / "config.json").unlink(missing_ok=True)
 
     def log(self, **values: Any) -> None:
-        """Append a line to ``log.jsonl``."""
-        line = json.dumps({"time": datetime.now(UTC).isoformat(timespec="seconds"), **values})
+        """Append a line to ``log.jsonl``, and tell it the listeners."""
+        line = {"time": datetime.now(UTC).isoformat(timespec="seconds"), **values}
         with open(self.path / "log.jsonl", "a", encoding="utf-8") as file:
-            file.write(line + "\n")
+            file.write(json.dumps(line) + "\n")
+        for listen in self.listeners:
+            listen(line)
 
     def rewind_log(self, epoch: int) -> None:
         """Drop the lines of epochs after ``epoch``, which a resumed run will write again, and half a line."""
