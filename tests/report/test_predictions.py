@@ -70,6 +70,21 @@ def test_figures_decisions_and_files_are_there() -> None:
     assert 'loading="lazy" src="pictures/a%20b.jpg"' in html
 
 
+@pytest.mark.parametrize(
+    ("extent", "said"),
+    [([0, 20], "lower end"), ([4, 39], "upper end"), ([0, 39], "lower and upper end"), ([1, 38], None), (None, None)],
+)
+def test_an_organ_that_the_scan_cuts_off_is_said_to_be(extent: list[int] | None, said: str | None) -> None:
+    words = [note for note in scan_card(entry(extent=extent), {}).notes if "the organ reaches" in note]
+    assert words == ([] if said is None else words)
+    assert said is None or f"scan's {said}:" in words[0]
+
+
+def test_what_was_found_odd_is_in_sight_where_it_is_short() -> None:
+    assert "<details open><summary>2 notes" in page(entry(warnings=["odd spacing"], dropped_parts=2))
+    assert "<details><summary>9 notes" in page(entry(warnings=[f"odd {i}" for i in range(9)]))
+
+
 def test_names_from_files_cannot_break_the_page() -> None:
     html = page(entry('"><script>alert(1)</script>', warnings=["<img src=http://x>"]))
     assert html.count("<script>") == 1

@@ -37,6 +37,15 @@ def test_slices_are_shown_superior_on_top_and_say_why(tmp_path: Path, captions: 
     ]
 
 
+def test_the_most_doubtful_slice_is_shown_however_much_was_overruled(tmp_path: Path, captions: list[str]) -> None:
+    whys = ["lower end", "emptied", "emptied", "kept", "kept", "contradiction", "largest section", "upper end"]
+    write_preview(
+        tmp_path / "p.png", [replace(evidence(i, True), why=why) for i, why in enumerate(whys)], "ct", "liver"
+    )
+    assert len(captions) == len(whys)
+    assert any("map and mask differ" in caption for caption in captions)
+
+
 def test_a_slice_is_named_as_the_viewer_names_it(tmp_path: Path, captions: list[str]) -> None:
     shown = Displayed(np.zeros((32, 32), np.uint8), 40, 400, 1.5, "slice 4, z −12.5 mm, image 57")
     write_preview(tmp_path / "p.png", [replace(evidence(4, True), shown=shown, why="largest section")], "ct", "liver")

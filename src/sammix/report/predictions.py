@@ -15,6 +15,7 @@ from sammix.report.scan_curve import scan_curve
 from sammix.report.scan_views import three_views
 
 FOLDER = "pictures"
+FORMATS = {"nifti": "NIfTI", "dicom-seg": "DICOM-SEG", "rtstruct": "RTSTRUCT"}
 
 Record = Mapping[str, Any]
 
@@ -78,6 +79,7 @@ def draw_index(manifest: Record, rows: Sequence[Record]) -> str:
         .get_template("predictions.html")
         .render(
             m=manifest,
+            format=FORMATS.get(manifest["format"], manifest["format"]),
             cards=cards,
             refused=refused,
             sorts=sorts,
@@ -107,7 +109,7 @@ def scan_card(entry: Record, figures: Record) -> ScanCard:
         flags=flags,
         rank=rank,
         measures={} if failed else _measures(entry, figures),
-        notes=[] if failed else [*_decided(entry), *entry.get("warnings", [])],
+        notes=[] if failed else [*entry.get("warnings", []), *_cut_off(entry), *_decided(entry)],
         links={words: quote(file) for words, file in links.items() if file},
         views=quote(entry["views"]) if entry.get("views") else None,
         curve=quote(entry["curve"]) if entry.get("curve") else None,
@@ -129,6 +131,16 @@ def _flags(entry: Record) -> list[str]:
 
 def _named(slices: Sequence[int]) -> str:
     return ("slice " if len(slices) == 1 else "slices ") + ranges(slices)
+
+
+def _cut_off(entry: Record) -> list[str]:
+    """Say where the organ reaches an end of the scan: it may go on there, and be larger than what is measured."""
+    first, last = entry.get("extent") or (None, None)
+    ends = [name for name, reached in (("lower", first == 0), ("upper", last == entry["slices"] - 1)) if reached]
+    if not ends:
+        return []
+    which = f"{ends[0]} end" if len(ends) == 1 else "lower and upper end"
+    return [f"the organ reaches the scan's {which}: volume and extent are those of the part that the scan shows"]
 
 
 def _decided(entry: Record) -> list[str]:

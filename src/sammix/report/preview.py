@@ -14,7 +14,6 @@ from sammix.inference.evidence import SliceEvidence
 if TYPE_CHECKING:
     from sammix.report.overlays import View
 
-PREVIEW_SLICES = 6
 REASONS = {
     "emptied": "emptied: apart from the organ",
     "kept": "kept: within the organ",
@@ -34,8 +33,7 @@ def write_preview(path: Path, evidence: Sequence[SliceEvidence], name: str, orga
     Raises:
         OutputError: the file cannot be written.
     """
-    telling = sorted(evidence, key=lambda one: one.why == "contradiction")[:PREVIEW_SLICES]
-    shown = sorted(telling, key=lambda one: -one.index)
+    shown = sorted(evidence, key=lambda one: -one.index)
     captions = [f"{name}\n{_place(one)}\n{organ} {one.presence:.0%} · {_reason(one)}" for one in shown]
     write_strip(path, shown, captions)
 

@@ -13,13 +13,13 @@ from sammix.data.display import height
 from sammix.inference.scan import VolumePrediction
 from sammix.io.volume import Volume
 
-WIDTH, AREA, PRESENCE = 520, 92, 46  # px of the drawing, and the heights of its two panels
-LEFT, RIGHT, TOP, GAP, FOOT = 62, 8, 18, 16, 34
+WIDTH, AREA, PRESENCE = 440, 92, 46  # px of the drawing, and the heights of its two panels
+LEFT, RIGHT, TOP, GAP, FOOT = 62, 8, 18, 16, 38
 STYLE = """<style>
 svg{--ink:#1b2430;--soft:#5a6675;--rule:#d5dbe2;--area:#a35200;--fill:#ffd9a8;--yes:#0062a8;--doubt:#7a3db8;--bad:#b3261e}
 @media(prefers-color-scheme:dark){svg{--ink:#e4e9ef;--soft:#9aa7b6;--rule:#333d49;--area:#ffb04d;--fill:#5b3c12;
 --yes:#5db8ff;--doubt:#c79bff;--bad:#ff8a80}}
-text{font:11px system-ui,sans-serif;fill:var(--soft)}.n{fill:none;stroke-width:1.5}.r{stroke:var(--rule)}
+text{font:12px system-ui,sans-serif;fill:var(--soft)}.n{fill:none;stroke-width:1.5}.r{stroke:var(--rule)}
 </style>"""
 
 
@@ -49,7 +49,7 @@ def scan_curve(scan: Volume, found: VolumePrediction) -> str:
         _line(x, y_yes, "--yes"),
     ]
     if found.disagreement is not None:
-        parts.append(_line(x, lower + PRESENCE * (1 - np.nan_to_num(found.disagreement)), "--doubt"))
+        parts.append(_line(x, lower + PRESENCE * (1 - np.nan_to_num(found.disagreement)), "--doubt", "4 2"))
     parts += _marks(x, found)
     unit = "cm²" if scan.trusted_geometry else "px"
     parts += [
@@ -58,7 +58,7 @@ def scan_curve(scan: Volume, found: VolumePrediction) -> str:
         _text(LEFT - 4, lower + 9, "1", "end"),
         _text(LEFT - 4, lower + PRESENCE, "0", "end"),
     ]
-    parts += _ends(axial, count, lower + PRESENCE + 13)
+    parts += _ends(axial, count, lower + PRESENCE + 14)
     total = lower + PRESENCE + FOOT
     body = "\n".join(parts)
     return f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {total}" role="img">{STYLE}\n{body}\n</svg>\n'
@@ -72,9 +72,9 @@ def _ends(axial: Volume, count: int, y: float) -> list[str]:
             f"{w}, z {height(axial, i):.0f} mm".replace("-", "−") for w, i in zip(words, (0, count - 1), strict=True)
         ]
     key = (
-        f'<text x="{LEFT}" y="{y + 15}"><tspan style="fill:var(--area)">area</tspan> · '
+        f'<text x="{LEFT}" y="{y + 17}"><tspan style="fill:var(--area)">area</tspan> · '
         '<tspan style="fill:var(--yes)">classifier says yes</tspan> · '
-        '<tspan style="fill:var(--doubt)">map and mask contradict</tspan></text>'
+        '<tspan style="fill:var(--doubt)">map and mask contradict (dashed)</tspan></text>'
     )
     return [_text(LEFT, y, words[0], "start"), _text(WIDTH - RIGHT, y, words[1], "end"), key]
 
@@ -95,8 +95,9 @@ def _points(x: NDArray[Any], y: NDArray[Any]) -> Sequence[str]:
     return [f"{a:.1f} {b:.1f}" for a, b in zip(x, y, strict=True)]
 
 
-def _line(x: NDArray[Any], y: NDArray[Any], colour: str) -> str:
-    return f'<path class="n" d="M{"L".join(_points(x, y))}" stroke="var({colour})"/>'
+def _line(x: NDArray[Any], y: NDArray[Any], colour: str, dashes: str = "") -> str:
+    dashed = f' stroke-dasharray="{dashes}"' if dashes else ""
+    return f'<path class="n" d="M{"L".join(_points(x, y))}" stroke="var({colour})"{dashed}/>'
 
 
 def _area(x: NDArray[Any], y: NDArray[Any], floor: float) -> str:

@@ -19,7 +19,7 @@ HEIGHT = 300  # px
 GAP = 4
 ORANGE, WORDS = (255, 157, 31), (205, 205, 205)
 BODY_HU = -300
-FONT = 15
+FONT = 22
 
 
 @dataclass(frozen=True, eq=False)
