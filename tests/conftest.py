@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import highdicom as hd
 import hypothesis
@@ -19,7 +20,8 @@ import numpy as np
 import pydicom
 import pytest
 import torch
-from playwright.sync_api import Browser, sync_playwright
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, sync_playwright
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 
@@ -77,6 +79,18 @@ def browser() -> Iterator[Browser]:
         started = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
         yield started
         started.close()
+
+
+@pytest.fixture(scope="session")
+def serious_faults() -> Callable[[Page], dict[str, list[Any]]]:
+    """``serious_faults(tab)``: what bars people from a page, by axe-core: rule → the first places."""
+
+    def find(tab: Page) -> dict[str, list[Any]]:
+        found = Axe().run(tab).response["violations"]
+        serious = [one for one in found if one["impact"] in ("serious", "critical")]
+        return {one["id"]: [node["target"] for node in one["nodes"]][:3] for one in serious}
+
+    return find
 
 
 @pytest.fixture

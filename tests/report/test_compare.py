@@ -111,6 +111,19 @@ def test_few_patients_have_no_interval_and_strangers_no_difference(write: Write,
     assert (paired_difference(one, nobody).mean, paired_difference(one, nobody).patients) == (None, 0)
 
 
+def test_evaluations_without_a_slice_in_common_are_said_to_have_none(write: Write, tmp_path: Path) -> None:
+    said = "No slice was measured by two"
+    one, other = write("a", [0.5]), write("b", [0.5, 0.6])
+    compare_report([one, other], tmp_path / "page.html")
+    assert said not in (tmp_path / "page.html").read_text()
+    head, _, second = (other / "slices.csv").read_text().splitlines()
+    (other / "slices.csv").write_text(f"{head}\n{second}\n")
+    compare_report([one, other], tmp_path / "page.html")
+    page = (tmp_path / "page.html").read_text()
+    assert said in page
+    assert "Patient by patient" not in page
+
+
 def test_the_same_slices_are_shown_side_by_side_and_reports_are_linked(write: Write, tmp_path: Path) -> None:
     folders = [write("a", [0.2, 0.9]), write("b", [0.4, 0.8])]
     for folder in folders:
@@ -125,5 +138,5 @@ def test_the_same_slices_are_shown_side_by_side_and_reports_are_linked(write: Wr
 
 
 def test_many_evaluations_are_drawn_in_panels(write: Write, tmp_path: Path) -> None:
-    compare_report([write(f"run{i:02}", [0.5, 0.6]) for i in range(15)], tmp_path / "page.html")
+    compare_report([write(f"run{i:02}", [0.5, 0.6]) for i in range(30)], tmp_path / "page.html")
     assert (tmp_path / "page.html").read_text().count("<svg") == 4

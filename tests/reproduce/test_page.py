@@ -3,8 +3,10 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
+from playwright.sync_api import Browser
 
 from sammix.errors import SammixError
 from sammix.reproduce.grid import Grid
@@ -39,6 +41,17 @@ def test_tables_figures_and_the_page_are_made_of_what_is_done(grid: Grid) -> Non
     for name in ("table1.md", "table1.csv", "table1.tex", "table2.md", "figure2.svg", "labels.svg"):
         assert (grid.out / name).is_file()
     assert "0.900" in (grid.out / "table1.md").read_text()
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1400, "light"), (420, "dark")])
+def test_the_page_fits_and_bars_nobody(
+    browser: Browser, serious_faults: Any, grid: Grid, width: int, scheme: Any
+) -> None:
+    tab = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    tab.goto(write_page(grid).resolve().as_uri())
+    assert tab.evaluate("document.documentElement.scrollWidth") <= width
+    assert serious_faults(tab) == {}
+    tab.close()
 
 
 def test_all_are_tested_against_ours_with_50_labels(grid: Grid) -> None:

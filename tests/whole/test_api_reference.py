@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from playwright.sync_api import Browser
 
 import sammix
 
@@ -86,6 +87,16 @@ def test_the_site_has_every_page_and_asks_nobody_else_for_anything(site: Path) -
         assert [url for url in loaded if re.match(r"(https?:)?//", url)] == [], path.name
     for path in site.rglob("*.css"):
         assert not re.search(r"(@import|url\()\s*[\"']?(https?:)?//", path.read_text(encoding="utf-8")), path.name
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1400, "light"), (420, "dark")])
+def test_the_site_bars_nobody(browser: Browser, serious_faults: Any, site: Path, width: int, scheme: Any) -> None:
+    tab = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    for name in ("docs/site", "README"):  # of one mould with all others
+        tab.goto((site / f"{name}.html").as_uri())
+        assert tab.evaluate("document.documentElement.scrollWidth") <= width
+        assert serious_faults(tab) == {}, name
+    tab.close()
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if ">>>" in (getattr(sammix, name).__doc__ or "")])

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page
 
 from sammix.cli import main
 from sammix.report.predictions import draw_index
+
+SeriousFaults = Callable[[Page], dict[str, list[Any]]]
 
 
 @pytest.fixture(scope="module")
@@ -53,16 +54,12 @@ def opened(browser: Browser, pages: dict[str, Path]) -> Callable[..., Page]:
 
 @pytest.mark.parametrize("kind", ["predict", "evaluate", "report"])
 @pytest.mark.parametrize(("width", "scheme"), [(1400, "light"), (420, "dark")])
-def test_pages_fit_and_bar_nobody(opened: Callable[..., Page], kind: str, width: int, scheme: str) -> None:
+def test_pages_fit_and_bar_nobody(
+    opened: Callable[..., Page], serious_faults: SeriousFaults, kind: str, width: int, scheme: str
+) -> None:
     tab = opened(kind, width, scheme)
     assert tab.evaluate("document.documentElement.scrollWidth") <= width
-    found = Axe().run(tab).response["violations"]
-    serious = {
-        one["id"]: [node["target"] for node in one["nodes"]][:3]
-        for one in found
-        if one["impact"] in ("serious", "critical")
-    }
-    assert serious == {}
+    assert serious_faults(tab) == {}
     tab.close()
 
 

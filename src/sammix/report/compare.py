@@ -23,7 +23,7 @@ from sammix.report.html import environment
 FEWEST = 6  # patients, below which an interval would be a guess
 RESAMPLES = 4000
 NOTICEABLE = 0.01  # of a patient's mean Dice
-IN_PANEL = 12  # box plots
+IN_PANEL = 15  # box plots: thirty evaluations in two panels
 MOST_PICTURES = 6
 
 
@@ -91,7 +91,9 @@ class SharedPicture:
 
 
 def compare_report(folders: Sequence[Path], out: Path) -> None:
-    """Gather evaluations into one self-contained page: a table and box plots of their slices.
+    """Gather evaluations on one page: tables, differences by patient, pictures of the same slices, box plots.
+
+    The page shows pictures, and leads to reports, where they lie: in the evaluations' folders.
 
     Args:
         folders: what ``evaluate`` wrote, or folders that hold such folders (a run, a grid of runs).
