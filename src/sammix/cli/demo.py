@@ -12,7 +12,7 @@ from sammix.cli.options import Quiet
 
 def demo(
     out: Annotated[Path, typer.Option("--out", help="Where to work.")] = Path("demo"),
-    seed: Annotated[int, typer.Option(min=0, help="Other patients, another draw.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Which synthetic patients are made.")] = 0,
     quiet: Quiet = False,
 ) -> None:
     """Make synthetic patients, fit, predict, evaluate, report.

@@ -15,14 +15,15 @@ def fit(
     out: Out,
     labels: Annotated[
         str | None,
-        typer.Option(help="How many annotated slices to use, or 'all' for full supervision.", show_default="50"),
+        typer.Option(help="How many annotated slices to use, or 'all' of them.", show_default="50"),
     ] = None,
     preset: Annotated[
         str | None,
         typer.Option(help="lite, paper, tiny, or a baseline's: `sammix info models` lists them.", show_default="lite"),
     ] = None,
     seed: Annotated[
-        int | None, typer.Option(min=0, help="Decides the choice of slices and all chance.", show_default="0")
+        int | None,
+        typer.Option(min=0, help="Decides the splits, the annotated slices, and all that is random.", show_default="0"),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted run.")] = False,
     settings: Settings = None,
@@ -31,7 +32,8 @@ def fit(
         Path | None, typer.Option("--from", help="Go on from a trained model: a folder, or liver-ct-lite.")
     ] = None,
     cache: Annotated[
-        Path | None, typer.Option(help="Keep the frozen stages' features here, for other runs on the same data.")
+        Path | None,
+        typer.Option(help="Keep the frozen stages' features in this folder, for other runs on the same data."),
     ] = None,
     device: DeviceName = "auto",
     devices: Annotated[int, typer.Option(min=1, help="How many GPUs.")] = 1,

@@ -14,22 +14,22 @@ def label(
     data: Annotated[
         Path, typer.Argument(help="What to label: scans in any form that predict reads, or a data set.", metavar="DATA")
     ],
-    model: Annotated[
-        Path | None, typer.Option("--model", help="A model to begin with.", show_default="none: it learns from nothing")
-    ] = None,
-    preset: Annotated[str, typer.Option(help="Whose network and settings are used where there is no model.")] = "lite",
+    model: Annotated[Path | None, typer.Option("--model", help="A model to begin with.", show_default="none")] = None,
+    preset: Annotated[str, typer.Option(help="Its network and settings are used where no model is given.")] = "lite",
     store: Annotated[
         Path | None, typer.Option(help="Where answers are kept.", show_default="DATA-labels, beside the data")
     ] = None,
     organ: Annotated[
-        str | None, typer.Option(help="What is sought.", show_default="what the data names, else the liver")
+        str | None, typer.Option(help="The organ to label.", show_default="what the data names, else the liver")
     ] = None,
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Where to listen; 0 takes any that is free.")] = 8765,
-    host: Annotated[str, typer.Option(help="The address to listen at; any but this one is seen by others.")] = (
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="The port to listen at; 0 takes any that is free.")
+    ] = 8765,
+    host: Annotated[str, typer.Option(help="The address to listen at; with any but this one, others can reach it.")] = (
         "127.0.0.1"
     ),
     annotator: Annotated[
-        str | None, typer.Option(help="Who labels, until the page is told otherwise.", show_default="the user's name")
+        str | None, typer.Option(help="Who labels; can be changed on the page.", show_default="the user's name")
     ] = None,
     open_browser: Annotated[bool, typer.Option("--open/--no-open", help="Open the page in a browser.")] = True,
     quiet: Quiet = False,

@@ -40,7 +40,8 @@ SeriesUid = Annotated[
 AllParts = Annotated[
     bool,
     typer.Option(
-        "--all-parts", help="For what is not one body, such as lesions: judge each slice by itself, keep small parts."
+        "--all-parts",
+        help="For targets that are not one body, such as lesions: judge each slice alone, keep small parts.",
     ),
 ]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Write into a folder that holds something already.")]

@@ -24,27 +24,30 @@ def predict(
     paths: Annotated[
         list[str],
         typer.Argument(
-            help="A model (liver-ct-lite, which comes with sammix, where none is named), then NIfTI files, "
+            help="A model, or none for liver-ct-lite, which comes with sammix; then scans: NIfTI files, "
             "DICOM folders, pictures, zip archives, folders of those, s3://… (extra s3).",
             metavar="[MODEL] INPUT…",
         ),
     ],
     out: Annotated[str, typer.Option("--out", help="Where to write: a folder that is new or empty, or s3://…")],
     mask_format: Annotated[
-        str, typer.Option("--format", help="nifti, dicom-seg or rtstruct; the latter need DICOM.")
+        str, typer.Option("--format", help="nifti, dicom-seg or rtstruct; the latter two need scans in DICOM.")
     ] = "nifti",
     preview: Annotated[
-        bool, typer.Option("--preview", help="A picture for each scan: the slices to look at, with map and mask.")
+        bool, typer.Option("--preview", help="Write a picture for each scan: the slices to look at, with map and mask.")
     ] = False,
     all_parts: AllParts = False,
     series: SeriesUid = None,
     skip_done: Annotated[
-        bool, typer.Option("--skip-done", help="Do only what failed or is missing in --out, beside others.")
+        bool,
+        typer.Option(
+            "--skip-done", help="Do only what failed or is missing in --out; several processes may do so at once."
+        ),
     ] = False,
     overwrite: Overwrite = False,
     shard: Annotated[
         str | None,
-        typer.Option(metavar="K/N", help="Do the K-th of N parts, beside whoever does the others into the same --out."),
+        typer.Option(metavar="K/N", help="Do the K-th of N parts; other processes do the others into the same --out."),
     ] = None,
     device: DeviceName = "auto",
     batch_size: BatchSize = 4,

@@ -13,7 +13,9 @@ from sammix.cli.options import PatientFrom, Quiet, Settings, all_settings
 def prepare(
     source: Annotated[Path, typer.Argument(help="A folder in any supported layout.", metavar="SOURCE")],
     out: Annotated[Path, typer.Option("--out", help="The store to write (.h5).")],
-    preset: Annotated[str, typer.Option(help="The preset of the fits to come: its share and size of slices.")] = "lite",
+    preset: Annotated[
+        str, typer.Option(help="The preset of the fits that will use the store: which slices, and their size.")
+    ] = "lite",
     settings: Settings = None,
     patient_from: PatientFrom = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a store that is there already.")] = False,

@@ -18,13 +18,17 @@ def reproduce(
     across: Annotated[
         list[Path] | None, typer.Option("--cross", help="Data of other hospitals; may be repeated.")
     ] = None,
-    methods: Annotated[str, typer.Option(help="Separated by commas; all the usual ones by default.")] = "",
+    methods: Annotated[
+        str, typer.Option(help="Names separated by commas; by default all that need neither a GPU nor nnU-Net.")
+    ] = "",
     labels: Annotated[
         str, typer.Option(help="Numbers of annotated slices or 'all', separated by commas [5,50,100].")
     ] = "",
     seeds: Annotated[int | None, typer.Option(min=1, help="How many seeds, from 0 on [5; with --small 1].")] = None,
-    small: Annotated[bool, typer.Option("--small", help="Fewer epochs: for a night on two CPU cores.")] = False,
-    smoke: Annotated[bool, typer.Option("--smoke", help="Toy networks, a minute in all: shows that it runs.")] = False,
+    small: Annotated[bool, typer.Option("--small", help="Fewer epochs: a night on two CPU cores.")] = False,
+    smoke: Annotated[
+        bool, typer.Option("--smoke", help="Toy networks, a minute in all: shows that everything runs.")
+    ] = False,
     split: Annotated[str | None, typer.Option(help="A named split of a public data set: paper-v1.")] = None,
     settings: Settings = None,
     patient_from: PatientFrom = None,

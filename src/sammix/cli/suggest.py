@@ -12,7 +12,7 @@ from sammix.cli.options import BatchSize, Data, DeviceName, LabelSettings, Out, 
 
 def suggest(
     data: Data,
-    model: Annotated[Path, typer.Option("--model", help="Whose doubt counts: a run or a model.")],
+    model: Annotated[Path, typer.Option("--model", help="The run or model whose most doubtful slices are named.")],
     out: Out,
     count: Annotated[int, typer.Option("-n", min=1, help="How many slices.")] = 10,
     settings: LabelSettings = None,
