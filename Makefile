@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 
-.PHONY: demo test check docs weights clean
+.PHONY: demo test check docs docs-figures weights clean
 
 demo: weights  ## phantoms → fit → predict → evaluate → report, about eight minutes on two CPU cores
 	$(BIN)/sammix demo --out demo
@@ -13,13 +13,16 @@ test: weights  ## all checks: style, types, tests with coverage
 	$(MAKE) check
 
 check: $(STAMP)
-	$(BIN)/ruff check src tests benchmarks
-	$(BIN)/ruff format --check src tests benchmarks
+	$(BIN)/ruff check src tests benchmarks docs
+	$(BIN)/ruff format --check src tests benchmarks docs
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal --cov=sammix --cov-report=term:skip-covered --durations=10
 
 docs: $(STAMP)  ## the documentation as a site, build/site/docs/site.html; any warning is an error
 	$(BIN)/python -m sphinx -W --keep-going -q -c docs . build/site
+
+docs-figures: demo  ## what the pages print under commands, made anew; the demo's figures from the folder that it made
+	$(BIN)/python docs/sessions.py docs/tutorial.md docs/how-to.md --demo demo
 
 weights: $(STAMP)
 	$(BIN)/sammix weights fetch lite-medsam

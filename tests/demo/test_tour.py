@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import runpy
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ from sammix.demo.tour import run_demo
 from sammix.errors import OutputError
 
 SMALL = (72, 72, 12)
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -42,7 +45,18 @@ def test_the_tour_ends_with_reports_on_patients_that_the_model_never_met(
     assert len(met) + here["counts"]["patients"] == 6
     assert there["counts"]["patients"] == 1
     assert len(list((tmp_path / "demo" / "masks").glob("*_preview.png"))) == 2
-    table = capsys.readouterr().out
-    assert "hospital A, unseen patients" in table
+    printed = capsys.readouterr().out
+    assert "hospital A, unseen patients" in printed
+    assert_the_tutorial_prints_its_end(tmp_path, printed)
     with pytest.raises(OutputError, match="remove it"):
         run_demo(tmp_path / "demo", seed)
+
+
+def assert_the_tutorial_prints_its_end(folder: Path, printed: str) -> None:
+    """The script that writes the tutorial's figures takes them from the demo's folder, and as the demo prints them."""
+    docs = runpy.run_path(str(ROOT / "docs" / "sessions.py"))
+    _, end = docs["of_the_demo"](folder / "demo").split("\n", 1)
+    assert printed.replace(str(folder / "demo"), "demo").endswith(end)
+    tutorial = (ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8")
+    (session,) = [session for _, session in docs["sessions"](tutorial) if session.of_the_demo]
+    assert re.findall(r"[^\W\d]+", session.printed) == re.findall(r"[^\W\d]+", end)

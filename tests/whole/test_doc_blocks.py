@@ -1,0 +1,64 @@
+"""What the pages print under a block of commands is what these commands print."""
+
+from __future__ import annotations
+
+import re
+import runpy
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+DOCS = runpy.run_path(str(ROOT / "docs" / "sessions.py"))
+PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/tutorial*.md")), *sorted(ROOT.glob("docs/how-to*.md"))]
+PRINTED = {page: [session for _, session in DOCS["sessions"](page.read_text(encoding="utf-8"))] for page in PAGES}
+RUN = [page for page in PAGES if any(not session.recorded for session in PRINTED[page])]
+
+
+@pytest.mark.usefixtures("lite_medsam")
+@pytest.mark.parametrize("page", RUN, ids=lambda page: page.stem)
+def test_a_page_prints_what_its_commands_print(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    folder = DOCS["folder_for_a_session"](tmp_path)
+    for session in PRINTED[page]:
+        if not session.recorded:
+            printed = DOCS["run"](session.commands, folder)
+            assert DOCS["agree"](session.printed, printed), f"{session.commands}prints\n{printed}"
+
+
+def test_the_tutorial_and_the_how_to_are_among_them() -> None:
+    assert {"tutorial", "how-to"} <= {page.stem for page in RUN}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_nothing_else_poses_as_output(page: Path) -> None:
+    """A block says what it is, and output stands under its commands, so that nothing printed escapes the tests."""
+    text = page.read_text(encoding="utf-8")
+    assert [line for line in re.findall(r"^ *```(.*)$", text, flags=re.MULTILINE)[::2] if not line] == []
+    assert text.count("```console\n") == len(PRINTED[page])
+    assert not re.search(r"^```sh\n(?:(?!```).*\n)*```\n\n```(?!console)", text, flags=re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    ("written", "printed", "same"),
+    [
+        ("a\nb\n", "a\nb\n", True),
+        ("a\nb\n", "a\nc\n", False),
+        ("a\n", "a\nb\n", False),
+        ("a\n…\nd\n", "a\nb\nc\nd\n", True),
+        ("a\n…\nd\n", "a\nd\n", True),
+        ("a\n…\nd\n", "a\nb\nc\n", False),
+        ("Dice 0.9… (…)\n", "Dice 0.93 (of 3)\n", True),
+        ("Dice 0.9…\n", "Dice 0.93\nand more\n", False),
+        ("2.5 × 13 mm (…)\n", "2x5 × 13 mm (so)\n", False),
+    ],
+)
+def test_an_ellipsis_stands_for_anything_and_nothing_else_does(written: str, printed: str, same: bool) -> None:
+    assert DOCS["agree"](written, printed) == same
+
+
+def test_a_page_is_renewed_by_what_its_commands_print_now() -> None:
+    page = "Say:\n\n```sh\necho one\necho two\n```\n\n```console\none\n```\n\nThen:\n\n```sh\nignored\n```\n"
+    assert DOCS["renewed"](page, None) == page.replace("```console\none\n", "```console\none\ntwo\n")
+    kept = page.replace("```console\none\n", "```console\n…\ntwo\n")
+    assert DOCS["renewed"](kept, None) == kept
