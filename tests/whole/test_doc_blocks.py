@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import runpy
 from pathlib import Path
@@ -24,6 +25,16 @@ def test_a_page_prints_what_its_commands_print(page: Path, tmp_path: Path, monke
         if not session.recorded:
             printed = DOCS["run"](session.commands, folder)
             assert DOCS["agree"](session.printed, printed), f"{session.commands}prints\n{printed}"
+
+
+def test_the_epochs_that_the_tutorial_prints_have_the_figures_of_a_fit(tiny_run: Path) -> None:
+    """The fit itself takes minutes; what its lines are made of must not grow old unseen."""
+    logged = json.loads((tiny_run / "log.jsonl").read_text().splitlines()[-1])
+    names = [name for name in logged if name not in ("time", "epoch", "best", "learning_rate")]
+    tutorial = "".join(session.printed for session in PRINTED[ROOT / "docs" / "tutorial.md"] if session.recorded)
+    epochs = re.findall(r"^epoch \d/\d: (.*)$", tutorial, flags=re.MULTILINE)
+    assert len(epochs) > 5
+    assert [line for line in epochs if re.findall(r"(\w+) \d\.\d{4}", line) != names] == []
 
 
 def test_the_tutorial_and_the_how_to_are_among_them() -> None:
