@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 
-.PHONY: demo test check docs docs-figures weights clean
+.PHONY: demo test check docs docs-figures screenshots weights clean
 
 demo: weights  ## phantoms → fit → predict → evaluate → report, about eight minutes on two CPU cores
 	$(BIN)/sammix demo --out demo
@@ -23,6 +23,9 @@ docs: $(STAMP)  ## the documentation as a site, build/site/docs/site.html; any w
 
 docs-figures: demo  ## what the pages print under commands, made anew; the demo's figures from the folder that it made
 	$(BIN)/python docs/sessions.py docs/tutorial.md docs/how-to.md --demo demo
+
+screenshots: docs weights  ## every kind of page, 1400 and 420 px wide, light and dark: build/screenshots
+	$(BIN)/python benchmarks/screenshots.py
 
 weights: $(STAMP)
 	$(BIN)/sammix weights fetch lite-medsam

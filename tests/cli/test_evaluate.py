@@ -27,6 +27,14 @@ def test_training_patients_are_left_out_though_the_data_has_grown(
     assert "left out 6 patients" in capsys.readouterr().err
 
 
+def test_data_before_the_model_is_told_the_order(
+    tiny_run: Path, hospital_a: Path, tmp_path: Path, run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("evaluate", hospital_a, tiny_run, "--out", tmp_path / "out") == 2
+    assert "the model comes first: sammix evaluate" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
 def test_everyone_is_measured_where_that_is_asked_for(
     tiny_run: Path, hospital_a: Path, tmp_path: Path, run, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -7,7 +7,7 @@ def test_known_weights_are_listed_with_their_licence(run, capsys: pytest.Capture
     assert run("weights", "list") == 0
     shown = capsys.readouterr().out
     assert "lite-medsam" in shown
-    assert "Apache-2.0" in shown
+    assert "Apache-2.0; 39 MB" in shown
 
 
 @pytest.mark.parametrize(("state", "code"), [("damaged", 1), ("ok", 0)])

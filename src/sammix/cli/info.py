@@ -12,7 +12,8 @@ from sammix.cli.options import SeriesUid
 
 def info(
     what: Annotated[
-        str, typer.Argument(help="A file or folder, or `models` for parameter counts.", metavar="PATH|models")
+        str,
+        typer.Argument(help="A file, a folder or a model, or `models` for parameter counts.", metavar="PATH|models"),
     ],
     series: SeriesUid = None,
 ) -> None:
@@ -24,7 +25,9 @@ def info(
         from sammix.networks.counts import describe_models
 
         print(describe_models())
-    else:
-        from sammix.data.description import describe_path
+        return
+    from sammix.data.description import describe_path
+    from sammix.models.card import describe_card, is_model, read_card
 
-        print(describe_path(Path(what), series))
+    path = Path(what)
+    print(describe_card(read_card(path)) if is_model(path) else describe_path(path, series))

@@ -20,7 +20,7 @@ def weights_list() -> None:
     for item in pretrained.listing():
         entry = item.weights
         print(f"{entry.name:14}{item.path or 'not here: sammix weights fetch ' + entry.name}")
-        print(f"{'':14}{entry.description}; {entry.licence}")
+        print(f"{'':14}{entry.description}; {entry.licence}; {sum(entry.sizes) / 2e6:.0f} MB")
 
 
 @weights_app.command("fetch")

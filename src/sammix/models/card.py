@@ -107,6 +107,25 @@ def close_to_shipped(path: Path) -> str | None:
     return next(iter(difflib.get_close_matches(str(path), shipped_models(), n=1, cutoff=0.7)), None)
 
 
+def describe_card(card: ModelCard) -> str:
+    """Tell what a model is for, what it is fed, and whom it knows, in a few lines."""
+    model, grid, known = card.config.model, card.preprocess, card.lineage.patients
+    learned = sum(patient.split == "train" for patient in known)
+    network = model.kind if card.base_sha256 is None else f"{model.kind} on {model.encoder}"
+    lines = [
+        f"model {card.name}{f', version {card.version}' if card.version else ''}, for the {card.organ}",
+        f"{network}, {grid.size} px, window {grid.window_level:g}/{grid.window_width:g} HU",
+        f"knows {len(known)} patients: it has learned from {learned} and was chosen on {len(known) - learned}",
+    ]
+    figures = {"val_dice": "mean Dice", "val_auc": "AUC"}
+    seen = [f"{words} {card.metrics[key]:.3f}" for key, words in figures.items() if card.metrics.get(key) is not None]
+    if seen:
+        lines.append(f"on its own validation slices: {', '.join(seen)}")
+    if card.licence:
+        lines.append(f"licence: {card.licence}")
+    return "\n".join([*lines, "for predict, evaluate, suggest, and fit --from"])
+
+
 def read_card(path: Path) -> ModelCard:
     """``model.json`` of a run or a saved model.
 
