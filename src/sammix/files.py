@@ -18,7 +18,7 @@ from filelock import FileLock, Timeout
 from sammix.errors import OutputError
 
 PLAIN_NAME = r"^[^./\\\x00-\x1f][^/\\\x00-\x1f]{0,63}$"
-"""What may become a part of a file's name: it cannot lead out of a folder."""
+"""What may become a part of a file's name: it cannot lead out of a folder. For ``re.fullmatch``."""
 
 LOCK = ".lock"
 

@@ -59,9 +59,9 @@ def disc() -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def server(scans: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabelServer]:
-    """A server that runs."""
+    """A server that runs, for 3D Slicer too."""
     store = tmp_path_factory.mktemp("served") / "labels"
-    with label_server(Wanted(scans, store, port=0, annotator="ada", preset="tiny", threads=1)) as made:
+    with label_server(Wanted(scans, store, port=0, annotator="ada", preset="tiny", threads=1, slicer=True)) as made:
         thread = threading.Thread(target=made.run, daemon=True)
         thread.start()
         yield made

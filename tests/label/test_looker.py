@@ -29,7 +29,7 @@ def all_work(work: Work, asked: Asked) -> list[tuple[Any, ...]]:
 
 def test_it_proposes_prepares_looks_and_keeps_features(scans: Path, tiny_run: Path, tmp_path: Path) -> None:
     asked = Asked(np.zeros((72, 72), np.int16), (1.0, 1.0), "auto")
-    work = Work(scans, "liver", tmp_path / "cache", "tiny", tiny_run)
+    work = Work(scans, "liver", tmp_path, "tiny", tiny_run)
     told = all_work(work, asked)
     kinds = [message[0] for message in told]
     assert kinds[0] == "using"

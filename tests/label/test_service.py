@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 
 from sammix.errors import InputError
-from sammix.label.service import GIVEN, RefusedError, Service, as_mask, described
+from sammix.label.mask_files import name_of
+from sammix.label.service import GIVEN, RefusedError, Service, as_mask
+from sammix.label.slicer_masks import Submitted
 
 
 def labels(service: Service, number: int = 0) -> list[int | None]:
@@ -110,12 +112,40 @@ def test_the_datas_own_labels_are_known_and_stay_with_a_yes(
     assert service.answer(0, drawn[0]).mask == GIVEN
 
 
-def test_annotators_who_differ_are_both_heard(service: Service) -> None:
-    service.say("ada", 0, 3, 1)
-    service.say("bob", 0, 3, 0)
-    told = described(service, 0, "ada")
-    assert told["labels"][3] == 0
-    assert [(one["who"], one["label"]) for one in told["differ"][3]] == [("ada", 1), ("bob", 0)]
+def test_what_another_program_drew_is_one_gesture_and_leaves_the_rest_alone(service: Service, disc: np.ndarray) -> None:
+    service.draw("bob", 0, 3, disc)
+    service.draw("bob", 0, 4, disc)
+    other = np.roll(disc, 3)
+    drawn = Submitted({4: disc, 5: disc, 6: other}, frozenset({8}), complete=False)
+    told = service.submit("ada", 0, drawn, {5: (name_of(disc), "model-1"), 6: (name_of(disc), "model-1")})
+    assert told == {"drawn": 2, "no": 1, "unchanged": 1}
+    assert labels(service) == [None] * 3 + [1] * 4 + [None, 0] + [None] * 3
+    assert [service.answer(0, k).who for k in (3, 4, 5)] == ["bob", "bob", "ada"]
+    how = [(service.answer(0, k).mask_how, service.answer(0, k).model) for k in (4, 5, 6)]
+    assert how == [("drawn", None), ("accepted", "model-1"), ("corrected", "model-1")]
+    service.undo("ada")
+    assert labels(service) == [None] * 3 + [1, 1] + [None] * 7
+
+
+def test_what_is_drawn_elsewhere_alone_came_from_there(service: Service, disc: np.ndarray) -> None:
+    service.submit("ada", 0, Submitted({5: disc}, frozenset(), complete=False))
+    answer = service.answer(0, 5)
+    assert (answer.label, answer.label_how, answer.mask_how) == (1, "slicer", "slicer")
+    assert service.submit("ada", 0, Submitted({5: disc}, frozenset(), complete=False))["unchanged"] == 1
+    assert service.project.record.count() == 1
+
+
+def test_a_scan_said_to_be_complete_is_no_elsewhere_but_for_what_was_left_open(
+    service: Service, disc: np.ndarray
+) -> None:
+    service.say("ada", 0, 2, -1)
+    service.submit("ada", 0, Submitted({5: disc}, frozenset(), complete=True))
+    assert labels(service) == [0, 0, -1, 0, 0, 1, 0, 0, 0, 0, 0, 0]
+    service.draw("ada", 0, 9, disc)
+    with pytest.raises(RefusedError, match="slice 10 has a drawing here"):
+        service.submit("ada", 0, Submitted({5: disc}, frozenset(), complete=True))
+    service.submit("ada", 0, Submitted({5: disc}, frozenset({9}), complete=True))
+    assert labels(service)[9] == 0
 
 
 @pytest.mark.parametrize("place", [(-1, 0), (3, 0), (0, -1), (0, 12)])

@@ -61,7 +61,7 @@ def test_the_annotator_is_who_the_page_says(client: TestClient) -> None:
     assert client.get("/api/stacks/0").json()["who"][5] == "ada"
 
 
-@pytest.mark.parametrize("who", ["..", "a/b", "x" * 65, "%00"])
+@pytest.mark.parametrize("who", ["..", "a/b", "x" * 65, "%00", "ada%0A"])
 def test_what_is_no_name_is_refused(client: TestClient, who: str) -> None:
     assert client.post(f"{SLICE}/answer", json={"label": 1}, headers={"x-annotator": who}).status_code == 400
 

@@ -32,6 +32,7 @@ def label(
         str | None, typer.Option(help="Who labels; can be changed on the page.", show_default="the user's name")
     ] = None,
     open_browser: Annotated[bool, typer.Option("--open/--no-open", help="Open the page in a browser.")] = True,
+    slicer: Annotated[bool, typer.Option("--slicer", help="Let 3D Slicer's module MONAI Label work with it.")] = False,
     quiet: Quiet = False,
 ) -> None:
     """Label in a browser: yes or no by key, masks of a few slices."""
@@ -45,9 +46,12 @@ def label(
 
     show_on_terminal(quiet)
     for option, name in (("--organ", organ), ("--annotator", annotator)):
-        if name is not None and not re.match(PLAIN_NAME, name):
+        if name is not None and not re.fullmatch(PLAIN_NAME, name):
             raise typer.BadParameter(f"{option} takes a name of up to 64 characters, without slashes, not '{name}'")
     load_preset(preset)
     with needs_extra("label", "the page"):
         from sammix.label.serving import Wanted, serve
-    serve(Wanted(data, store, organ, host, port, annotator or getpass.getuser(), model, preset), open_browser)
+    serve(
+        Wanted(data, store, organ, host, port, annotator or getpass.getuser(), model, preset, slicer=slicer),
+        open_browser,
+    )

@@ -156,7 +156,8 @@ class Dataset:
             facts = (patient, source, case.split, case.label, case.hu_range, case.labels, case.ignore, case.undrawn)
             digest.update(repr((*facts, case.presence)).encode())
             for file in (*(case.files or _files(case.image)), *_files(case.mask)):
-                digest.update(file.relative_to(self.root).as_posix().encode(errors="surrogateescape"))
+                place = file.relative_to(self.root).as_posix() if file.is_relative_to(self.root) else file.name
+                digest.update(place.encode(errors="surrogateescape"))
                 digest.update(_content(file))
         return digest.hexdigest()
 

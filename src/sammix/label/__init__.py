@@ -6,5 +6,8 @@ In the order that an answer takes: ``page/`` (what the browser shows), ``guard``
 
 What needs a network is in processes of its own: ``brain`` (the server's side of them), ``looker`` (``proposals``, and
 what a model says of each slice) and ``learner`` (``learning_data``, fit, better or not). ``helpfulness`` puts the list
-in order, ``exporting`` writes what is taken away, ``serving`` starts it all.
+in order, ``exporting`` writes what is taken away, ``serving`` starts it all, ``places`` says where everything lies.
+
+For 3D Slicer there are ``slicer_routes`` and ``slicer_training`` (MONAI Label's protocol), ``slicer_scans`` (ids and
+files) and ``slicer_masks`` (what was drawn there, as masks of slices).
 """

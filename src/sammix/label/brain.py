@@ -11,18 +11,23 @@ import threading
 from collections import OrderedDict
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as TooLateError
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sammix.io import Case
 from sammix.label.events import Events
+from sammix.label.places import Places
+from sammix.label.segmented import Segmented
 from sammix.label.service import RefusedError
 
 if TYPE_CHECKING:  # both import torch
     from sammix.label.proposals import Asked, Proposed
 
-PATIENCE = 120.0
-"""Seconds for a proposal; the first one waits until the network is loaded."""
+PATIENCE, PATIENCE_SCAN = 120.0, 1800.0
+"""Seconds for a proposal, the first of which waits until the network is loaded; and for a whole scan."""
 
 REMEMBERED = 64
 """Maps of slices that are kept, the last ones asked for."""
@@ -48,9 +53,9 @@ class Means:
     threads: int = 2
 
     @property
-    def models(self) -> Path:
-        """Gets a run's folder for each training."""
-        return self.project / "models"
+    def places(self) -> Places:
+        """Where things lie in the labelling's folder."""
+        return Places(self.project)
 
 
 class Brain:
@@ -66,7 +71,7 @@ class Brain:
         self.training: dict[str, Any] | None = None
         self._context = multiprocessing.get_context("spawn")  # torch must not be forked
         self._lock = threading.RLock()
-        self._waiting: dict[int, Future[Proposed]] = {}
+        self._waiting: dict[int, Future[Any]] = {}
         self._asked = 0
         self._learner: Any = None
         self._stopped = False
@@ -137,20 +142,31 @@ class Brain:
 
     def propose(self, asked: Asked) -> Proposed:
         """Ask for a proposal and wait for it. Raises RefusedError: there is none, with the reason."""
-        if self.failed:
-            raise RefusedError(self.failed)
         if asked.kind == "auto" and self.model is None:
             raise RefusedError("no model has learned this yet: draw some slices and learn, or prompt by a box")
-        waiting: Future[Proposed] = Future()
+        found: Proposed = self._ask("propose", asked, PATIENCE)
+        return found
+
+    def segment(self, case: Case) -> Segmented:
+        """Let the model in use segment a whole scan. Raises RefusedError: it cannot, with the reason."""
+        if self.model is None:
+            raise RefusedError("no model has learned this yet: draw some slices and train")
+        found: Segmented = self._ask("segment", case, PATIENCE_SCAN)
+        return found
+
+    def _ask(self, what: str, about: Any, patience: float) -> Any:
+        if self.failed:
+            raise RefusedError(self.failed)
+        waiting: Future[Any] = Future()
         with self._lock:
             self._asked += 1
             number = self._asked
             self._waiting[number] = waiting
-            self._connection.send(("propose", number, asked))
+            self._connection.send((what, number, about))
         try:
-            return waiting.result(PATIENCE)
+            return waiting.result(patience)
         except TooLateError:
-            raise RefusedError(f"no proposal came within {PATIENCE:.0f} s; is the machine busy?") from None
+            raise RefusedError(f"no answer came within {patience:.0f} s; is the machine busy?") from None
 
     def keep_map(self, place: tuple[int, int], cam: Any) -> None:
         """Keep a slice's map for the page to fetch."""
@@ -177,13 +193,16 @@ class Brain:
         with self._lock:
             if self._learner is not None:
                 raise RefusedError("a training is under way; stop it first, or wait")
-            numbers = [int(one.name[6:]) for one in self.means.models.glob("model-*") if one.name[6:].isdecimal()]
-            run = self.means.models / f"model-{max(numbers, default=0) + 1}"
-            self.means.models.mkdir(parents=True, exist_ok=True)
+            numbers = [
+                int(one.name[6:]) for one in self.means.places.models.glob("model-*") if one.name[6:].isdecimal()
+            ]
+            run = self.means.places.models / f"model-{max(numbers, default=0) + 1}"
+            self.means.places.models.mkdir(parents=True, exist_ok=True)
             connection, self._learner = start_learner(
                 self._context, self.means, run, self.model, quick=quick, own_only=own_only
             )
             self.training = {"running": True, "quick": quick, "run": run.name, "epochs": [], "says": "starting"}
+            self.training["began"] = _now()
         threading.Thread(target=self._follow, args=(connection, run), daemon=True).start()
         self.events.tell("brain")
         return run
@@ -221,7 +240,7 @@ class Brain:
         assert self.training is not None
         with self._lock:
             self._learner = None
-            self.training |= {"running": False, "epochs": _epochs(run / "log.jsonl"), "says": ""}
+            self.training |= {"running": False, "epochs": _epochs(run / "log.jsonl"), "says": "", "ended": _now()}
         if kind == "failed":
             self.says = str(told)
         else:
@@ -237,19 +256,24 @@ class Brain:
         Raises:
             RefusedError: there is none of that name.
         """
-        path = self.means.model if name is None else self.means.models / name
+        path = self.means.model if name is None else self.means.places.models / name
         if name is not None and name not in {one["name"] for one in self.chain()}:
             raise RefusedError("there is no model of that name")
         with self._lock:
             self.model = path
             self._connection.send(("use", path))
-        (self.means.project / "model-in-use").write_text(name or "", encoding="utf-8")
+        self.means.places.model_in_use.write_text(name or "", encoding="utf-8")
         self.events.tell("brain")
+
+    def look_anew(self) -> None:
+        """Let the network's process prepare all scans again, those too that came meanwhile."""
+        with self._lock, suppress(OSError):  # where it has ended, that was said
+            self._connection.send(("use", self.model))
 
     def chain(self) -> list[dict[str, Any]]:
         """Every model that was learned here, the newest first, with what is known of it."""
         found = []
-        runs = [one for one in self.means.models.glob("model-*") if (one / "model/model.json").is_file()]
+        runs = [one for one in self.means.places.models.glob("model-*") if (one / "model/model.json").is_file()]
         for run in sorted(runs, key=lambda one: -int(one.name[6:]) if one.name[6:].isdecimal() else 0):
             try:
                 report = json.loads((run / "label.json").read_text(encoding="utf-8"))
@@ -292,10 +316,10 @@ class Brain:
     def _last_model(self) -> Path | None:
         """The model that was in use when the server ended."""
         try:
-            name = (self.means.project / "model-in-use").read_text(encoding="utf-8")
+            name = self.means.places.model_in_use.read_text(encoding="utf-8")
         except OSError:
             return None
-        return self.means.models / name if name and name in {one["name"] for one in self.chain()} else None
+        return self.means.places.models / name if name and name in {one["name"] for one in self.chain()} else None
 
 
 def verdict(report: dict[str, Any]) -> str:
@@ -319,6 +343,10 @@ def is_better(report: dict[str, Any]) -> bool:
     if report["score"] is None or report["before"] is None:
         return True
     return bool(report["score"] > report["before"])
+
+
+def _now() -> str:
+    return datetime.now().strftime("%Y-%m-%d %H:%M:%S")
 
 
 def _title(one: dict[str, Any]) -> str:

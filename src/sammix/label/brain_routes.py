@@ -13,7 +13,8 @@ from starlette.routing import BaseRoute, Route
 
 from sammix.data.scan_slices import in_plane
 from sammix.label.brain import Brain
-from sammix.label.helpfulness import StackState, in_order
+from sammix.label.collection import Stack
+from sammix.label.helpfulness import StackState, Suggested, in_order
 from sammix.label.service import RefusedError, Service
 from sammix.label.web import _Body, body_of, place_of
 
@@ -124,7 +125,7 @@ class BrainPage:
         asked = await body_of(request, TakenAway)
 
         def write() -> Any:
-            folder = new_folder(self.service.project.folder / "exports")
+            folder = new_folder(self.service.project.places.exports)
             try:
                 if asked.kind == "dataset":
                     return export_dataset(self.service, folder, asked.own_only)
@@ -158,9 +159,17 @@ class BrainPage:
         told = {"presence": found.presence, "doubt": found.doubt, "box": found.box, "map": found.cam is not None}
         return {"name": name, **told}
 
+    def order_now(self) -> list[Suggested]:
+        """Stacks in the order in which they help."""
+        return in_order([self._state_of(number, stack)[0] for number, stack in enumerate(self._stacks)])
+
+    @property
+    def _stacks(self) -> tuple[Stack, ...]:
+        return self.service.collection.stacks
+
     def _order(self) -> dict[str, Any]:
         stacks, progress = [], {}
-        for number, stack in enumerate(self.service.collection.stacks):
+        for number, stack in enumerate(self._stacks):
             state, counted = self._state_of(number, stack)
             stacks.append(state)
             if counted is not None:
@@ -168,7 +177,7 @@ class BrainPage:
         order = [{"stack": one.stack, "slice": one.slice, "why": one.why} for one in in_order(stacks)]
         return {"order": order, "progress": progress}
 
-    def _state_of(self, number: int, stack: Any) -> tuple[StackState, dict[str, int] | None]:
+    def _state_of(self, number: int, stack: Stack) -> tuple[StackState, dict[str, int] | None]:
         """What is known of a stack without reading it; of one that is open, what the data says as well."""
         opened = self.service.shelf.at_hand_now(number)
         said = {case.name: self.brain.said_of(case.name) for case in stack.cases}

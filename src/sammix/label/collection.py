@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from sammix.data.scan_slices import ScanSlices, read_slices
 from sammix.inference.inputs import find_scans
 from sammix.io import Case, Dataset, open_dataset
+from sammix.io.readers.formats import is_image_file, stem
 from sammix.label.gestures import Place
 from sammix.label.mask_files import Mask
 
@@ -51,21 +52,35 @@ class Collection:
     remarks: tuple[str, ...]
 
 
-def open_collection(path: Path, organ: str | None) -> Collection:
+def open_collection(path: Path, organ: str | None, sent: Path | None = None) -> Collection:
     """Find all that there is to label in anything that ``predict`` reads. No scan is read.
 
     Args:
         path: a file, a folder in any layout, or an archive.
         organ: what is sought; None takes what the data names, else the liver.
+        sent: the folder of scans that 3D Slicer sent; they come last.
 
     Raises:
         InputError: there is no scan.
     """
     found = find_scans([path])
     dataset, scans = _as_dataset(path, organ, list(found.scans.items()))
-    cases = tuple(scans)
+    cases = (*scans, *sent_cases(sent))
     remarks = (*found.problems, *found.remarks, *dataset.problems)
     return Collection(replace(dataset, cases=cases), stacks_of(cases), remarks)
+
+
+def sent_cases(folder: Path | None) -> tuple[Case, ...]:
+    """The scans that 3D Slicer sent, each under the name that it gave, the oldest first."""
+    if folder is None or not folder.is_dir():
+        return ()
+    files = sorted((file for file in folder.iterdir() if is_image_file(file)), key=lambda file: file.stat().st_mtime_ns)
+    return tuple(sent_case(file) for file in files)
+
+
+def sent_case(file: Path) -> Case:
+    """A scan that 3D Slicer sent. Nobody says whose it is: it counts as a patient of its own."""
+    return Case(name=stem(file), image=file, mask=None, patient=stem(file), source="3D Slicer")
 
 
 def _as_dataset(path: Path, organ: str | None, scans: list[tuple[str, Case]]) -> tuple[Dataset, list[Case]]:
@@ -158,6 +173,12 @@ class Shelf:
         self._open: OrderedDict[int, OpenStack] = OrderedDict()
         self._lock = threading.Lock()
         self._reading = [threading.Lock() for _ in stacks]
+
+    def take(self, stack: Stack) -> None:
+        """Put one more at the end."""
+        with self._lock:
+            self.stacks = (*self.stacks, stack)
+            self._reading.append(threading.Lock())
 
     def at_hand_now(self, number: int) -> OpenStack | None:
         """Give the stack of that number if it is in memory."""

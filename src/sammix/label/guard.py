@@ -76,7 +76,7 @@ class Guard:
         headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
         why = self._refusal(scope, headers)
         if why is not None:
-            await _refuse(send, 403, why)
+            await _refuse(send, 403, why, self._is_open(scope))
             return
         if (token := self._token_in_address(scope)) is not None:
             await self._welcome(send, token)
@@ -84,7 +84,7 @@ class Guard:
         is_open = self._is_open(scope)
         most = MOST_SCAN if is_open else MOST
         if _claimed(headers) > most:
-            await _refuse(send, 413, f"a request may have {most} bytes")
+            await _refuse(send, 413, f"a request may have {most} bytes", is_open)
             return
         await self.app(scope, _counted(receive, most), _with_headers(send))
 
@@ -101,7 +101,8 @@ class Guard:
         if self._is_open(scope):
             client = scope.get("client")
             here = client is None or client[0] in ("127.0.0.1", "::1")
-            return None if here and origin is None else "these routes are for programs on this machine alone"
+            by_browser = origin is not None or any(name.startswith("sec-fetch-") for name in headers)
+            return None if here and not by_browser else "these routes are for programs on this machine alone"
         if self._shows_token(scope, headers):
             return None
         return "open the whole address that was printed, with its token"
@@ -133,8 +134,8 @@ class Guard:
         await _answer(send, 303, b"", [("location", "/"), ("set-cookie", cookie), *HEADERS.items()])
 
 
-async def _refuse(send: Send, status: int, why: str) -> None:
-    body = json.dumps({"error": why}).encode()
+async def _refuse(send: Send, status: int, why: str, is_open: bool) -> None:
+    body = json.dumps({"detail" if is_open else "error": why}).encode()  # as MONAI Label says it, or as our page
     await _answer(send, status, body, [("content-type", "application/json"), *HEADERS.items()])
 
 

@@ -23,10 +23,11 @@ from sammix.errors import SammixError
 from sammix.files import atomic_path, write_json
 from sammix.io import Case
 from sammix.io.label_rules import UNKNOWN
-from sammix.label.collection import open_collection
+from sammix.label.collection import open_collection, sent_cases
 from sammix.label.gestures import Answer, Record
 from sammix.label.known import BEGUN_BY_A_MODEL, left_out
 from sammix.label.mask_files import MaskFiles
+from sammix.label.places import Places
 from sammix.log import warn
 
 BASE, SPACING = "slices.h5", "spacing.json"
@@ -38,14 +39,18 @@ MOST_QUICK = 192
 def prepare(data: Path, organ: str, cache: Path, size: int, tell: Callable[[int, int], None]) -> Path:
     """Write the store of all scans, unless it is there; return its path. A scan that cannot be read is left out.
 
+    It is written anew where 3D Slicer has sent a scan since.
+
     Args:
         size: px of the network's grid.
         tell: how many scans of how many are done.
     """
     base = cache / BASE
-    if base.is_file():
+    sent = Places(cache.parent).scans
+    written = base.is_file() and (cache / SPACING).is_file()  # a kill may leave one of the two
+    if written and {case.name for case in sent_cases(sent)} <= _spacing(base).keys():
         return base
-    found = open_collection(data, organ)
+    found = open_collection(data, organ, sent)
     dataset, spacing = found.dataset, dict[str, tuple[float, float]]()
     preprocess = preprocess_for(DataConfig(size=size), dataset.window_level, dataset.window_width)
 
@@ -65,6 +70,12 @@ def prepare(data: Path, organ: str, cache: Path, size: int, tell: Callable[[int,
     return base
 
 
+def _spacing(store: Path) -> dict[str, tuple[float, float]]:
+    """Of each case in the store of all scans, (row, column) in mm."""
+    told = json.loads((store.parent / SPACING).read_text(encoding="utf-8"))
+    return {name: (row, column) for name, (row, column) in told.items()}
+
+
 def _read(case: Case, preprocess: Preprocess) -> tuple[SliceStack, tuple[float, float]]:
     scan = read_slices(case)
     return stack_of(case, scan, preprocess), scan.in_plane
@@ -80,8 +91,8 @@ def write_learning_store(path: Path, project: Path, quick: bool, own_only: bool)
         own_only: leave out masks that are a model's proposals as they were.
     """
     table = open_store(path.parent / BASE)
-    spacing = json.loads((path.parent / SPACING).read_text(encoding="utf-8"))
-    record, files = Record(project / "answers.sqlite"), MaskFiles(project / "masks")
+    spacing, places = _spacing(path), Places(project)
+    record, files = Record(places.answers), MaskFiles(places.masks)
     labels, has_mask = table.label.copy(), table.has_mask.copy()
     drawn: dict[int, NDArray[np.uint8]] = {}
     answers = {scan: record.current(scan) for scan in record.scans()}
@@ -94,7 +105,7 @@ def write_learning_store(path: Path, project: Path, quick: bool, own_only: bool)
         labels[row], has_mask[row] = answer.label, answer.label == 0
         drawn[row] = np.zeros((table.preprocess.size,) * 2, np.uint8)
         if answer.mask is not None and not left_out(answer, own_only):
-            drawn[row] = table.preprocess.masks(files.read(answer.mask)[None], tuple(spacing[case]))[0]
+            drawn[row] = table.preprocess.masks(files.read(answer.mask)[None], spacing[case])[0]
             has_mask[row] = drawn[row].any()
     record.close()
     if quick:

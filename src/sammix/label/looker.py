@@ -24,8 +24,12 @@ from sammix.data.preprocess import Preprocess
 from sammix.data.store import open_store
 from sammix.data.table import SliceTable
 from sammix.errors import SammixError
+from sammix.inference.scan import predict_volume
+from sammix.io import Case
 from sammix.label.learning_data import prepare
+from sammix.label.places import Places
 from sammix.label.proposals import propose
+from sammix.label.segmented import Segmented
 from sammix.models.card import read_card
 from sammix.models.devices import pick_device, prepare_for_inference
 from sammix.models.registry import build_model
@@ -49,7 +53,7 @@ class Work:
 
     Attributes:
         data, organ: as the server was given them.
-        cache: the folder for what can be computed again.
+        project: the labelling's folder.
         preset: whose network stands in until a model is there: SAM as it came, which proposes by box and clicks.
         model: a saved model, with which it begins; None: there is none yet.
         threads: how many cores to take.
@@ -57,10 +61,15 @@ class Work:
 
     data: Path
     organ: str
-    cache: Path
+    project: Path
     preset: str = "lite"
     model: Path | None = None
     threads: int = 1
+
+    @property
+    def places(self) -> Places:
+        """Where things lie in the labelling's folder."""
+        return Places(self.project)
 
 
 @dataclass(frozen=True)
@@ -76,9 +85,9 @@ class Loaded:
 def run_looker(connection: Connection, work: Work) -> None:
     """Serve until the connection ends.
 
-    It takes ``("propose", number, Asked)`` and ``("use", Path)``. It sends ``("proposed", number, Proposed or str)``,
-    ``("using", path or None)``, ``("progress", what, done, total)``, ``("looks", path, {case: [(slice, presence,
-    doubt)]})`` and, at its end, ``("failed", why)``.
+    It takes ``("propose", number, Asked)``, ``("segment", number, Case)`` and ``("use", Path)``. It sends
+    ``("proposed", number, Proposed or Segmented or str)``, ``("using", path or None)``, ``("progress", what, done,
+    total)``, ``("looks", path, {case: [(slice, presence, doubt)]})`` and, at its end, ``("failed", why)``.
     """
     torch.set_num_threads(work.threads)
     try:
@@ -94,7 +103,7 @@ def run_looker(connection: Connection, work: Work) -> None:
 class _Looker:
     def __init__(self, connection: Connection, work: Work) -> None:
         self.connection, self.work = connection, work
-        self._sending = Lock()
+        self._sending, self._segmenting = Lock(), Lock()
         self.loaded = _load(work.model, work.preset)
         self._send(("using", work.model))
 
@@ -110,6 +119,7 @@ class _Looker:
         units: Iterator[None] | None = None
         asked = 0.0
         while True:
+            asked = time.monotonic() if self._segmenting.locked() else asked
             busy = units is not None and time.monotonic() - asked > QUIET
             while self.connection.poll(0 if busy else 0.25):
                 asked = time.monotonic()
@@ -119,10 +129,12 @@ class _Looker:
                     self._send(("using", rest[0]))
                     preparing = Thread(target=self._prepare, daemon=True)  # begin anew: what is there is kept
                     preparing.start()
+                elif kind == "segment":
+                    Thread(target=self._segment, args=(*rest, self.loaded), daemon=True).start()
                 else:
                     self._propose(*rest)
-            if units is None and not preparing.is_alive() and (self.work.cache / "slices.h5").is_file():
-                units = self._units(open_store(self.work.cache / "slices.h5"))
+            if units is None and not preparing.is_alive() and self.work.places.slices.is_file():
+                units = self._units(open_store(self.work.places.slices))
             if units is not None and time.monotonic() - asked > QUIET and next(units, "done") == "done":
                 self._send(("progress", "", 0, 0))
                 units = iter(())
@@ -135,12 +147,23 @@ class _Looker:
             found = f"no proposal could be made ({error})"
         self._send(("proposed", number, found))
 
+    def _segment(self, number: int, case: Case, loaded: Loaded) -> None:
+        """Segment a whole scan in a thread of its own, one at a time: proposals for slices do not wait."""
+        with self._segmenting:
+            try:
+                assert loaded.path is not None, "asked for with a model only"
+                mask = predict_volume(loaded.network, case.read()).mask
+                found: Any = Segmented.of(mask, loaded.path.name)
+            except (SammixError, AssertionError, RuntimeError, ValueError, MemoryError) as error:
+                found = f"the scan cannot be segmented ({error})"
+        self._send(("proposed", number, found))
+
     def _prepare(self) -> None:
         def tell(done: int, total: int) -> None:
             self._send(("progress", "preparing scans", done, total))
 
         try:
-            prepare(self.work.data, self.work.organ, self.work.cache, self.loaded.config.data.size, tell)
+            prepare(self.work.data, self.work.organ, self.work.places.cache, self.loaded.config.data.size, tell)
         except (SammixError, OSError) as error:
             self._send(("progress", f"scans cannot be prepared: {error}", 0, 0))
 
@@ -166,10 +189,10 @@ class _Looker:
     def _keep_features(self, table: SliceTable) -> Iterator[None]:
         """Compute the features of every slice that there is room for."""
         loaded = self.loaded
-        folder = self.work.cache / "features"
+        folder = self.work.places.features
         cache = open_cache(loaded.network, table, loaded.config.model, loaded.base, folder)
         encode = encoder_of(loaded.network, table)
-        room = int(shutil.disk_usage(self.work.cache).free * SHARE_OF_DISK) // (2 * int(np.prod(cache.shape)))
+        room = int(shutil.disk_usage(self.work.places.cache).free * SHARE_OF_DISK) // (2 * int(np.prod(cache.shape)))
         rows = min(len(table), room)
         for start in range(0, rows, CHUNK):
             cache.add([(row, 0) for row in range(start, min(start + CHUNK, rows))], encode)

@@ -17,6 +17,7 @@ from sammix.errors import InputError, OutputError
 from sammix.files import remove_left_overs, write_json
 from sammix.label.gestures import Record
 from sammix.label.mask_files import MaskFiles
+from sammix.label.places import Places
 
 FORMAT = "sammix-labels-1"
 OWNER = "in-use.json"
@@ -33,25 +34,21 @@ def folder_for(data: Path) -> Path:
 
 
 class LabelProject:
-    """A labelling's folder: ``project.json``, ``answers.sqlite``, ``masks/``, ``models/``, ``cache/``.
+    """A labelling's folder.
 
     Made by :meth:`opened`, which keeps other servers away for as long as it is open.
 
     Attributes:
+        places: where things lie in it.
         organ: what is labelled.
         record: the answers.
         masks: what was drawn.
     """
 
     def __init__(self, folder: Path, organ: str) -> None:
-        self.folder, self.organ = folder, organ
-        self.record = Record(folder / "answers.sqlite")
-        self.masks = MaskFiles(folder / "masks")
-
-    @property
-    def cache_folder(self) -> Path:
-        """What can be computed again: prepared slices, features, what models said."""
-        return self.folder / "cache"
+        self.folder, self.organ, self.places = folder, organ, Places(folder)
+        self.record = Record(self.places.answers)
+        self.masks = MaskFiles(self.places.masks)
 
     @classmethod
     @contextmanager
@@ -83,7 +80,7 @@ class LabelProject:
 
 def _check_or_begin(folder: Path, data: Path, organ: str) -> None:
     """Refuse a folder that is not a labelling of this data; write down what it is of where it is new."""
-    path = folder / "project.json"
+    path = Places(folder).about
     told = {"format": FORMAT, "data": str(data.resolve()), "organ": organ}
     if not path.exists():
         others = [entry.name for entry in folder.iterdir() if entry.name not in {OWNER, ".lock"}]

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
-from sammix.data.scan_slices import in_plane
 from sammix.errors import SammixError
-from sammix.label.collection import Collection, OpenStack, Shelf
+from sammix.io import Case
+from sammix.label.collection import Collection, OpenStack, Shelf, stacks_of
 from sammix.label.events import Events
 from sammix.label.gestures import Answer, How, Marks, Place
-from sammix.label.mask_files import Mask
+from sammix.label.mask_files import Mask, name_of
 from sammix.label.mask_shapes import between
 from sammix.label.project import LabelProject
 
@@ -24,6 +24,22 @@ ISSUED = 512
 
 class RefusedError(SammixError):
     """A request that does not fit what is known: the page shows why."""
+
+
+class Drawn(Protocol):
+    """What another program says of a scan's slices, counted from its inferior end."""
+
+    @property
+    def masks(self) -> Mapping[int, Mask]:
+        """Slice → mask (H, W), of those in which the organ is drawn; none is empty."""
+
+    @property
+    def absent(self) -> Iterable[int]:
+        """Slices that are said not to show it."""
+
+    @property
+    def complete(self) -> bool:
+        """Whether all other slices are said not to show it."""
 
 
 class Service:
@@ -41,6 +57,19 @@ class Service:
         self._lock = threading.RLock()
         self._issued: dict[str, tuple[How, str | None]] = {}
         self._stack_of = {case.name: n for n, stack in enumerate(collection.stacks) for case in stack.cases}
+
+    def add(self, case: Case) -> int:
+        """Take in a whole scan that came later; return its number."""
+        with self._lock:
+            dataset, number = self.collection.dataset, len(self.collection.stacks)
+            stacks = (*self.collection.stacks, *stacks_of((case,)))
+            self.collection = replace(
+                self.collection, dataset=replace(dataset, cases=(*dataset.cases, case)), stacks=stacks
+            )
+            self.shelf.take(stacks[number])
+            self._stack_of[case.name] = number
+        self.events.tell("stacks")
+        return number
 
     def opened(self, number: int) -> OpenStack:
         """Read a stack. Raises RefusedError: there is none of that number. InputError: it cannot be read."""
@@ -185,6 +214,51 @@ class Service:
                 answers[slice_] = Answer(1, label_how, self.project.masks.keep(mask), how)
             self._write(who, number, "mask", answers)
 
+    def submit(
+        self, who: str, number: int, drawn: Drawn, basis: Mapping[int, tuple[str, str]] | None = None
+    ) -> dict[str, int]:
+        """Keep what was drawn of a whole scan in another program, as one gesture. What is as it was is left alone.
+
+        Slices of which it says nothing stay as they are.
+
+        Args:
+            basis: slice → the name of the mask that a model had proposed to that program, and the model.
+
+        Returns:
+            How many slices are now drawn anew (``drawn``), said to show nothing (``no``), or stay (``unchanged``).
+
+        Raises:
+            RefusedError: all other slices are to show nothing, and one of them has a drawing.
+        """
+        with self._lock:
+            stack, known = self.opened(number), self.answers(self.opened(number))
+            absent = set(drawn.absent)
+            if drawn.complete:
+                others = set(range(len(stack))) - drawn.masks.keys() - absent
+                if kept := sorted(k for k in others if known[k].mask is not None):
+                    raise RefusedError(
+                        f"slice {kept[0] + 1} has a drawing here, which was not sent, and all other slices are said "
+                        "to show nothing; paint “no … in this slice” there if that is meant"
+                    )
+                absent |= {k for k in others if known[k].label != -1}  # what was left open stays so
+            answers = {}
+            for k, mask in drawn.masks.items():
+                before, name = self._kept_of(stack, k, known[k]), name_of(mask)
+                if before.label == 1 and before.mask == name:
+                    continue
+                how, model = self._origin(name, None, before)
+                if basis and k in basis:
+                    how, model = "accepted" if basis[k][0] == name else "corrected", basis[k][1]
+                label_how = before.label_how if before.label == 1 else "slicer"
+                how = "slicer" if how == "drawn" else how
+                answers[k] = Answer(1, label_how, self.project.masks.keep(mask), how, model)
+            said = {k: Answer(0, "slicer") for k in absent if known[k].label != 0}
+            told = {"drawn": len(answers), "no": len(said)}
+            unchanged = len(drawn.masks) + len(absent) - len(answers) - len(said)
+            if answers or said:
+                self._write(who, number, "mask", {**answers, **said})
+            return {**told, "unchanged": unchanged}
+
     def undo(self, who: str, redo: bool = False) -> tuple[int, int] | None:
         """Take back, or say again; return the stack and the slice that the person should see, None if there is none."""
         with self._lock:
@@ -261,50 +335,6 @@ class Service:
 
 GIVEN = "data"
 """In place of a mask's name: the data's own mask, which is not copied before someone changes something."""
-
-
-def described(service: Service, number: int, who: str) -> dict[str, Any]:
-    """All that the page needs to show a stack, but for pixels."""
-    stack = service.opened(number)
-    record = service.project.record
-    answers = service.answers(stack)
-    scan = stack.scans[0]
-    differing = _differing(service, stack)
-    row, column = in_plane(scan.axial)
-    return {
-        "stack": number,
-        "name": stack.stack.name,
-        "whole": stack.stack.whole,
-        "shapes": [list(stack.hu(n).shape) for n in range(len(stack))] if not stack.stack.whole else [],
-        "shape": list(scan.axial.array.shape[1:]),
-        "count": len(stack),
-        "spacing": [float(scan.axial.spacing[0]), float(row), float(column)],
-        "trusted": scan.axial.trusted_geometry,
-        "marks": list(record.marks(who, stack.stack.name)) if stack.stack.whole else [None, None],
-        "labels": [one.label for one in answers],
-        "label_how": [one.label_how for one in answers],
-        "masks": [one.mask for one in answers],
-        "mask_how": [one.mask_how for one in answers],
-        "who": [one.who for one in answers],
-        "differ": differing,
-        "warnings": _lines(scan.warnings for scan in stack.scans),
-        "undo": list(record.depth(who)),
-    }
-
-
-def _differing(service: Service, stack: OpenStack) -> dict[int, list[dict[str, Any]]]:
-    """Slices on which annotators differ, by their number in the stack."""
-    places = {place: n for n, place in enumerate(stack.places)}
-    return {
-        places[name, z]: [{"who": one.who, "label": one.label, "mask": one.mask} for one in said]
-        for name in {place[0] for place in stack.places}
-        for z, said in service.project.record.disagreements(name).items()
-        if (name, z) in places
-    }
-
-
-def _lines(warnings: Iterable[tuple[str, ...]]) -> list[str]:
-    return list(dict.fromkeys(line for of_scan in warnings for line in of_scan))
 
 
 def as_mask(body: bytes, shape: tuple[int, int]) -> Mask:

@@ -19,8 +19,10 @@ from sammix.label.brain_routes import BrainPage
 from sammix.label.collection import open_collection
 from sammix.label.events import Events
 from sammix.label.guard import LOOPBACK, Guard, Rules
+from sammix.label.places import Places
 from sammix.label.project import LabelProject, folder_for
 from sammix.label.service import Service
+from sammix.label.slicer_routes import OPEN_PATHS, SlicerPage
 from sammix.label.web import Page, application
 from sammix.log import say, warn
 
@@ -38,6 +40,7 @@ class Wanted:
         model: to begin with; None: SAM as it came, until something is learned.
         preset: whose network and settings are used where there is no model.
         threads: how many cores the network's processes may take, each.
+        slicer: answer 3D Slicer's module MONAI Label too, which sends no token; at this machine's own address alone.
     """
 
     data: Path
@@ -49,6 +52,7 @@ class Wanted:
     model: Path | None = None
     preset: str = "lite"
     threads: int = 2
+    slicer: bool = False
 
 
 class LabelServer:
@@ -59,8 +63,10 @@ class LabelServer:
         self.token = secrets.token_urlsafe(32)
         self.socket = _listening(wanted.host, wanted.port)
         self.port = int(self.socket.getsockname()[1])
-        rules = Rules(self.token, self.port, () if wanted.host in LOOPBACK else (wanted.host,))
+        hosts = () if wanted.host in LOOPBACK else (wanted.host,)
+        rules = Rules(self.token, self.port, hosts, OPEN_PATHS if wanted.slicer else ())
         routes = [*Page(service, wanted.annotator).routes(), *BrainPage(service, brain).routes()]
+        routes += SlicerPage(service, brain, wanted.annotator).routes() if wanted.slicer else []
         app = Guard(application(routes), rules)
         config = uvicorn.Config(
             app, log_level="warning", access_log=False, server_header=False, ws="none", timeout_graceful_shutdown=1
@@ -95,11 +101,13 @@ def label_server(wanted: Wanted) -> Iterator[LabelServer]:
     Raises:
         SammixError: there is nothing to label, another server has it, or the port is taken.
     """
-    collection = open_collection(wanted.data, wanted.organ)
+    if wanted.slicer and wanted.host not in LOOPBACK:
+        raise SammixError(f"3D Slicer sends no token, so --slicer and --host {wanted.host} do not go together")
+    store = wanted.store or folder_for(wanted.data)
+    collection = open_collection(wanted.data, wanted.organ, Places(store).scans)
     for remark in collection.remarks:
         warn(remark)
     organ = wanted.organ or collection.dataset.organ
-    store = wanted.store or folder_for(wanted.data)
     with LabelProject.opened(store, wanted.data, organ) as project, ExitStack() as ends:
         events = Events()
         model = None if wanted.model is None else _model(wanted.model, organ)
@@ -133,6 +141,11 @@ def serve(wanted: Wanted, open_browser: bool) -> None:
             )
         count = len(server.service.collection.stacks)
         say(f"{count} to label; answers are kept in {server.service.project.folder}")
+        if wanted.slicer:
+            say(
+                f"in 3D Slicer's module MONAI Label, give {server.address.rstrip('/')} as the server; every program "
+                "on this machine, of other users too, can ask it without a token"
+            )
         print(server.secret_address, flush=True)
         if open_browser:
             threading.Timer(0.5, webbrowser.open, [server.secret_address]).start()

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 def start_looker(context: Any, means: Means, model: Path | None) -> tuple[Any, Any]:
     """Start the process that proposes; return our end of its connection, and the process."""
     ours, theirs = context.Pipe()
-    given = (means.data, means.organ, means.project / "cache", means.preset, model, means.threads)
+    given = (means.data, means.organ, means.project, means.preset, model, means.threads)
     process = context.Process(target=_look, args=(theirs, *given), daemon=True, name="sammix-looker")
     process.start()
     theirs.close()

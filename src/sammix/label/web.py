@@ -22,8 +22,9 @@ from starlette.routing import BaseRoute, Route
 from sammix import __version__
 from sammix.errors import SammixError
 from sammix.files import PLAIN_NAME
+from sammix.label.described import described
 from sammix.label.guard import TooMuchError
-from sammix.label.service import RefusedError, Service, as_mask, described
+from sammix.label.service import RefusedError, Service, as_mask
 
 KINDS = {".html": "text/html; charset=utf-8", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 
@@ -179,7 +180,7 @@ class Page:
             HTTPException: it is no name.
         """
         who = unquote(request.headers.get("x-annotator", "")) or self.annotator
-        if not re.match(PLAIN_NAME, who):
+        if not re.fullmatch(PLAIN_NAME, who):
             raise HTTPException(400, "an annotator's name has up to 64 characters, no slashes, and begins with no dot")
         return who
 

@@ -101,7 +101,7 @@ def _compared(mask: Volume, volume: Volume, path: Path) -> tuple[NDArray[np.uint
     if same_shape:
         return mask.array, (f"the mask's affine is up to {apart:.1f} mm off the scan's; used voxel by voxel",)
     small, whole = (" × ".join(str(n) for n in shape) for shape in (mask.array.shape, volume.array.shape))
-    array = _placed(mask, volume) if trusted and _is_smaller(mask, volume) else None
+    array = placed(mask, volume) if trusted and _is_smaller(mask, volume) else None
     if array is None:
         problem = f"the mask has {small} voxels, its scan {whole}"
         raise InputError(path, problem, "give the mask that was drawn on this scan")
@@ -110,13 +110,13 @@ def _compared(mask: Volume, volume: Volume, path: Path) -> tuple[NDArray[np.uint
 
 def _segmentation(part: Volume, volume: Volume, path: Path, problem: str) -> Volume:
     """Place a segmentation where it lies in the scan; all else is not the organ."""
-    array = _placed(part, volume)
+    array = placed(part, volume)
     if array is None:
         raise InputError(path, problem, "give the segmentation that was made of this scan")
     return _on(volume, array, path, part.warnings)
 
 
-def _placed(part: Volume, volume: Volume) -> NDArray[np.uint8] | None:
+def placed(part: Volume, volume: Volume) -> NDArray[np.uint8] | None:
     """Lay a part into the scan's grid, or give None where it lies beside the lattice or draws outside the scan.
 
     Where the scan's millimetres mean nothing, only a part that has the same axes is believed.
