@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import logging
 import socket
 
 import pytest
@@ -114,6 +115,64 @@ def test_a_body_without_a_length_ends_at_the_limit(server: LabelServer) -> None:
         except (BrokenPipeError, ConnectionResetError):
             status = 413  # it closed the door
         assert status == 413
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("PUT", "/api/stacks/0/slices/0/mask", b"\0" * 900),
+        ("POST", "/api/stacks/0/mark", b'{"first"'),
+        (
+            "PUT",
+            "/datastore/?image=x",
+            b'--l\r\nContent-Disposition: form-data; name="file"; filename="a.nii"\r\n\r\nab',
+        ),
+    ],
+)
+def test_whoever_goes_away_within_a_request_leaves_nothing_behind(
+    server: LabelServer, method: str, path: str, body: bytes
+) -> None:
+    """As a page that is closed within a stroke: the terminal is not to fill with what looks like a fault."""
+    told: list[str] = []
+    listening = logging.Handler()
+    listening.emit = lambda record: told.append(record.getMessage())  # type: ignore[method-assign]
+    log = logging.getLogger("uvicorn.error")
+    log.addHandler(listening)
+    with socket.create_connection(("127.0.0.1", server.port), timeout=20) as client:
+        client.sendall(
+            f"{method} {path} HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\nContent-Length: 5184\r\n"
+            f"Content-Type: multipart/form-data; boundary=l\r\n"
+            f"Cookie: sammix-label-{server.port}={server.token}\r\n\r\n".encode()
+            + body
+        )
+        client.shutdown(socket.SHUT_WR)
+        while client.recv(1000):  # until the server has let go, too
+            pass
+    assert ask(server, "GET", "/api/session")[0] == 200
+    log.removeHandler(listening)
+    assert told == []
+
+
+@pytest.mark.parametrize("path", ["/api/undo", "/nothing", "/infer/sammix?image=x", "/?token=wrong"])
+@pytest.mark.parametrize("token", [True, False])
+def test_a_body_that_is_no_http_gets_one_answer(server: LabelServer, path: str, token: bool) -> None:
+    """uvicorn refuses it as well: whoever comes second must keep quiet."""
+    told: list[str] = []
+    listening = logging.Handler(logging.ERROR)
+    listening.emit = lambda record: told.append(record.getMessage())  # type: ignore[method-assign]
+    log = logging.getLogger("uvicorn.error")
+    log.addHandler(listening)
+    cookie = f"Cookie: sammix-label-{server.port}={server.token}\r\n" if token else ""
+    with socket.create_connection(("127.0.0.1", server.port), timeout=20) as client:
+        head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\n{cookie}Transfer-Encoding: chunked\r\n"
+        client.sendall(f"{head}\r\nzz\r\n".encode())
+        answer = b""
+        while piece := client.recv(1000):
+            answer += piece
+    assert ask(server, "GET", "/api/session")[0] == 200
+    log.removeHandler(listening)
+    assert answer.count(b"HTTP/1.1") == 1
+    assert told == []
 
 
 def test_open_paths_are_for_this_machine_and_no_browser(server: LabelServer) -> None:

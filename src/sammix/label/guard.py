@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import json
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
@@ -73,6 +74,7 @@ class Guard:
             return
         if scope["type"] != "http":  # there are no web sockets here
             raise ValueError("only HTTP is spoken here")
+        send = _settled(send)
         headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
         why = self._refusal(scope, headers)
         if why is not None:
@@ -149,6 +151,21 @@ async def _answer(send: Send, status: int, body: bytes, headers: Iterable[tuple[
 def _claimed(headers: dict[str, str]) -> int:
     length = headers.get("content-length", "0")
     return int(length) if length.isdecimal() and len(length) < 16 else 2**62
+
+
+def _settled(send: Send) -> Send:
+    """Let uvicorn learn first that a connection is closed.
+
+    It answers a body that is no HTTP by itself and closes, and only the loop's next round tells it that nobody listens.
+    An answer in between is an error of the protocol, and would fill the terminal.
+    """
+
+    async def passed(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            await asyncio.sleep(0)
+        await send(message)
+
+    return passed
 
 
 class TooMuchError(Exception):

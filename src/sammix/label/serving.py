@@ -24,6 +24,7 @@ from sammix.label.project import LabelProject, folder_for
 from sammix.label.service import Service
 from sammix.label.slicer_routes import OPEN_PATHS, SlicerPage
 from sammix.label.web import Page, application
+from sammix.label.wire import Wire
 from sammix.log import say, warn
 
 
@@ -69,7 +70,14 @@ class LabelServer:
         routes += SlicerPage(service, brain, wanted.annotator).routes() if wanted.slicer else []
         app = Guard(application(routes), rules)
         config = uvicorn.Config(
-            app, log_level="warning", access_log=False, server_header=False, ws="none", timeout_graceful_shutdown=1
+            app,
+            http=Wire,
+            log_level="warning",
+            access_log=False,  # addresses are in no log
+            server_header=False,
+            proxy_headers=False,  # who asks is who is connected, whatever a header says
+            ws="none",
+            timeout_graceful_shutdown=1,
         )
         self.server = uvicorn.Server(config)
 

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 
@@ -216,6 +216,7 @@ def application(routes: list[BaseRoute]) -> Starlette:
     handlers: dict[Any, Any] = {
         HTTPException: _http_error,
         TooMuchError: _too_much,
+        ClientDisconnect: _gone,
         RefusedError: _refused,
         SammixError: _cannot,
         Exception: _broken,
@@ -230,6 +231,11 @@ async def _http_error(request: Request, error: Exception) -> Response:
 
 async def _too_much(request: Request, error: Exception) -> Response:
     return JSONResponse({"error": str(error)}, 413, {"connection": "close"})
+
+
+async def _gone(request: Request, error: Exception) -> Response:
+    """Nobody hears it: whoever asked went away within the request."""
+    return Response(status_code=400)
 
 
 async def _refused(request: Request, error: Exception) -> Response:
