@@ -365,6 +365,43 @@ def test_a_proposal_is_shown_then_accepted_or_corrected(address: str, open_page:
     until(page, "document.querySelector('#says').innerText.length > 0")
 
 
+def test_a_box_is_changed_by_its_handles(address: str, open_page: Open) -> None:
+    page = open_page(address, 6)
+    found = page.evaluate(
+        """async () => {
+            const { HANDLES, handleAt, changed, placeOf } = await import('/page/box.js');
+            const box = [10, 20, 30, 60], near = [2, 2];
+            return {
+                each: HANDLES.every(one => String(handleAt(box, placeOf(box, one), near)) === String(one)),
+                none: [handleAt(box, [20, 40], near), handleAt(box, [10, 30], near)],
+                corner: changed(box, [1, 1], [35, 50]),
+                side: changed(box, [0, 0.5], [12, 99]),
+                across: changed(box, [0, 0], [40, 70]),
+            };
+        }"""
+    )
+    assert found == {
+        "each": True,
+        "none": [None, None],
+        "corner": [10, 20, 35, 50],
+        "side": [12, 20, 30, 60],
+        "across": [30, 60, 40, 70],
+    }
+    press(page, "End", "s")
+    drag(page, (0.3, 0.3), (0.6, 0.6))
+    said = "document.querySelector('#says').innerText"
+    until(page, f"sammix.proposal !== null || {said}.includes('nothing')")
+    if page.evaluate("sammix.proposal !== null"):  # the toy network may see nothing in a box
+        before = page.evaluate("sammix.proposal.box")
+        drag(page, (0.6, 0.6), (0.65, 0.7))
+        until(page, f"sammix.proposal === null || String(sammix.proposal.box) !== '{','.join(map(str, before))}'")
+        if page.evaluate("sammix.proposal !== null"):
+            after = page.evaluate("sammix.proposal.box")
+            assert after[:2] == before[:2]
+            assert after[2] > before[2]
+            assert after[3] > before[3]
+
+
 def test_it_learns_while_one_labels_and_the_labels_can_be_taken_away(address: str, open_page: Open) -> None:
     mine = range(9, 14)  # the other tests leave these patients alone
     page = open_page(address, 9)

@@ -1,6 +1,7 @@
 // The page: what is shown, and what a person can do with it.
 
 import * as api from "./api.js";
+import * as boxes from "./box.js";
 import { fillHelp, listen } from "./keys.js";
 import { Learning } from "./learn.js";
 import { List } from "./list.js";
@@ -26,7 +27,7 @@ let going = 1;           // up or down, as the person went last; the slices that
 let way = 1;             // up or down, where an answer leads to
 let tool = null;         // brush, eraser, polygon, fill, box or click
 let mask = null;         // the slice's mask, as it is drawn; null: none
-let proposal = null;     // {mask, name, k, slices?}: what is shown to be accepted
+let proposal = null;     // {mask, name, k, slices?, box?}: what is shown to be accepted
 let points = [];         // SAM's clicks, or the polygon's corners
 let auto = false;        // whether the model's own proposal is asked for in every slice
 let order = null, progress = {};
@@ -149,7 +150,7 @@ function paint() {
   view.show({
     slice: current, mask: shown.mask ? mask : null, proposal: proposal?.k === k ? proposal.mask : null,
     map: shown.map && evidence?.k === k ? evidence.map : null, box: shown.box && evidence?.k === k ? evidence.box : null,
-    drag: drag?.box, points: tool === "click" ? points : null, polygon: tool === "polygon" ? points : null, cursor,
+    drag: drag?.box ?? ownBox(), handles: Boolean(ownBox()), points: tool === "click" ? points : null, polygon: tool === "polygon" ? points : null, cursor,
   });
   strip.show({ ...stack, slice: k, presence: looks?.presence, doubt: looks?.doubt });
   words();
@@ -222,6 +223,10 @@ async function back(redo) {
 // ---- drawing
 let pointing = null, drag = null, hover = null, erasing = false;
 
+function ownBox() { // the box that led to what is proposed, while it can be changed
+  return tool === "box" && proposal?.k === k ? proposal.box : null;
+}
+
 function ownMask() { // what the brush works on: the proposal, if one is shown, else what is drawn
   const { rows, columns } = current;
   return (proposal?.k === k ? proposal.mask : mask)?.slice() ?? new Uint8Array(rows * columns);
@@ -253,7 +258,10 @@ function press(event) {
     pointing = { kind: "stroke", value, at, mask: ownMask(), basis: proposal?.k === k ? proposal.name : null };
     mask = pointing.mask; touched++; if (proposal?.k === k) proposal = null;
     brush(at);
-  } else if (tool === "box") { drag = { from: at, box: [...at, ...at] }; pointing = { kind: "box" }; }
+  } else if (tool === "box") {
+    const own = ownBox(), handle = own && boxes.handleAt(own, at, view.reach(9));
+    drag = handle ? { own, handle, box: own } : { from: at, box: [...at, ...at] }; pointing = { kind: "box" };
+  }
   else if (tool === "polygon") { points.push(at); paint(); }
   else if (tool === "fill") {
     const changed = ownMask();
@@ -276,7 +284,7 @@ function move(event) {
   hover = { x: at[0], y: at[1] }; erasing = event.shiftKey;
   if (pointing?.kind === "stroke") { for (const one of event.getCoalescedEvents?.() ?? [event]) brush(view.at(one)); brush(at); }
   else if (pointing?.kind === "box") {
-    const [x, y] = drag.from; drag.box = [Math.min(x, at[0]), Math.min(y, at[1]), Math.max(x, at[0]), Math.max(y, at[1])]; paint();
+    drag.box = drag.handle ? boxes.changed(drag.own, drag.handle, at) : boxes.changed([...drag.from, ...drag.from], [1, 1], at); paint();
   } else if (pointing?.kind === "window") {
     view.window.width = Math.max(1, pointing.width + (event.clientX - pointing.x) * 2);
     view.window.level = pointing.level - (event.clientY - pointing.y); paint();
@@ -305,7 +313,7 @@ async function propose(asked) {
   if (!found || n !== stack.stack || at !== k) return;
   const empty = !found.some(Boolean);
   if (asked.kind === "auto" && told.map) evidence = { k: at, map: await trying(() => api.bytes(`/api/stacks/${n}/slices/${at}/map`)), box: told.box };
-  if (asked.kind !== "auto" || auto) proposal = empty ? null : { k: at, mask: found, name: told.name };
+  if (asked.kind !== "auto" || auto) proposal = empty ? null : { k: at, mask: found, name: told.name, box: asked.box ?? null };
   say(asked.kind === "auto" && !auto ? "" : empty ? "SAM proposes nothing here" : "proposed: Enter accepts, the brush corrects, Esc dismisses");
   paint();
 }

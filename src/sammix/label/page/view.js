@@ -1,5 +1,7 @@
 // The slice on its canvas: CT through a window, overlays above it, and where a point of the screen lies in the slice.
 
+import { HANDLES, placeOf } from "./box.js";
+
 export const COLOURS = { mask: [86, 180, 233], proposal: [240, 228, 66], map: [230, 120, 40], box: "#cc79a7" };
 
 export class View {
@@ -40,6 +42,9 @@ export class View {
     return [((event.clientX - box.left) * ratio - p.x) / p.sx, ((event.clientY - box.top) * ratio - p.y) / p.sy];
   }
 
+  // how far px of the screen reach, in columns and rows of the slice
+  reach(px) { const ratio = window.devicePixelRatio || 1, p = this.place(); return [px * ratio / p.sx, px * ratio / p.sy]; }
+
   zoomAt(event, factor) {
     const [column, row] = this.at(event);
     this.zoom = Math.min(16, Math.max(1, this.zoom * factor));
@@ -68,6 +73,7 @@ export class View {
     if (scene.proposal) this.area(scene.proposal, COLOURS.proposal, 34, p, [7, 5]);
     if (scene.box) this.frame(scene.box, COLOURS.box, p);
     if (scene.drag) this.frame(scene.drag, "#f0e442", p);
+    if (scene.drag && scene.handles) this.handles(scene.drag, p);
     if (scene.points) for (const [x, y, inside] of scene.points) this.point(x, y, inside, p);
     if (scene.polygon && scene.polygon.length) this.polygon(scene.polygon, p);
     if (scene.cursor) this.brush(scene.cursor, p);
@@ -121,6 +127,14 @@ export class View {
     context.strokeStyle = colour; context.lineWidth = 2; context.setLineDash([8, 5]);
     context.strokeRect(p.x + x1 * p.sx, p.y + y1 * p.sy, (x2 - x1) * p.sx, (y2 - y1) * p.sy);
     context.setLineDash([]);
+  }
+
+  handles(box, p) {
+    this.context.fillStyle = "#f0e442";
+    for (const handle of HANDLES) {
+      const [x, y] = placeOf(box, handle);
+      this.context.fillRect(p.x + x * p.sx - 4, p.y + y * p.sy - 4, 8, 8);
+    }
   }
 
   point(x, y, inside, p) {
