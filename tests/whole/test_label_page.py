@@ -147,6 +147,7 @@ def test_answer_mark_draw_undo_and_reload(address: str, open_page: Open) -> None
     press(page, "d")
     drag(page, (0.4, 0.45), (0.5, 0.5), (0.45, 0.55))
     kept(page, "return s.mask_how[1] === 'drawn'")
+    until(page, "document.querySelector('#provenance').innerText.includes('mask: drawn by hand')")
     until(page, "sammix.mask && Array.from(sammix.mask).reduce((a, b) => a + b) > 20")
     before = page.evaluate("Array.from(sammix.mask).reduce((a, b) => a + b)")
     drag(page, (0.5, 0.4), (0.55, 0.45))

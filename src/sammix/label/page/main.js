@@ -166,7 +166,7 @@ function words() {
   $("verdict").textContent = { yes: "Yes", no: "No", open: "Unsure", none: "not answered" }[kind];
   const lines = [];
   if (stack.label_how[k]) lines.push({ key: "answered", range: "by its ends", drawn: "by its drawing", imported: "from the data", slicer: "from 3D Slicer" }[stack.label_how[k]] ?? stack.label_how[k]);
-  if (stack.masks[k]) lines.push(`mask: ${{ drawn: "drawn by hand", accepted: "proposed, accepted", corrected: "proposed, corrected", interpolated: "interpolated", imported: "from the data", slicer: "from 3D Slicer" }[stack.mask_how[k]]}`);
+  if (stack.masks[k] && stack.mask_how[k]) lines.push(`mask: ${{ drawn: "drawn by hand", accepted: "proposed, accepted", corrected: "proposed, corrected", interpolated: "interpolated", imported: "from the data", slicer: "from 3D Slicer" }[stack.mask_how[k]]}`);
   if (stack.who[k]) lines.push(stack.who[k]);
   if (stack.differ[k]) lines.push("⚠ " + stack.differ[k].map(one => `${one.who}: ${{ 1: "yes", 0: "no", "-1": "unsure" }[one.label]}`).join(", "));
   if (looks?.presence?.[k] != null) lines.push(`model: ${Math.round(100 * looks.presence[k])} % yes` + (looks.doubt?.[k] != null ? `, doubt ${looks.doubt[k].toFixed(2)}` : ""));
@@ -239,10 +239,11 @@ async function keep(changed, basis = null) {
   mask = empty ? null : changed;
   const from = basis ?? (proposal?.k === at && !proposal.slices ? proposal.name : null);
   proposal = null;
+  stack.mask_how[at] = null; // the server will say
   if (!empty) { stack.labels[at] = 1; stack.masks[at] ??= "…"; }
   paint();
   const told = await trying(() => api.keepMask(n, at, changed, from));
-  if (told && stack.stack === n) { stack.masks[at] = told.mask; stack.mask_how[at] = told.mask_how; stack.labels[at] = told.label; }
+  if (told && stack.stack === n) { stack.masks[at] = told.mask; stack.mask_how[at] = told.mask_how; stack.labels[at] = told.label; paint(); }
 }
 
 function press(event) {
