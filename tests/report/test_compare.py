@@ -69,6 +69,14 @@ def test_what_cannot_be_compared_is_said(write: Write, tmp_path: Path) -> None:
     assert "number of scored slices: 1; 2" in page
 
 
+def test_figures_of_patients_that_a_model_knows_carry_a_banner(write: Write, tmp_path: Path) -> None:
+    folders = [write("fresh", [0.5]), write("flattered", [0.5], known=1)]
+    compare_report(folders, tmp_path / "page.html")
+    assert "patients that are measured in flattered." in (tmp_path / "page.html").read_text()
+    compare_report(folders[:1], tmp_path / "page.html")
+    assert "figures of new patients" not in (tmp_path / "page.html").read_text()
+
+
 def test_a_folder_without_an_evaluation_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="holds no evaluation"):
         compare_report([tmp_path], tmp_path / "page.html")
