@@ -37,8 +37,58 @@ def test_neighbours_prompt_each_other_where_millimetres_can_be_trusted(bright_ri
     near = replace(scan, affine=scan.affine @ np.diag([1, 1, 0.1, 1]))
     assert near.axial().spacing[0] < 6 < scan.axial().spacing[0]
     assert predict_volume(Consulting(), scan).organ_found
-    assert not predict_volume(Consulting(), near).organ_found
+    assert not predict_volume(Consulting(), near, every_slice=True).organ_found
     assert predict_volume(Consulting(), replace(near, trusted_geometry=False)).organ_found
+
+
+def thin_slices() -> Volume:
+    """60 slices of 1 mm; 15 to 44 show the organ, which grows and moves."""
+    ct = np.full((72, 72, 60), -100, np.int16)
+    rows, columns = np.mgrid[:72, :72]
+    for z in range(15, 45):
+        ct[(rows - 54) ** 2 + (columns - 20 - z / 4) ** 2 < (8 + z / 8) ** 2, z] = 160
+    return Volume(ct, np.eye(4))
+
+
+def test_thin_slices_that_others_tell_of_are_not_computed(bright_right) -> None:
+    class Counting(bright_right):
+        seen = 0
+
+        def encode(self, images: torch.Tensor) -> object:
+            Counting.seen += len(images)
+            return super().encode(images)
+
+    scan = thin_slices()
+    every = predict_volume(Counting(), scan, every_slice=True)
+    assert (Counting.seen, every.interpolated) == (60, [])
+    Counting.seen = 0
+    some = predict_volume(Counting(), scan)
+    assert len(some.interpolated) == 60 - Counting.seen
+    assert Counting.seen < 30
+    assert np.array_equal(some.mask.any(axis=(0, 1)), every.mask.any(axis=(0, 1))), "the organ's ends are found exactly"
+    assert 2 * (some.mask & every.mask).sum() / (some.mask.sum() + every.mask.sum()) > 0.98
+    assert all(("interpolated" in one.why) == (one.index in some.interpolated) for one in some.evidence)
+
+
+@pytest.mark.parametrize("how", [{"every_slice": True}, {"smallest_part": 0}])
+def test_all_slices_are_computed_where_that_is_asked_for_or_small_things_are_sought(bright_right, how) -> None:
+    assert predict_volume(bright_right(), thin_slices(), **how).interpolated == []
+    assert predict_volume(bright_right(), replace(thin_slices(), trusted_geometry=False)).interpolated == []
+
+
+def test_slices_computed_earlier_prompt_those_computed_later(bright_right) -> None:
+    prompted: list[int] = []
+
+    class Consulting(bright_right):
+        neighbours_mm = 6.0
+
+        def redraw(self, encoding: torch.Tensor, maps: torch.Tensor) -> torch.Tensor:
+            prompted.append(len(maps))
+            return maps
+
+    found = predict_volume(Consulting(), thin_slices(), batch_size=1)
+    first = len(range(0, 60, 12)) + 1  # 12 mm apart, so they have no neighbours
+    assert sum(prompted) == 60 - len(found.interpolated) - first
 
 
 @pytest.mark.parametrize("axes", [(0, 1, 2), (2, 0, 1), (1, 2, 0)])

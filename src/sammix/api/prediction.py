@@ -145,6 +145,7 @@ def predict(
     affine: AffineLike | None = None,
     series: str | None = None,
     all_parts: bool = False,
+    every_slice: bool = False,
     batch_size: int = 4,
     progress: bool = False,
 ) -> Prediction:
@@ -158,6 +159,7 @@ def predict(
         affine: of an array: (4, 4), voxel index → mm in RAS+. It is never guessed.
         series: of the path of a DICOM folder with several scans: which, by its SeriesInstanceUID.
         all_parts: for what is not one body, such as lesions: judge each slice by itself, and keep small parts.
+        every_slice: put all slices through the network, those too that others tell what they show.
         batch_size: slices that go through the network together.
         progress: show progress on standard error.
 
@@ -176,7 +178,7 @@ def predict(
         trained, volume = as_model(model), as_volume(scan, affine, series)
         name = stem(volume.path) if volume.path else "scan"
         part = 0 if all_parts else SMALLEST_PART
-        found = predict_volume(trained.network, volume, batch_size, name, part, trained.card.quality)
+        found = predict_volume(trained.network, volume, batch_size, name, part, trained.card.quality, every_slice)
         empty = () if found.organ_found else (f"no {trained.organ} found; the mask is empty",)
         for warning in (*volume.warnings, *empty):
             warn(f"{name}: {warning}")

@@ -44,6 +44,10 @@ AllParts = Annotated[
         help="For targets that are not one body, such as lesions: judge each slice alone, keep small parts.",
     ),
 ]
+EverySlice = Annotated[
+    bool,
+    typer.Option("--every-slice", help="Put all slices through the network, even those that others tell enough of."),
+]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Write into a folder that holds something already.")]
 
 

@@ -12,6 +12,7 @@ from sammix.cli.options import (
     AllParts,
     BatchSize,
     DeviceName,
+    EverySlice,
     Overwrite,
     Quiet,
     SeriesUid,
@@ -37,6 +38,7 @@ def predict(
         bool, typer.Option("--preview", help="Write a picture for each scan: the slices to look at, with map and mask.")
     ] = False,
     all_parts: AllParts = False,
+    every_slice: EverySlice = False,
     series: SeriesUid = None,
     skip_done: Annotated[
         bool,
@@ -99,6 +101,7 @@ def predict(
             page=draw_scan,
             index=draw_index,
             smallest_part=smallest_part(all_parts),
+            every_slice=every_slice,
             model_sha256=model_sha256(model),
             quality=card.quality,
         ),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -15,8 +15,9 @@ from sammix.data.scan_slices import in_plane
 from sammix.inference.assemble import SMALLEST_PART, ScanGrid, SlicePlanes, assemble
 from sammix.inference.decision import Decision
 from sammix.inference.evidence import SliceEvidence, worth_seeing
+from sammix.inference.gaps import FoundSlices, interpolate, next_round, rounds
 from sammix.inference.scan_quality import ScanQuality, SliceSigns, expected_quality
-from sammix.inference.slices import Slice, SliceFinding, reach_mm, segment_slices
+from sammix.inference.slices import Neighbour, Slice, SliceFinding, reach_mm, segment_slices
 from sammix.io.volume import Volume
 from sammix.log import track
 from sammix.networks.interface import DOUBTFUL, MASK_THRESHOLD, PromptSource, Segmenter
@@ -38,6 +39,7 @@ class ScanPrediction:
         cam: (n, S, S) uint8, the activation map in 255ths; None without a map.
         box: n prompts, (4,) in px of the network's grid; None where the network used none.
         before: (n, S, S / 8) uint8, packed bits: the masks before that decision.
+        interpolated: slices that did not go through the network, but lie between two alike that did, ascending.
     """
 
     mask: NDArray[np.uint8]
@@ -50,6 +52,7 @@ class ScanPrediction:
     cam: NDArray[np.uint8] | None
     box: list[NDArray[np.float32] | None]
     before: NDArray[np.uint8]
+    interpolated: list[int]
 
     @property
     def confidence(self) -> float | None:
@@ -90,33 +93,43 @@ class ScanAssembler:
         self._presence = np.zeros(grid.count, np.float32)
         self._disagreement = np.full(grid.count, np.nan, np.float32)  # stays so where the network has no map
         self._uncertainty = np.zeros(grid.count, np.float32)
-        self._box: list[NDArray[np.float32] | None] = []
+        self._box: list[NDArray[np.float32] | None] = [None] * grid.count
         self._prompt: PromptSource = "none"
-        self._added = 0
+        self._known = np.zeros(grid.count, np.bool_)
 
-    def add(self, found: SliceFinding) -> None:
-        """Take the next slice, from inferior to superior."""
-        self._probability[self._added] = found.probability
-        self._alone[self._added] = found.alone
-        self._presence[self._added] = found.presence
+    def add(self, found: SliceFinding, index: int | None = None) -> None:
+        """Take the slice at ``index``, from 0 at the inferior end; by default the next one above those taken."""
+        at = int(self._known.sum()) if index is None else index
+        self._probability[at] = found.probability
+        self._alone[at] = found.alone
+        self._presence[at] = found.presence
         if found.cam is not None:
             self._cam = np.zeros(self._alone.shape, np.uint8) if self._cam is None else self._cam
-            self._cam[self._added] = np.rint(found.cam * 255)
+            self._cam[at] = np.rint(found.cam * 255)
         if found.disagreement is not None:
-            self._disagreement[self._added] = found.disagreement
-        self._uncertainty[self._added] = found.uncertainty
-        self._box.append(found.box)
+            self._disagreement[at] = found.disagreement
+        self._uncertainty[at] = found.uncertainty
+        self._box[at] = found.box
         self._prompt = found.prompt
-        self._added += 1
+        self._known[at] = True
+
+    @property
+    def found(self) -> FoundSlices:
+        """What is known of the slices so far, to be filled in place."""
+        return FoundSlices(self._planes, self._disagreement, self._uncertainty, self._known)
+
+    @property
+    def _planes(self) -> SlicePlanes:
+        return SlicePlanes(self._probability, self._alone, self._cam, self._presence)
 
     def finish(self) -> ScanPrediction:
-        """Make the scan's mask. To be called once, when all slices were added."""
-        if self._added != self.grid.count:
-            raise ValueError(f"{self._added} of the scan's {self.grid.count} slices were added")
+        """Make the scan's mask. To be called once, when slices were added, the first and the last among them."""
+        if not self._known[[0, -1]].all():
+            raise ValueError(f"{self._known.sum()} of the scan's {self.grid.count} slices were added")
+        interpolated = interpolate(self.found)
         before = np.packbits(self._probability >= MASK_THRESHOLD, axis=-1)
-        planes = SlicePlanes(self._probability, self._alone, self._cam, self._presence)
         mask, decision = assemble(
-            planes, self.grid, self.segmenter.preprocess, reach_mm(self.segmenter), self.smallest_part
+            self._planes, self.grid, self.segmenter.preprocess, reach_mm(self.segmenter), self.smallest_part
         )
         disagreement = None if np.isnan(self._disagreement).all() else self._disagreement
         quality = None
@@ -125,7 +138,7 @@ class ScanAssembler:
             signs = SliceSigns(self._uncertainty, self._disagreement, decision.extent.probability, marked)
             quality = expected_quality(self.quality, signs)
         found = self._presence, disagreement, self._probability, self._prompt, decision, quality
-        return ScanPrediction(mask, *found, self._cam, self._box, before)
+        return ScanPrediction(mask, *found, self._cam, self._box, before, interpolated)
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,6 +155,7 @@ class VolumePrediction:
         confidence: the mean probability of the marked pixels, on the network's grid, in [0.5, 1]; None without any.
         evidence: of the slices that are worth seeing, from inferior to superior.
         prompt: where the automatic prompts came from: ``cam``, or ``none`` for a network that takes none.
+        interpolated: slices that did not go through the network, but lie between two alike that did, ascending.
     """
 
     mask: NDArray[np.uint8]
@@ -153,6 +167,7 @@ class VolumePrediction:
     confidence: float | None
     evidence: list[SliceEvidence]
     prompt: PromptSource
+    interpolated: list[int]
 
     @property
     def organ_found(self) -> bool:
@@ -167,9 +182,13 @@ def predict_volume(
     name: str = "slices",
     smallest_part: float = SMALLEST_PART,
     quality: Quality | None = None,
+    every_slice: bool = False,
     images: Mapping[float, int] | None = None,
 ) -> VolumePrediction:
-    """Segment every axial slice, a few at a time, so that memory is bounded by the scan itself.
+    """Segment a scan's axial slices, a few at a time, so that memory is bounded by the scan itself.
+
+    Of thin slices those that lie between two alike are interpolated (:mod:`sammix.inference.gaps`), unless
+    the geometry cannot be trusted, or all parts are kept: then what is sought may be smaller than the gaps.
 
     Args:
         segmenter: a trained network.
@@ -178,14 +197,14 @@ def predict_volume(
         name: what progress is called.
         smallest_part: the share of the largest part of the mask below which another is dropped; 0 keeps all.
         quality: the model's, where it was calibrated: it estimates how good the mask is.
+        every_slice: put all slices through the network.
         images: height in mm → DICOM instance number, by which the evidence names its slices.
     """
     axial = volume.axial()
     count, height, width = axial.array.shape
     assembler = ScanAssembler(segmenter, ScanGrid(count, (height, width), axial.spacing), smallest_part, quality)
-    for batch in segment_slices(segmenter, _slices(axial, segmenter.preprocess, name), batch_size):
-        for found in batch.findings():
-            assembler.add(found)
+    whole = every_slice or not (axial.trusted_geometry and smallest_part)
+    _find(assembler, _Slices(axial, segmenter.preprocess, name), batch_size, whole)
     scan = assembler.finish()
     return VolumePrediction(
         mask=volume.from_axial(scan.mask).array,
@@ -197,7 +216,21 @@ def predict_volume(
         confidence=scan.confidence,
         evidence=_evidence(scan, axial, segmenter.preprocess, images),
         prompt=scan.prompt,
+        interpolated=scan.interpolated,
     )
+
+
+def _find(assembler: ScanAssembler, slices: _Slices, batch_size: int, every_slice: bool) -> None:
+    """Put the slices that need it through the network, round by round."""
+    step = assembler.grid.spacing[0]
+    earlier: list[Neighbour] = []
+    for stride in [1] if every_slice else rounds(step):
+        todo = next_round(assembler.found, stride, step)
+        indices = iter(todo)
+        for batch in segment_slices(assembler.segmenter, slices.at(todo), batch_size, tuple(earlier)):
+            earlier += batch.neighbours() if stride > 1 else []
+            for found, index in zip(batch.findings(), indices, strict=False):
+                assembler.add(found, index)
 
 
 def _evidence(
@@ -228,14 +261,28 @@ def _evidence_of(
         presence=float(scan.presence[index]),
         overruled=overruled,
         before=np.unpackbits(scan.before[index], axis=-1, count=preprocess.size).astype(bool),
-        why=why,
+        why=f"{why}, interpolated" if index in scan.interpolated else why,
         shown=display(axial, index, images=images),
     )
 
 
-def _slices(axial: Volume, preprocess: Preprocess, name: str) -> Iterator[Slice]:
-    """Make a scan's slices for the network one by one, from inferior to superior."""
-    scan = name if axial.trusted_geometry else None
-    for index in track(range(len(axial.array)), name):
-        image = preprocess.images(axial.array[index : index + 1], in_plane(axial))[0]
-        yield Slice(image, scan, index * axial.spacing[0])
+@dataclass(frozen=True, eq=False)
+class _Slices:
+    """A scan's slices, made for the network one by one.
+
+    Attributes:
+        axial: HU, from inferior to superior.
+        preprocess: how they are made.
+        name: what progress is called.
+    """
+
+    axial: Volume
+    preprocess: Preprocess
+    name: str
+
+    def at(self, indices: Sequence[int]) -> Iterator[Slice]:
+        """Make the slices at ``indices``."""
+        axial, scan = self.axial, self.name if self.axial.trusted_geometry else None
+        for index in track(indices, self.name):
+            image = self.preprocess.images(axial.array[index : index + 1], in_plane(axial))[0]
+            yield Slice(image, scan, index * axial.spacing[0])

@@ -52,7 +52,7 @@ class OutputOptions:
         preview: draws a picture of each scan; None: no picture.
         page: draws what the run's page shows of a scan; None: nothing.
         index: draws the run's page, of all scans; None: there is no page.
-        smallest_part: what :func:`~sammix.inference.scan.predict_volume` takes.
+        smallest_part, every_slice: what :func:`~sammix.inference.scan.predict_volume` takes.
         model_sha256: of the model's content, recorded in the manifest; None where it is not known.
         quality: the model's, where it was calibrated: it estimates how good each mask is.
     """
@@ -63,6 +63,7 @@ class OutputOptions:
     page: PageDrawer | None = None
     index: IndexDrawer | None = None
     smallest_part: float = SMALLEST_PART
+    every_slice: bool = False
     model_sha256: str | None = None
     quality: Quality | None = None
 
@@ -165,6 +166,7 @@ class _Run:
             "organ": self.wanted.organ,
             "format": self.wanted.mask_format,
             "smallest_part": self.wanted.smallest_part,
+            "every_slice": self.wanted.every_slice,
         }
 
 
@@ -222,7 +224,16 @@ def _predict_one(run: _Run, name: str, case: Case) -> tuple[Record, Record]:
     for warning in volume.warnings:
         warn(f"{name}: {warning}")
     images = image_numbers(volume.axial(), case.files)
-    found = predict_volume(run.segmenter, volume, run.batch_size, name, wanted.smallest_part, wanted.quality, images)
+    found = predict_volume(
+        run.segmenter,
+        volume,
+        run.batch_size,
+        name,
+        wanted.smallest_part,
+        wanted.quality,
+        every_slice=wanted.every_slice,
+        images=images,
+    )
     if not found.organ_found:
         warn(f"{name}: no {wanted.organ} found; the mask is empty")
     files, problems = _write_files(run, name, case, volume, found)
@@ -230,6 +241,9 @@ def _predict_one(run: _Run, name: str, case: Case) -> tuple[Record, Record]:
         warn(f"{name}: {problem}")
     quality = {} if found.quality is None else found.quality.record()
     statistics = organ_statistics(volume, found.mask, found.confidence) | quality
+    if found.interpolated:
+        count = f"{len(found.interpolated)} of {len(found.presence)}"
+        say(f"{name}: {count} slices interpolated; --every-slice puts all through the network")
     for line in found.decision.lines():
         say(f"{name}: {line}")
     if found.quality is not None:
@@ -245,6 +259,7 @@ def _predict_one(run: _Run, name: str, case: Case) -> tuple[Record, Record]:
         "slices_with_organ": statistics["slices_with_organ"],
         **found.decision.record(),
         "doubtful_slices": found.doubtful,
+        "interpolated_slices": found.interpolated,
         **quality,
         "warnings": [*volume.warnings, *problems],
     }

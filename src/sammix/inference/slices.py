@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any, Generic, TypeVar
@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sammix.networks.interface import MASK_THRESHOLD, ROUNDING_MM, Promptable, PromptSource, Segmenter, SlicePrediction
+
+EMPTY = np.empty((0, 0), np.float32)  # the image of a slice of which it is no longer needed
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,6 +58,21 @@ class SliceFinding:
     prompt: PromptSource
 
 
+@dataclass(frozen=True, eq=False)
+class Neighbour:
+    """A slice that went through the network before, and what it may say to others.
+
+    Attributes:
+        slice: where it lies.
+        mask: (S, S) float16, its mask's probability, as it was without neighbours.
+        trust: how far its mask may speak for others, above 0.
+    """
+
+    slice: Slice
+    mask: Tensor
+    trust: Tensor
+
+
 S = TypeVar("S", bound=Slice)
 
 
@@ -72,6 +89,14 @@ class Segmented(Generic[S]):
     encoding: Any
     found: SlicePrediction
     alone: Tensor
+
+    def neighbours(self) -> list[Neighbour]:
+        """List what the B slices may say to others that go through the network later."""
+        masks = self.alone.to(torch.float16)
+        return [
+            Neighbour(replace(one, image=EMPTY), mask, trust)
+            for one, mask, trust in zip(self.slices, masks, _trust(self.found), strict=True)
+        ]
 
     def findings(self) -> list[SliceFinding]:
         """List what was found of each of the B slices, in their order."""
@@ -105,7 +130,9 @@ def reach_mm(segmenter: Segmenter) -> float:
     return segmenter.neighbours_mm if isinstance(segmenter, Promptable) else 0.0
 
 
-def segment_slices(segmenter: Segmenter, slices: Iterable[S], batch_size: int) -> Iterator[Segmented[S]]:
+def segment_slices(
+    segmenter: Segmenter, slices: Iterable[S], batch_size: int, earlier: Sequence[Neighbour] = ()
+) -> Iterator[Segmented[S]]:
     """Segment slices in their order, automatically: each by itself and then, in a scan, with its neighbours.
 
     A slice's map may miss an organ that the maps above and below show. So the mean of the masks within reach becomes
@@ -114,10 +141,11 @@ def segment_slices(segmenter: Segmenter, slices: Iterable[S], batch_size: int) -
 
     Args:
         slices: may be lazy; those of a scan together, and in ascending height.
+        earlier: slices that went through the network before, and prompt these as well.
     """
     batches = _segment(segmenter, iter(slices), batch_size)
     if isinstance(segmenter, Promptable) and segmenter.neighbours_mm > 0:
-        return _consult_neighbours(segmenter, batches)
+        return _consult_neighbours(segmenter, batches, earlier)
     return batches
 
 
@@ -132,7 +160,9 @@ def _segment(segmenter: Segmenter, slices: Iterator[S], batch_size: int) -> Iter
 
 
 @torch.inference_mode()
-def _consult_neighbours(segmenter: Promptable, batches: Iterator[Segmented[S]]) -> Iterator[Segmented[S]]:
+def _consult_neighbours(
+    segmenter: Promptable, batches: Iterator[Segmented[S]], earlier: Sequence[Neighbour]
+) -> Iterator[Segmented[S]]:
     """Give each batch the masks that neighbours prompt, as soon as all its slices' neighbours are known."""
     reach = segmenter.neighbours_mm
     window: deque[Segmented[S]] = deque()  # batches that are done but near those to come, then those that wait
@@ -140,22 +170,25 @@ def _consult_neighbours(segmenter: Promptable, batches: Iterator[Segmented[S]]) 
     for batch in batches:
         window.append(batch)
         while done < len(window) and not _near(window[done].slices[-1], batch.slices[-1], reach):
-            yield _redraw(segmenter, window[done], window)
+            yield _redraw(segmenter, window[done], window, earlier)
             done += 1
         while done and not _near(window[0].slices[-1], window[min(done, len(window) - 1)].slices[0], reach):
             window.popleft()
             done -= 1
     for waiting in islice(window, done, None):
-        yield _redraw(segmenter, waiting, window)
+        yield _redraw(segmenter, waiting, window, earlier)
 
 
-def _redraw(segmenter: Promptable, batch: Segmented[S], window: Iterable[Segmented[S]]) -> Segmented[S]:
+def _redraw(
+    segmenter: Promptable, batch: Segmented[S], window: Iterable[Segmented[S]], earlier: Sequence[Neighbour]
+) -> Segmented[S]:
     """Redraw the masks of slices that have neighbours: the weighted mean of their masks and its own is the map."""
-    known = [
+    known: list[tuple[Slice, Tensor, Tensor]] = [
         (one, mask, trust)
         for near in window
         for one, mask, trust in zip(near.slices, near.alone, _trust(near.found), strict=True)
     ]
+    known += [(one.slice, one.mask.to(batch.alone.dtype), one.trust) for one in earlier]
     own, maps, helped = batch.alone, batch.alone.clone(), torch.zeros(len(batch.slices), dtype=torch.bool)
     for i, one in enumerate(batch.slices):
         near = [(mask, trust) for other, mask, trust in known if _near(one, other, segmenter.neighbours_mm)]
