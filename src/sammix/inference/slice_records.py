@@ -27,9 +27,9 @@ def slice_records(scan: Volume, found: VolumePrediction) -> list[dict[str, Any]]
 
     Returns:
         Rows of ``slice`` (from 0), ``presence`` and ``disagreement`` in [0, 1], ``area_mm2`` of the mask (None where
-        the scan's millimetres cannot be trusted), ``interpolated`` (whether it did not go through the network), ``decision`` (``organ`` within the organ's extent, ``bridged`` or
-        ``dropped`` where that overrules the classifier, else None), and the Dice to be expected with its interval (None
-        where the mask is empty).
+        the scan's millimetres cannot be trusted), ``interpolated`` (whether it did not go through the network),
+        ``decision`` (``organ`` within the organ's extent, ``bridged`` or ``dropped`` where that overrules the
+        classifier, else None), and the Dice to be expected with its interval (None where the mask is empty).
     """
     axial = Volume(found.mask, scan.affine).axial()
     area = axial.array.astype(bool).sum(axis=(1, 2)) * axial.spacing[1] * axial.spacing[2]
