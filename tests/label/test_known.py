@@ -1,9 +1,14 @@
 from __future__ import annotations
 
-import numpy as np
+from pathlib import Path
 
+import numpy as np
+from PIL import Image
+
+from sammix.data.splits import VAL, split_by_patient
+from sammix.label.collection import open_collection
 from sammix.label.gestures import Answer
-from sammix.label.known import as_known, left_out
+from sammix.label.known import HELD_OUT_SHARE, as_known, held_out_patients, left_out
 from sammix.label.service import Service
 
 
@@ -27,3 +32,14 @@ def test_masks_that_a_model_drew_alone_can_be_left_out(service: Service, disc: n
         assert scan.labels[4] == 1
         assert bool(scan.has_mask[4]) is not own_only
     assert not left_out(Answer(1, "key", "m", "corrected", "model-1"), own_only=True)
+
+
+def test_the_patients_held_out_are_those_of_the_fit_or_of_the_data(service: Service, tmp_path: Path) -> None:
+    patients = np.array([case.patient for case in service.collection.dataset.cases])
+    expected = patients[split_by_patient(patients, HELD_OUT_SHARE, 0.0, 0) == VAL].tolist()
+    assert held_out_patients(service.collection) == frozenset(expected)
+    Image.new("L", (32, 32)).save(tmp_path / "a.png")
+    Image.new("L", (32, 32), 9).save(tmp_path / "b.png")
+    lines = ["image,patient,split,liver", "a.png,p1,train,1", "b.png,p2,test,0"]
+    (tmp_path / "slices.csv").write_text("\n".join(lines), encoding="utf-8")
+    assert held_out_patients(open_collection(tmp_path, None)) == {"p2"}

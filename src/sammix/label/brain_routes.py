@@ -13,8 +13,7 @@ from starlette.routing import BaseRoute, Route
 
 from sammix.data.scan_slices import in_plane
 from sammix.label.brain import Brain
-from sammix.label.collection import Stack
-from sammix.label.helpfulness import StackState, Suggested, in_order
+from sammix.label.helpfulness import StackState, Suggested, in_order, states_of
 from sammix.label.service import RefusedError, Service
 from sammix.label.web import _Body, body_of, place_of
 
@@ -161,48 +160,16 @@ class BrainPage:
 
     def order_now(self) -> list[Suggested]:
         """Stacks in the order in which they help."""
-        return in_order([self._state_of(number, stack)[0] for number, stack in enumerate(self._stacks)])
-
-    @property
-    def _stacks(self) -> tuple[Stack, ...]:
-        return self.service.collection.stacks
+        return in_order(states_of(self.service, self.brain.said_of))
 
     def _order(self) -> dict[str, Any]:
-        stacks, progress = [], {}
-        for number, stack in enumerate(self._stacks):
-            state, counted = self._state_of(number, stack)
-            stacks.append(state)
-            if counted is not None:
-                progress[number] = counted
-        order = [{"stack": one.stack, "slice": one.slice, "why": one.why} for one in in_order(stacks)]
-        return {"order": order, "progress": progress}
+        states = states_of(self.service, self.brain.said_of)
+        order = [{"stack": one.stack, "slice": one.slice, "why": one.why} for one in in_order(states)]
+        return {"order": order, "progress": {one.number: _progress(one) for one in states if len(one.labels)}}
 
-    def _state_of(self, number: int, stack: Stack) -> tuple[StackState, dict[str, int] | None]:
-        """What is known of a stack without reading it; of one that is open, what the data says as well."""
-        opened = self.service.shelf.at_hand_now(number)
-        said = {case.name: self.brain.said_of(case.name) for case in stack.cases}
-        if opened is not None:
-            places = list(opened.places)
-            answers = self.service.answers(opened)
-        else:
-            current = {case.name: self.service.project.record.current(case.name) for case in stack.cases}
-            length = {name: 1 + max([*said[name], *of, -1]) for name, of in current.items()}
-            places = [(case.name, z) for case in stack.cases for z in range(length[case.name])]
-            from sammix.label.gestures import Answer
 
-            answers = [current[name].get(z, Answer()) for name, z in places]
-        looked = [said[name].get(z, (None, None)) for name, z in places]
-        state = StackState(
-            number,
-            stack.patient,
-            [one.label for one in answers],
-            [one.mask is not None for one in answers],
-            [p for p, _ in looked],
-            [d for _, d in looked],
-        )
-        if not places:
-            return state, None
-        counts = Counter(one.label for one in answers)
-        drawn = sum(state.drawn)
-        told = {"count": len(places), "yes": counts[1], "no": counts[0], "open": counts[-1], "drawn": drawn}
-        return state, told
+def _progress(state: StackState) -> dict[str, int]:
+    """How far a stack is."""
+    counts = Counter(state.labels)
+    told = {"count": len(state.labels), "yes": counts[1], "no": counts[0], "open": counts[-1]}
+    return {**told, "drawn": sum(state.drawn)}

@@ -7,7 +7,10 @@ from dataclasses import replace
 import numpy as np
 
 from sammix.data.scan_slices import ScanSlices
+from sammix.data.splits import TRAIN, VAL, split_by_patient
+from sammix.errors import SammixError
 from sammix.io.label_rules import UNKNOWN
+from sammix.label.collection import Collection
 from sammix.label.gestures import Answer
 from sammix.label.service import Service
 
@@ -17,6 +20,22 @@ BY_A_MODEL = ("accepted",)
 
 BEGUN_BY_A_MODEL = (*BY_A_MODEL, "corrected")
 """How a mask came about that began as a model's proposal, whether a person changed it or not."""
+
+HELD_OUT_SHARE = 0.25
+"""Of the patients, always the same ones: the page measures on their answers. Data with splits keeps its own."""
+
+
+def held_out_patients(collection: Collection) -> frozenset[str]:
+    """Those whom no fit of the page learns from."""
+    cases = collection.dataset.cases
+    if any(case.split for case in cases):
+        return frozenset(case.patient for case in cases if case.split != TRAIN)
+    patients = np.array([case.patient for case in cases])
+    try:
+        splits = split_by_patient(patients, HELD_OUT_SHARE, 0.0, 0)
+    except SammixError:  # nobody would be left to learn from, which the fit says
+        return frozenset()
+    return frozenset(patients[splits == VAL].tolist())
 
 
 def as_known(service: Service, number: int, own_only: bool = False) -> list[ScanSlices]:
