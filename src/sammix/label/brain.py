@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import threading
+import time
 from collections import OrderedDict
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as TooLateError
@@ -218,6 +219,7 @@ class Brain:
     def _follow(self, connection: Any, run: Path) -> None:
         """Take what the training tells until it ends."""
         assert self.training is not None
+        began = time.monotonic()
         end: tuple[str, Any] = ("failed", "the training was stopped")
         while True:
             try:
@@ -234,6 +236,8 @@ class Brain:
                 self.training["epochs"] = epochs
                 self.events.tell("brain")
         self._learner.join()
+        if end[0] == "done":  # what a person waited for: that the process starts, too
+            end = ("done", {**end[1], "seconds": round(time.monotonic() - began, 1)})
         self._finish(run, *end)
 
     def _finish(self, run: Path, kind: str, told: Any) -> None:

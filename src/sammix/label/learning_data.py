@@ -32,7 +32,7 @@ from sammix.log import warn
 
 BASE, SPACING = "slices.h5", "spacing.json"
 
-MOST_QUICK = 192
+MOST_QUICK = 128
 """Slices that are labelled yes or no, beside those with a mask, that a quick pass learns from: it is to be quick."""
 
 

@@ -1,12 +1,11 @@
 """The process that has the network: it makes proposals, and in between prepares what comes later.
 
-Requests come first. Between them it does, a little at a time: every scan's slices on the grid, once; what the model in
-use says of each slice; and the frozen stages' features of each slice, for every fit to come.
+Requests come first. Between them it does, a little at a time: every scan's slices on the grid, once; the frozen
+stages' features of each slice, which every fit to come reads too; and what the model in use says of each slice.
 """
 
 from __future__ import annotations
 
-import shutil
 import time
 import traceback
 from collections.abc import Iterator
@@ -21,12 +20,14 @@ import torch
 
 from sammix.config import Config, load_preset
 from sammix.data.preprocess import Preprocess
+from sammix.data.sampling import Rows
 from sammix.data.store import open_store
 from sammix.data.table import SliceTable
 from sammix.errors import SammixError
 from sammix.inference.scan import predict_volume
 from sammix.io import Case
 from sammix.label.learning_data import prepare
+from sammix.label.looks import KeptFeatures, doubt_of, presence_of
 from sammix.label.places import Places
 from sammix.label.proposals import propose
 from sammix.label.segmented import Segmented
@@ -35,16 +36,13 @@ from sammix.models.devices import pick_device, prepare_for_inference
 from sammix.models.registry import build_model
 from sammix.models.saved import load_model
 from sammix.networks.interface import Network
-from sammix.training.sources import encoder_of, open_cache
+from sammix.training.batches import Batch
 
 CHUNK = 1
 """Slices at a time between two looks for a request: more would be no quicker, and a person would wait for them."""
 
 QUIET = 3.0
 """Seconds after a request in which nothing is done in the background: the next request may be near."""
-
-SHARE_OF_DISK = 0.25
-"""Of the disk that is free, what features may take; those of further slices are computed when they are needed."""
 
 
 @dataclass(frozen=True)
@@ -169,34 +167,46 @@ class _Looker:
 
     def _units(self, table: SliceTable) -> Iterator[None]:
         """All that is to be done in the background, a little at a time."""
-        if self.loaded.path is not None:
-            yield from self._look(table)
-        yield from self._keep_features(table)
+        loaded = self.loaded
+        features = KeptFeatures(loaded.network, table, loaded.config.model, loaded.base, self.work.places.features)
+        yield from self._keep_features(features) if loaded.path is None else self._look(features)
 
-    def _look(self, table: SliceTable) -> Iterator[None]:
-        """Tell what the model makes of every slice: of some of each scan first, so that all soon have a picture."""
-        order = np.argsort(np.arange(len(table)) % 8, kind="stable")
-        for start in range(0, len(order), CHUNK):
-            rows = np.sort(order[start : start + CHUNK])
-            presence, doubt = _judged(self.loaded.network, table, rows)
-            told: dict[str, list[tuple[int, float, float | None]]] = {}
-            for row, p, d in zip(rows.tolist(), presence, doubt, strict=True):
-                told.setdefault(str(table.case[row]), []).append((int(table.index[row]), p, d))
-            self._send(("looks", self.loaded.path, told))
-            self._send(("progress", "looking at slices", min(start + CHUNK, len(order)), len(order)))
+    def _look(self, features: KeptFeatures) -> Iterator[None]:
+        """Tell what the model makes of every slice.
+
+        Presence comes first, of some slices of each scan before the rest, so that all soon have a picture; then doubt,
+        which takes a mask each, of the slices that most likely show the organ before the rest.
+        """
+        network, count = self.loaded.network, len(features.table)
+        presence = np.zeros(count)
+        spread = np.argsort(np.arange(count) % 8, kind="stable")
+        for done, (rows, batch) in enumerate(self._batches(features, spread), start=1):
+            presence[rows] = presence_of(network, batch)
+            self._tell(features.table, rows, presence[rows].tolist(), [None] * len(rows))
+            self._send(("progress", "looking at slices", min(done * CHUNK, count), count))
+            yield
+        likely = np.argsort(-presence, kind="stable")
+        for done, (rows, batch) in enumerate(self._batches(features, likely), start=1):
+            self._tell(features.table, rows, presence[rows].tolist(), doubt_of(network, batch))
+            self._send(("progress", "doubting slices", min(done * CHUNK, count), count))
             yield
 
-    def _keep_features(self, table: SliceTable) -> Iterator[None]:
+    def _batches(self, features: KeptFeatures, order: Rows) -> Iterator[tuple[Rows, Batch]]:
+        parts = [order[start : start + CHUNK] for start in range(0, len(order), CHUNK)]
+        yield from zip(parts, features.batches(order, CHUNK), strict=True)
+
+    def _tell(self, table: SliceTable, rows: Rows, presence: list[float], doubt: list[float | None]) -> None:
+        told: dict[str, list[tuple[int, float, float | None]]] = {}
+        for row, p, d in zip(rows.tolist(), presence, doubt, strict=True):
+            told.setdefault(str(table.case[row]), []).append((int(table.index[row]), p, d))
+        self._send(("looks", self.loaded.path, told))
+
+    def _keep_features(self, features: KeptFeatures) -> Iterator[None]:
         """Compute the features of every slice that there is room for."""
-        loaded = self.loaded
-        folder = self.work.places.features
-        cache = open_cache(loaded.network, table, loaded.config.model, loaded.base, folder)
-        encode = encoder_of(loaded.network, table)
-        room = int(shutil.disk_usage(self.work.places.cache).free * SHARE_OF_DISK) // (2 * int(np.prod(cache.shape)))
-        rows = min(len(table), room)
-        for start in range(0, rows, CHUNK):
-            cache.add([(row, 0) for row in range(start, min(start + CHUNK, rows))], encode)
-            self._send(("progress", "features", min(start + CHUNK, rows), rows))
+        count = min(len(features.table), features.room)
+        for start in range(0, count, CHUNK):
+            features.of(np.arange(start, min(start + CHUNK, count)))
+            self._send(("progress", "features", min(start + CHUNK, count), count))
             yield
 
 
@@ -209,14 +219,3 @@ def _load(path: Path | None, preset: str) -> Loaded:
     torch.manual_seed(0)
     network, base = build_model(config, Preprocess(size=config.data.size))
     return Loaded(prepare_for_inference(network, device), config, base, None)
-
-
-@torch.inference_mode()
-def _judged(network: Network, table: SliceTable, rows: np.ndarray) -> tuple[list[float], list[float | None]]:
-    """Presence and doubt of rows, each slice by itself."""
-    images = torch.from_numpy(np.asarray(table.images[rows], np.float32))[:, None]
-    found = network.segment(network.encode(images))
-    doubt: list[float | None] = [None] * len(rows)
-    if found.disagreement is not None:
-        doubt = list(found.disagreement.float().tolist())
-    return found.presence.float().tolist(), doubt

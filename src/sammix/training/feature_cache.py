@@ -69,7 +69,7 @@ class FeatureCache:
                 finally:  # interrupted, too, what is whole is kept
                     self._record(file, held)
         self.position = {entry: place for place, entry in enumerate(held)}
-        self._features = self._opened()  # now: a damaged file may later be made anew under its name
+        self._features = self._opened() if held else None  # now: a damaged file may later be made anew under its name
 
     def read(self, entries: Sequence[SliceView]) -> Tensor:
         """Read (B, C, h, w) float16 of entries that were added."""
