@@ -14,6 +14,7 @@ from sammix.report.figures import (
     dice_boxes,
     dice_by_area,
     dice_by_labels,
+    dice_by_minutes,
     hausdorff_boxes,
     spread_out,
     standalone,
@@ -24,6 +25,7 @@ SERIES = [Series("Automatic", RNG.random(50).tolist()), Series("A $ & <b>", [0.0
 CHARTS = {
     "dice": lambda: dice_boxes(SERIES),
     "hausdorff": lambda: hausdorff_boxes([Series("Automatic", [0.0, 3.0, 362.04])]),
+    "minutes": lambda: dice_by_minutes({"ordered": [(3, 0.7, 0.02), (7, 0.9, None)], "by lot": [(3, 0.6, 0.1)]}),
     "labels": lambda: dice_by_labels({"SAM-Mix": [(5, 0.7, 0.02), (50, 0.9, None)]}, {"U-Net": 0.8}),
     "area": lambda: dice_by_area([5, 300, 9000], [0.0, 0.5, 0.9], "spleen"),
 }

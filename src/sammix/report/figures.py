@@ -131,6 +131,36 @@ def dice_by_labels(curves: Mapping[str, Sequence[tuple[int, float, float | None]
     return _svg(draw, height=2.8, name="labels")
 
 
+def dice_by_minutes(curves: Mapping[str, Sequence[tuple[float, float, float | None]]]) -> str:
+    """Draw mean Dice over the minutes that a person has worked. Returns ``<svg>``.
+
+    Args:
+        curves: name → (minutes, mean, standard deviation over seeds or None), ascending. The first is emphasised.
+    """
+
+    def draw(axes: Axes) -> None:
+        for (name, points), marker in zip(curves.items(), "os^Dv" * len(curves), strict=False):
+            minutes, mean, std = zip(*points, strict=True)
+            colour = POINT if name == next(iter(curves)) else INK
+            spread = [one or 0.0 for one in std]
+            axes.errorbar(
+                minutes,
+                mean,
+                yerr=spread,
+                color=colour,
+                marker=marker,
+                markersize=4.5,
+                linewidth=1.1,
+                capsize=2,
+                label=name,
+            )
+        axes.set(xlim=(0, None), ylim=(0, 1), xlabel="minutes of a person's time", ylabel="Dice, unseen patients")
+        axes.grid(axis="y")
+        axes.legend(frameon=False, fontsize=8.5, loc="lower right")
+
+    return _svg(draw, height=2.8, name="minutes")
+
+
 def spread_out(values: Sequence[float], gap: float, top: float) -> list[float]:
     """Place labels, in the order given, as near to their values as can be with ``gap`` between any two.
 

@@ -1,0 +1,451 @@
+"""Dice on unseen patients over the minutes of a person who labels: in the order that the page proposes, and by lot.
+
+    python benchmarks/labelling.py ../shared/data/btcv ../shared/data/liver-slices --out runs/labelling --seeds 3
+
+The first data set is labelled, the second is measured on (its split ``test``, in its window). Both are slice tables
+with truth. The truth answers for the person, who says yes or no (2 s), accepts the mask that the model proposes where
+its Dice with the truth is at least 0.9 (10 s), and else draws (60 s). Nothing else sees it: labels and masks are taken
+out of the data before the page's own parts get it. Work begins with SAM as it came and an organ that nobody has
+learned; at each of :data:`MINUTES` a quick pass goes on from the model in use, and its model is used if the page would
+use it. A pass that cannot learn yet counts as a Dice of 0.
+
+Beside both orders: all slices are answered, fifty are drawn by hand, and one full fit learns from them.
+
+What was measured is kept in ``labelling.csv`` and not measured again; answers, drawings and models are kept in
+``--out``. So the script can be stopped and started again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import shutil
+import statistics
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from kept import commit, summary
+
+from sammix.config import load_preset
+from sammix.data.gather import in_memory
+from sammix.data.scan_slices import in_plane, read_slices, stack_of
+from sammix.data.splits import TEST
+from sammix.data.store import open_store
+from sammix.data.table import SliceTable
+from sammix.errors import SammixError
+from sammix.evaluation.metrics import dice
+from sammix.io import Dataset, open_dataset
+from sammix.label.brain import is_better
+from sammix.label.collection import open_collection
+from sammix.label.events import Events
+from sammix.label.helpfulness import Said, StackState, Suggested, in_order, states_of
+from sammix.label.learner import Lesson, learn
+from sammix.label.learning_data import prepare
+from sammix.label.looks import KeptFeatures, doubt_of, presence_of
+from sammix.label.mask_files import Mask
+from sammix.label.project import LabelProject
+from sammix.label.proposals import Asked, propose
+from sammix.label.service import Service
+from sammix.models.card import read_card
+from sammix.models.saved import load_model
+from sammix.networks.interface import Network
+from sammix.report.figures import dice_by_minutes, standalone
+from sammix.training.validation import validate
+
+MINUTES = (3.0, 7.0, 13.0)
+"""Of the person's time, after which the model learns."""
+
+ANSWER, DRAWING, ACCEPTED = 2, 60, 10
+"""Seconds that each takes."""
+
+GOOD = 0.9
+"""Dice with the truth from which on a person leaves a proposal as it is."""
+
+FIFTY = 50
+WAYS = PROPOSED, BY_LOT, ONCE = "the page's order", "by lot", "fifty drawings, one fit"
+WHO = "the truth"
+AT_ONCE = 8
+FIGURES = ("minutes", "answers", "drawn", "accepted", "dice", "auc", "used", "pass_cpu_s")
+PICTURE = Path(__file__).parents[1] / "docs" / "examples" / "labelling.svg"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is labelled, what is measured on, and with what."""
+
+    pool: Path
+    test: Path
+    out: Path
+    preset: str = "lite"
+    minutes: tuple[float, ...] = MINUTES
+    drawings: int = FIFTY
+    of_each: int = 2
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("pool", type=Path)
+    parser.add_argument("test", type=Path)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--ways", choices=WAYS, nargs="+", default=WAYS, help="several processes may share the work")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    plan = Plan(arguments.pool, arguments.test, arguments.out)
+    results = Results(Path(__file__).with_suffix(".csv"))
+    for seed in range(arguments.seeds):
+        for way in arguments.ways:
+            run(plan, way, seed, results)
+    print(results.markdown())
+    PICTURE.write_text(results.picture(), encoding="utf-8")
+
+
+def run(plan: Plan, way: str, seed: int, results: Results) -> None:
+    """Label in one way, and keep what was measured."""
+    data = blinded(plan)
+    if results.done(way, seed) >= (1 if way == ONCE else len(plan.minutes)):
+        return
+    bench = Bench(plan, data, plan.out / f"{way.replace(' ', '-').replace(',', '')}-{seed}")
+    with bench.opened(seed) as service:
+        person = Person(service, truth_of(plan.pool))
+        if way == ONCE:
+            person.answer_all()
+            person.draw_by_lot(plan.drawings, seed)
+            bench.teach(person, 1, quick=False)
+            results.add(way, seed, bench.measured(person, 1))
+            return
+        for turn, minutes in enumerate(plan.minutes, start=1):
+            label(bench, person, way, 60 * minutes, seed)
+            bench.teach(person, turn, quick=True)
+            if turn > results.done(way, seed):
+                results.add(way, seed, bench.measured(person, turn))
+
+
+def label(bench: Bench, person: Person, way: str, until: float, seed: int) -> None:
+    """Let the person work until the time is over or nothing is left to do."""
+    choose: Callable[[], Suggested | None] = {
+        PROPOSED: lambda: first_of(in_order(states_of(person.service, bench.said_of))),
+        BY_LOT: lambda: any_of(states_of(person.service, bench.said_of), [seed, person.service.project.record.count()]),
+    }[way]
+    while person.seconds < until:
+        if way == PROPOSED:
+            bench.look()
+        if (step := choose()) is None:
+            return
+        person.do(step, bench.network)
+
+
+def first_of(order: Sequence[Suggested]) -> Suggested | None:
+    """What the page puts first; None where it asks for nothing."""
+    return order[0] if order[0].todo != "nothing" else None
+
+
+def any_of(states: Sequence[StackState], seed: Sequence[int]) -> Suggested | None:
+    """Anything that can be done: answer a slice, or draw one that was answered yes. None where nothing is left."""
+    todo = []
+    for one in states:
+        for k, (label_, drawn) in enumerate(zip(one.labels, one.drawn, strict=True)):
+            if label_ is None:
+                todo.append(Suggested(one.number, k, "answer", "by lot", 0.0))
+            elif label_ == 1 and not drawn:
+                todo.append(Suggested(one.number, k, "draw", "by lot", 0.0))
+    return todo[int(np.random.default_rng(seed).integers(len(todo)))] if todo else None
+
+
+@dataclass
+class Bench:
+    """The page's parts without the page: its store, its proposals, its looks and its learning."""
+
+    plan: Plan
+    data: Path
+    folder: Path
+    model: Path | None = None
+    network: Network | None = None
+    said: dict[str, dict[int, tuple[float, float | None]]] = field(default_factory=dict)
+
+    @contextmanager
+    def opened(self, seed: int) -> Iterator[Service]:
+        """Open the labelling, whose scans are listed in an order of this seed."""
+        collection = open_collection(self.data, None)
+        order = np.random.default_rng([seed, 0]).permutation(len(collection.stacks))
+        collection = replace(collection, stacks=tuple(collection.stacks[n] for n in order))
+        with LabelProject.opened(self.folder, self.data, collection.dataset.organ) as project:
+            cache, features = project.cache_folder, self.plan.out / "features"
+            if not (cache / "features").exists():  # the same for all, and may be used by several at once
+                features.mkdir(exist_ok=True)
+                cache.mkdir(exist_ok=True)
+                (cache / "features").symlink_to(features.resolve(), target_is_directory=True)
+            self.base = prepare(self.data, project.organ, cache, load_preset(self.plan.preset).data.size, _quiet)
+            service = Service(project, collection, Events())
+            for number in range(len(collection.stacks)):
+                service.opened(number)  # as if a person had gone through the list once
+            yield service
+
+    def teach(self, person: Person, turn: int, quick: bool) -> None:
+        """Learn what is not learned yet, and take the model into use if the page would."""
+        run, began = self._run(turn), time.process_time()
+        if not (run / "cpu.json").is_file():
+            shutil.rmtree(run, ignore_errors=True)
+            organ = person.service.project.organ
+            lesson = Lesson(self.data, organ, self.folder, run, quick, self.plan.preset, self.model, threads=1)
+            with suppress(
+                SammixError
+            ):  # so far there may be only slices that show the organ, or only held-out patients
+                learn(lesson, _quiet)
+            run.mkdir(parents=True, exist_ok=True)
+            (run / "cpu.json").write_text(json.dumps(round(time.process_time() - began, 1)), encoding="utf-8")
+        if self._is_used(turn):
+            self.model, self.network, self.said = run, load_model(run), {}
+
+    def measured(self, person: Person, turn: int) -> dict[str, float | None]:
+        """Per-slice Dice of automatic masks on the test patients, and the AUC of presence, of the model in use."""
+        own = {"used": float(self._is_used(turn)), "pass_cpu_s": json.loads((self._run(turn) / "cpu.json").read_text())}
+        if self.network is None:
+            return {**person.counts(), **own, "dice": 0.0, "auc": None}
+        table = test_table(self.plan, open_store(self.base))
+        batches = self._features(table).batches(np.arange(len(table)), AT_ONCE)
+        found = validate(self.network, batches, np.asarray(table.patient)).metrics
+        return {**person.counts(), **own, "dice": found["val_dice"], "auc": found["val_auc"]}
+
+    def look(self) -> None:
+        """Have the model say of every slice what the page's list needs."""
+        if self.network is None or self.said:
+            return
+        table = open_store(self.base)
+        features = self._features(table)
+        rows = np.arange(len(table))
+        for start, batch in zip(rows[::AT_ONCE], features.batches(rows, AT_ONCE), strict=True):
+            presence, doubt = presence_of(self.network, batch), doubt_of(self.network, batch)
+            for row, p, d in zip(rows[start : start + AT_ONCE].tolist(), presence, doubt, strict=True):
+                self.said.setdefault(str(table.case[row]), {})[int(table.index[row])] = (p, d)
+
+    def said_of(self, case: str) -> Said:
+        """What the model in use says of a scan."""
+        return self.said.get(case, {})
+
+    def _run(self, turn: int) -> Path:
+        return self.folder / "models" / f"model-{turn}"
+
+    def _is_used(self, turn: int) -> bool:
+        report = self._run(turn) / "label.json"
+        return report.is_file() and is_better(json.loads(report.read_text(encoding="utf-8")))
+
+    def _features(self, table: SliceTable) -> KeptFeatures:
+        assert self.network is not None
+        assert self.model is not None
+        card = read_card(self.model)
+        return KeptFeatures(self.network, table, card.config.model, card.base_sha256, self.plan.out / "features")
+
+
+@dataclass(frozen=True)
+class Truth:
+    """Of one scan: (n,) labels, and masks (n, H, W)."""
+
+    labels: Sequence[int]
+    masks: Sequence[Mask]
+
+
+@dataclass(frozen=True)
+class Person:
+    """Answers and draws as the truth does. What was done so far is in the labelling's own record."""
+
+    service: Service
+    truth: Mapping[str, Truth]
+
+    def do(self, step: Suggested, network: Network | None) -> None:
+        """Do what is asked for; where no slice is named, answer the whole stack."""
+        stack = self.service.opened(step.stack)
+        if step.todo == "draw":
+            assert step.slice is not None
+            self._draw(step.stack, step.slice, network)
+        else:
+            for k in range(len(stack)) if step.slice is None else [step.slice]:
+                self.service.say(WHO, step.stack, k, self._truth(step.stack, k)[0])
+
+    def answer_all(self) -> None:
+        """Answer every slice that is open."""
+        for number in range(len(self.service.collection.stacks)):
+            if any(one.label is None for one in self.service.answers(self.service.opened(number))):
+                self.do(Suggested(number, None, "answer", "", 0.0), None)
+
+    def draw_by_lot(self, count: int, seed: int) -> None:
+        """Draw, by hand, ``count`` slices of those that were answered yes."""
+        numbers = range(len(self.service.collection.stacks))
+        yes = [
+            (number, k)
+            for number in numbers
+            for k, one in enumerate(self.service.answers(self.service.opened(number)))
+            if one.label == 1
+        ]
+        for n in np.random.default_rng([seed, 1]).permutation(len(yes))[:count]:
+            self._draw(*yes[n], None)
+
+    @property
+    def seconds(self) -> float:
+        """What all that is on record took."""
+        return 60 * self.counts()["minutes"]
+
+    def counts(self) -> dict[str, float]:
+        """Minutes, and how many answers by key, drawings and accepted proposals they went to."""
+        stacks = [self.service.answers(self.service.opened(n)) for n in range(len(self.service.collection.stacks))]
+        answers = [one for of_stack in stacks for one in of_stack]
+        keyed = sum(one.label_how == "key" for one in answers)
+        drawn, accepted = (sum(one.mask_how == how for one in answers) for how in ("drawn", "accepted"))
+        seconds = ANSWER * keyed + DRAWING * drawn + ACCEPTED * accepted
+        return {"minutes": seconds / 60, "answers": keyed, "drawn": drawn, "accepted": accepted}
+
+    def _draw(self, number: int, k: int, network: Network | None) -> None:
+        shows, mask = self._truth(number, k)
+        if not shows:
+            self.service.say(WHO, number, k, 0)
+            return
+        if network is not None:
+            stack = self.service.opened(number)
+            row, column = in_plane(stack.scan_of(k)[0].axial)
+            found = propose(network, Asked(stack.hu(k), (float(row), float(column)), "auto")).mask
+            if dice(found, mask) >= GOOD:
+                self.service.draw(WHO, number, k, found, self.service.issue(found, "accepted", "model"))
+                return
+        self.service.draw(WHO, number, k, mask)
+
+    def _truth(self, number: int, k: int) -> tuple[int, Mask]:
+        case, z = self.service.opened(number).places[k]
+        return self.truth[case].labels[z], self.truth[case].masks[z]
+
+
+def truth_of(pool: Path) -> dict[str, Truth]:
+    """The truth of every scan, by its name."""
+    truth = {}
+    for case in open_dataset(pool).cases:
+        scan = read_slices(case)
+        masks = np.zeros(scan.axial.array.shape, np.uint8) if scan.truth is None else scan.truth
+        truth[case.name] = Truth([int(one) for one in scan.labels], list(masks.astype(bool)))
+    return truth
+
+
+def blinded(plan: Plan) -> Path:
+    """Make a copy of the pool without labels and masks, in the window of the test data; slices that show the organ but
+    have no mask are left out, since the person could not draw them."""
+    folder = plan.out / "data"
+    if folder.exists():
+        return folder
+    half = folder.with_name("data.part")
+    shutil.rmtree(half, ignore_errors=True)
+    organ, lines = open_dataset(plan.pool).organ, []
+    with (plan.pool / "slices.csv").open(newline="", encoding="utf-8") as file:
+        for line in csv.DictReader(file):
+            if line[organ] == "1" and not line["mask"]:
+                continue
+            place = half / line["image"]
+            place.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(plan.pool / line["image"], place)
+            lines.append({**line, "mask": "", organ: "", "split": ""})
+    with (half / "slices.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(lines[0]))
+        writer.writeheader()
+        writer.writerows(lines)
+    if (plan.test / "dataset.yaml").is_file():
+        shutil.copyfile(plan.test / "dataset.yaml", half / "dataset.yaml")
+    half.rename(folder)
+    return folder
+
+
+def test_table(plan: Plan, pool: SliceTable) -> SliceTable:
+    """Some slices of each test patient, seen as the pool's are: ``of_each`` that are drawn, and as many without the
+    organ."""
+    dataset = open_dataset(plan.test)
+    chosen, seen = [], dict[tuple[str, int | None], list[object]]()
+    for case in dataset.cases:
+        if case.split in (TEST, None) and (case.mask is not None or case.label == 0):
+            seen.setdefault((case.patient, case.label), []).append(case)
+    for cases in seen.values():
+        chosen += [cases[n] for n in np.unique(np.linspace(0, len(cases) - 1, plan.of_each).round().astype(int))]
+    return _read(replace(dataset, cases=tuple(chosen)), pool)  # type: ignore[arg-type]
+
+
+def _read(dataset: Dataset, pool: SliceTable) -> SliceTable:
+    stacks = (stack_of(case, read_slices(case), pool.preprocess) for case in dataset.cases)
+    return in_memory(stacks, dataset, pool.preprocess)
+
+
+class Results:
+    """What was measured, a line for each model.
+
+    Args:
+        path: of a CSV, which need not be there yet.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def add(self, way: str, seed: int, figures: Mapping[str, float | None]) -> None:
+        """Append a line."""
+        new = not self.path.exists()
+        cells = ["" if figures[name] is None else f"{figures[name]:.4f}" for name in FIGURES]
+        with self.path.open("a", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            if new:
+                writer.writerow(["way", "seed", "turn", "commit", *FIGURES])
+            writer.writerow([way, seed, self.done(way, seed) + 1, commit(Path(__file__).parent), *cells])
+
+    def done(self, way: str, seed: int) -> int:
+        """How many models were measured."""
+        return sum(line["way"] == way and line["seed"] == str(seed) for line in self.lines())
+
+    def lines(self) -> list[dict[str, str]]:
+        """All that is kept."""
+        if not self.path.exists():
+            return []
+        with self.path.open(newline="", encoding="utf-8") as file:
+            return list(csv.DictReader(file))
+
+    def markdown(self) -> str:
+        """A row for each way and each time at which it learned, and the orders' difference, seed by seed."""
+        heads = ["", "seeds", "minutes", "answers", "drawn", "accepted", "Dice", "AUC", f"Dice, against {BY_LOT}"]
+        rows = [f"| {' | '.join(heads)} |", f"|{'---|' * len(heads)}"]
+        lines = self.lines()
+        lot = {(line["turn"], line["seed"]): line["dice"] for line in lines if line["way"] == BY_LOT}
+        for way in (PROPOSED, BY_LOT, ONCE):
+            for turn in dict.fromkeys(line["turn"] for line in lines if line["way"] == way):
+                found = [line for line in lines if (line["way"], line["turn"]) == (way, turn)]
+                means = [f"{_mean(found, name):.1f}" for name in ("minutes", "answers", "drawn", "accepted")]
+                scores = [summary([_number(one[name]) for one in found]) for name in ("dice", "auc")]
+                pairs = [(one["dice"], lot[turn, one["seed"]]) for one in found if (turn, one["seed"]) in lot]
+                known = [float(own) - float(other) for own, other in pairs if own and other]
+                change = summary(known, sign="+") if way == PROPOSED else ""
+                rows.append(f"| {way} | {len(found)} | {' | '.join(means + scores)} | {change} |")
+        return "\n".join(rows)
+
+    def picture(self) -> str:
+        """Draw Dice over minutes, the mean of all seeds. Returns an SVG file's text."""
+        curves: dict[str, list[tuple[float, float, float | None]]] = {}
+        for way in (PROPOSED, BY_LOT, ONCE):
+            own = [line for line in self.lines() if line["way"] == way]
+            for turn in dict.fromkeys(line["turn"] for line in own):
+                found = [line for line in own if line["turn"] == turn]
+                dices = [float(line["dice"]) for line in found]
+                spread = statistics.stdev(dices) if len(dices) > 1 else None
+                curves.setdefault(way, []).append((_mean(found, "minutes"), statistics.mean(dices), spread))
+        return standalone(dice_by_minutes(curves))
+
+
+def _mean(lines: Sequence[Mapping[str, str]], name: str) -> float:
+    return statistics.mean(float(line[name]) for line in lines)
+
+
+def _number(cell: str) -> float | None:
+    return float(cell) if cell else None
+
+
+def _quiet(*told: object) -> None:
+    """Nobody listens."""
+
+
+if __name__ == "__main__":
+    main()

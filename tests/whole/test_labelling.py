@@ -1,0 +1,79 @@
+"""The script that plays an annotator: small, on phantoms, with a toy network."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from sammix.data.scan_slices import read_slices
+from sammix.data.store import open_store
+from sammix.io import open_dataset
+
+
+@pytest.fixture(scope="module")
+def slices(hospital_a: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Every third slice of six phantoms, as pictures with truth."""
+    folder = tmp_path_factory.mktemp("labelling") / "pool"
+    folder.mkdir()
+    rows = []
+    for case in open_dataset(hospital_a).cases:
+        scan = read_slices(case)
+        assert scan.truth is not None
+        for z in range(1, len(scan), 3):
+            image, mask = folder / f"{case.name}-{z}.png", folder / f"{case.name}-{z}-mask.png"
+            grey = np.interp(scan.axial.array[z], [-160, 240], [0, 255]).round().astype(np.uint8)
+            Image.fromarray(grey).save(image)
+            Image.fromarray(scan.truth[z]).save(mask)
+            facts = {"patient": case.patient, "hu_min": -160, "hu_max": 240, "liver": int(scan.labels[z])}
+            rows.append({"image": image.name, "mask": mask.name, "source": "phantoms", **facts})
+    with (folder / "slices.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    return folder
+
+
+def test_a_person_is_played_and_the_truth_is_hidden(
+    benchmark: Callable[[str], ModuleType], slices: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = benchmark("labelling")
+    monkeypatch.setattr(script, "commit", lambda folder: "0123abc")  # the source may be no repository
+    plan = script.Plan(slices, slices, tmp_path / "out", "tiny", (4.0, 6.0), 3, 1)
+    results = script.Results(tmp_path / "kept.csv")
+    for way in (script.PROPOSED, script.BY_LOT, script.ONCE):
+        script.run(plan, way, 0, results)
+    kept = results.lines()
+    assert [line["way"] for line in kept] == [script.PROPOSED] * 2 + [script.BY_LOT] * 2 + [script.ONCE]
+    for line in kept:
+        counted = (2 * float(line["answers"]) + 60 * float(line["drawn"]) + 10 * float(line["accepted"])) / 60
+        assert float(line["minutes"]) == pytest.approx(counted, abs=1e-3)
+        assert 0 <= float(line["dice"]) <= 1
+    for at, line in zip((4.0, 6.0), kept, strict=False):
+        assert at <= float(line["minutes"]) <= at + 1.1
+    assert kept[-1]["drawn"] == "3.0000"
+
+    seen = open_store(next((tmp_path / "out").glob("*/cache/slices.h5")))
+    assert set(seen.label.tolist()) == {-1}
+    assert not seen.has_mask.any()
+    assert not np.asarray(seen.masks).any()
+
+    script.run(plan, script.PROPOSED, 0, results)  # stopped and started again: nothing is done twice
+    assert results.lines() == kept
+    assert results.markdown().count("\n") == 6
+    assert results.picture().startswith("<?xml")
+
+
+def test_by_lot_any_slice_may_be_next_that_something_can_be_done_with(
+    benchmark: Callable[[str], ModuleType],
+) -> None:
+    script = benchmark("labelling")
+    state = script.StackState(3, "a", [1, 1, 0, None, -1], [True, False, False, False, False])
+    found = {(one.slice, one.todo) for one in (script.any_of([state], [seed]) for seed in range(40))}
+    assert found == {(1, "draw"), (3, "answer")}
+    assert script.any_of([script.StackState(0, "a", [1, 0], [True, False])], [0]) is None
