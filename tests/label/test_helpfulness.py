@@ -22,7 +22,9 @@ def test_without_a_model_a_few_scans_are_drawn_once_before_the_others_are_answer
     answered = {"labels": [0, 1, 1, 1]}
     first, *_ = in_order([state(0), state(1, **answered)])
     assert (first.stack, first.slice, first.todo, first.why) == (1, 2, "draw", "nothing drawn yet")
-    assert [one.stack for one in in_order([state(0), state(1, held_out=True, **answered)])] == [0, 1]
+    measured = [state(n, labels=[1] * 4, drawn=[True] * 4, held_out=True) for n in (7, 8)]
+    assert in_order([state(0), state(1, held_out=True, **answered)])[0].stack == 1
+    assert in_order([state(0), state(1, held_out=True, **answered), *measured])[0].stack == 0
     enough = [state(9 + n, labels=[1] * 4, drawn=[True] * 4) for n in range(FIRST_DRAWINGS)]
     assert [one.stack for one in in_order([state(0), state(1, **answered), *enough])][:2] == [0, 1]
 
@@ -63,10 +65,12 @@ def test_ends_of_the_organ_and_slices_beside_a_drawing_come_later() -> None:
     assert one.slice in (4, 5)
 
 
-def test_patients_that_are_measured_on_are_drawn_later() -> None:
+def test_patients_that_are_measured_on_are_drawn_later_once_there_is_enough_to_measure() -> None:
     known = {"labels": [1, 1, 1, 1], "presence": [0.9] * 4}
-    held_out = state(0, doubt=[0.8] * 4, held_out=True, **known)
-    assert [one.stack for one in in_order([held_out, state(1, doubt=[0.3] * 4, **known)])] == [1, 0]
+    held_out, other = state(0, doubt=[0.8] * 4, held_out=True, **known), state(1, doubt=[0.3] * 4, **known)
+    assert [one.stack for one in in_order([held_out, other])] == [0, 1]
+    measured = state(2, doubt=[0.0] * 4, drawn=[True, True, False, False], held_out=True, **known)
+    assert [one.stack for one in in_order([held_out, other, measured])] == [1, 0, 2]
 
 
 def test_what_is_known_of_a_stack_needs_no_reading_of_it(service: Service, disc: np.ndarray) -> None:

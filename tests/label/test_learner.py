@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from multiprocessing import Pipe
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from sammix.config import load_preset
 from sammix.errors import SammixError
 from sammix.label.learner import Lesson, learn, run_learner
 from sammix.label.service import Service
@@ -40,6 +42,17 @@ def test_it_is_fit_underneath_and_says_whether_it_is_better(service: Service, di
         assert second["before"] == first["score"]
     again = json.loads((service.project.folder / "models/model-2/config.json").read_text())
     assert again["start"].endswith("model-1/model")
+
+
+@pytest.mark.parametrize(
+    ("slices", "drawn", "epochs"), [(1, 0, 20), (20, 3, 7), (152, 4, 2), (400, 50, 1), (4, 100, 1)]
+)
+def test_a_quick_pass_takes_as_many_steps_whatever_an_epoch_is(
+    service: Service, slices: int, drawn: int, epochs: int
+) -> None:
+    asked = lesson(service)  # eight slices and four drawings a step
+    assert asked.config(slices, drawn).fit.epochs == epochs
+    assert replace(asked, quick=False).config(slices, drawn).fit.epochs == load_preset("tiny").fit.epochs
 
 
 def test_what_cannot_be_learned_from_is_said(service: Service) -> None:

@@ -337,16 +337,16 @@ def verdict(report: dict[str, Any]) -> str:
     if report["before"] is None:
         return f"{took}, {learned}; in use: {held}"
     change = report["score"] - report["before"]
-    if change > 0:
-        return f"{took}, {learned}; better, in use: {held}, {change:+.3f}"
+    if is_better(report):
+        return f"{took}, {learned}; {'better' if change > 0 else 'as good'}, in use: {held}, {change:+.3f}"
     return f"{took}, {learned}; not better, kept aside: {held}, {change:+.3f}"
 
 
 def is_better(report: dict[str, Any]) -> bool:
-    """Whether a new model is to be used: it is better, or nothing can tell."""
+    """Whether a new model is to be used: it is as good, since it has learned from more, or nothing can tell."""
     if report["score"] is None or report["before"] is None:
         return True
-    return bool(report["score"] > report["before"])
+    return bool(report["score"] >= report["before"])
 
 
 def _now() -> str:

@@ -19,8 +19,8 @@ from sammix.label.service import Service
 FIRST_DRAWINGS = 5
 """Drawings, one a patient, that come before further scans are answered: with them a first model finds the organ."""
 
-HELD_OUT_WEIGHT = 0.25
-"""Of a drawing that nothing is learned from, since its patient is held out to measure on."""
+ENOUGH_TO_MEASURE, HELD_OUT_WEIGHT = 2, 0.25
+"""Drawings of patients that are held out to measure on, and what a further one weighs: nothing is learned from it."""
 
 Said = Mapping[int, tuple[float, float | None]]
 """Presence and doubt of a scan's slices, of those that the model has looked at."""
@@ -98,19 +98,20 @@ def in_order(stacks: Sequence[StackState]) -> list[Suggested]:
     With one, a scan ranks by its slice that ranks highest: an unanswered one by how uncertain its presence is
     (4·p·(1 - p)), one without a mask by doubt × presence × distance. The distance is that to the next drawing or end of
     the organ, 1 in the middle of a scan without any: the ends of an organ are doubted most, and teach least. Each
-    drawing of a patient lets other patients pass before.
+    drawing of a patient lets other patients pass before; once a few are drawn to measure on, patients held out do, too.
     """
     drawings: dict[str, int] = {}
     for stack in stacks:
         drawings[stack.patient] = drawings.get(stack.patient, 0) + sum(stack.drawn)
     few = sum(map(bool, drawings.values())) < FIRST_DRAWINGS
-    found = [_of_one(stack, drawings[stack.patient], few) for stack in stacks]
+    measured = sum(sum(stack.drawn) for stack in stacks if stack.held_out) >= ENOUGH_TO_MEASURE
+    found = [_of_one(stack, drawings[stack.patient], few, measured and stack.held_out) for stack in stacks]
     return sorted(found, key=lambda one: -one.rank)
 
 
-def _of_one(stack: StackState, drawings: int, few: bool) -> Suggested:
+def _of_one(stack: StackState, drawings: int, few: bool, spare: bool) -> Suggested:
     if not any(p is not None for p in stack.presence):
-        return _without_model(stack, drawings, few)
+        return _without_model(stack, drawings, few and not spare)
     n, labels = stack.number, list(stack.labels) or [None] * len(stack.presence)
     presence = np.array([0.0 if p is None else p for p in stack.presence])
     looked = np.array([p is not None for p in stack.presence])
@@ -120,7 +121,7 @@ def _of_one(stack: StackState, drawings: int, few: bool) -> Suggested:
     weight = np.where(known_yes, 1.0, np.where(open_, presence, 0.0))
     to_answer = np.where(open_ & looked, 4 * presence * (1 - presence), 0.0)
     to_draw = np.where(~drawn & looked, doubt * weight * _distance(weight > 0.5, drawn), 0.0) / (1 + drawings)
-    to_draw *= HELD_OUT_WEIGHT if stack.held_out else 1.0
+    to_draw *= HELD_OUT_WEIGHT if spare else 1.0
     best = max(float(to_answer.max()), float(to_draw.max()))
     if best <= 0:
         return Suggested(n, None, "nothing", "answered", 0.0)
@@ -140,8 +141,7 @@ def _without_model(stack: StackState, drawings: int, few: bool) -> Suggested:
         return Suggested(n, missing[0], "answer", f"{len(missing)} slices not answered", 0.9)
     yes = [k for k, label in enumerate(stack.labels) if label == 1]
     if yes and not drawings:
-        now = few and not stack.held_out
-        return Suggested(n, yes[len(yes) // 2], "draw", "nothing drawn yet", 1.5 if now else 0.5)
+        return Suggested(n, yes[len(yes) // 2], "draw", "nothing drawn yet", 1.5 if few else 0.5)
     return Suggested(n, None, "nothing", "answered", 0.0)
 
 

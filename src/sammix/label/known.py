@@ -30,7 +30,7 @@ def held_out_patients(collection: Collection) -> frozenset[str]:
     cases = collection.dataset.cases
     if any(case.split for case in cases):
         return frozenset(case.patient for case in cases if case.split != TRAIN)
-    patients = np.array([case.patient for case in cases])
+    patients = np.array([stack.patient for stack in collection.stacks])  # with those that 3D Slicer sent since
     try:
         splits = split_by_patient(patients, HELD_OUT_SHARE, 0.0, 0)
     except SammixError:  # nobody would be left to learn from, which the fit says

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 import traceback
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from typing import Any
 import torch
 
 from sammix.config import Config, load_preset
-from sammix.data.splits import VAL, with_splits
+from sammix.data.splits import TRAIN, VAL, with_splits
 from sammix.data.store import open_store
 from sammix.data.table import SliceTable
 from sammix.errors import SammixError
@@ -27,9 +28,19 @@ from sammix.training.fitting import FitRequest, Hardware, fit
 from sammix.training.run_folder import RunFolder
 from sammix.training.validation import selection_score, validate
 
-QUICK = {"fit.epochs": 2, "fit.decoded": 2, "fit.augment": False, "fit.warmup_steps": 5}
-"""Settings of a quick pass: each slice as it is, so that features that are cached serve; and half the masks a step,
-since four fifths of a step's time go to the masks that SAM decodes."""
+QUICK = {
+    "fit.batch_size": 12,
+    "fit.mask_batch_size": 4,
+    "fit.decoded": 2,
+    "fit.augment": False,
+    "fit.warmup_steps": 5,
+}
+"""Settings of a quick pass: each slice as it is, so that features that are cached serve, and half of everything in a
+step, most of whose time goes to the masks that SAM decodes."""
+
+QUICK_STEPS = 20
+"""Of a quick pass at least, in as many epochs as that takes: of a few slices an epoch is a step or two, and teaches
+nothing."""
 
 HELD_OUT = {"data.val_fraction": HELD_OUT_SHARE, "data.test_fraction": 0.0}
 
@@ -60,9 +71,19 @@ class Lesson:
     own_only: bool = False
     threads: int = 2
 
-    def config(self) -> Config:
-        """The settings of the fit."""
-        return load_preset(self.preset, {**HELD_OUT, **(QUICK if self.quick else {})})
+    def config(self, slices: int = 1, drawn: int = 0) -> Config:
+        """The settings of the fit.
+
+        Args:
+            slices: that are learned from, and how many of them are ``drawn``: they make an epoch.
+        """
+        config = load_preset(self.preset, {**HELD_OUT, **(QUICK if self.quick else {})})
+        if not self.quick:
+            return config
+        of_masks = config.fit.mask_batch_size
+        steps = max(1, math.ceil(slices / max(1, config.fit.batch_size - of_masks)), math.ceil(drawn / of_masks))
+        epochs = math.ceil(QUICK_STEPS / steps)
+        return config.model_copy(update={"fit": config.fit.model_copy(update={"epochs": epochs})})
 
 
 def run_learner(connection: Connection, lesson: Lesson) -> None:
@@ -94,12 +115,13 @@ def learn(lesson: Lesson, say: Any) -> dict[str, Any]:
     store = cache / f"{lesson.run.name}.h5"
     counts = write_learning_store(store, lesson.project, lesson.quick, lesson.own_only)
     say(f"learning from {counts['yes']} yes, {counts['no']} no, {counts['drawn']} drawn")
-    labels: Any = "all" if _drawn_to_learn(store, config) else 0
-    asked = FitRequest(config, labels, seed=0, start=lesson.before)
+    table = with_splits(open_store(store), config.data.val_fraction, config.data.test_fraction, 0)
+    train = table.rows(TRAIN)
+    drawn = int(table.annotated[train].sum())
+    asked = FitRequest(lesson.config(len(train), drawn), "all" if drawn else 0, seed=0, start=lesson.before)
     fitting = time.monotonic()
     fit(store, RunFolder(lesson.run, cache / "features"), asked, Hardware("auto"))
     fitted = time.monotonic()
-    table = with_splits(open_store(store), config.data.val_fraction, config.data.test_fraction, 0)
     scores = {"score": _score(lesson.run, table, cache / "features")}
     scores["before"] = None if lesson.before is None else _score(lesson.before, table, cache / "features")
     store.unlink()
@@ -117,12 +139,6 @@ def learn(lesson: Lesson, say: Any) -> dict[str, Any]:
     }
     write_json(lesson.run / "label.json", report)
     return report
-
-
-def _drawn_to_learn(store: Path, config: Config) -> bool:
-    """Whether any training slice is drawn."""
-    table = with_splits(open_store(store), config.data.val_fraction, config.data.test_fraction, 0)
-    return bool((table.annotated & (table.split == "train")).any())
 
 
 def _score(model: Path, table: SliceTable, cache: Path) -> tuple[str, float] | None:

@@ -102,7 +102,7 @@ class _Looker:
     def __init__(self, connection: Connection, work: Work) -> None:
         self.connection, self.work = connection, work
         self._sending, self._segmenting = Lock(), Lock()
-        self.loaded = _load(work.model, work.preset)
+        self.loaded = load(work.model, work.preset)
         self._send(("using", work.model))
 
     def _send(self, message: tuple[Any, ...]) -> None:
@@ -123,7 +123,7 @@ class _Looker:
                 asked = time.monotonic()
                 kind, *rest = self.connection.recv()
                 if kind == "use":
-                    self.loaded, units = _load(rest[0], self.work.preset), None
+                    self.loaded, units = load(rest[0], self.work.preset), None
                     self._send(("using", rest[0]))
                     preparing = Thread(target=self._prepare, daemon=True)  # begin anew: what is there is kept
                     preparing.start()
@@ -210,7 +210,8 @@ class _Looker:
             yield
 
 
-def _load(path: Path | None, preset: str) -> Loaded:
+def load(path: Path | None, preset: str) -> Loaded:
+    """Load a saved model; without one, the network of a preset with SAM as it came."""
     device = pick_device("auto")
     if path is not None:
         card = read_card(path)
