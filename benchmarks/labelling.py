@@ -40,7 +40,7 @@ from sammix.data.store import open_store
 from sammix.data.table import SliceTable
 from sammix.errors import SammixError
 from sammix.evaluation.metrics import dice
-from sammix.io import Dataset, open_dataset
+from sammix.io import Case, Dataset, open_dataset
 from sammix.label.brain import is_better
 from sammix.label.collection import open_collection
 from sammix.label.events import Events
@@ -176,7 +176,7 @@ class Bench:
         order = np.random.default_rng([seed, 0]).permutation(len(collection.stacks))
         collection = replace(collection, stacks=tuple(collection.stacks[n] for n in order))
         with LabelProject.opened(self.folder, self.data, collection.dataset.organ) as project:
-            cache, features = project.cache_folder, self.plan.out / "features"
+            cache, features = project.places.cache, self.plan.out / "features"
             if not (cache / "features").exists():  # the same for all, and may be used by several at once
                 features.mkdir(exist_ok=True)
                 cache.mkdir(exist_ok=True)
@@ -284,7 +284,8 @@ class Person:
             if one.label == 1
         ]
         for n in np.random.default_rng([seed, 1]).permutation(len(yes))[:count]:
-            self._draw(*yes[n], None)
+            number, k = yes[n]
+            self._draw(number, k, None)
 
     @property
     def seconds(self) -> float:
@@ -309,7 +310,7 @@ class Person:
             stack = self.service.opened(number)
             row, column = in_plane(stack.scan_of(k)[0].axial)
             found = propose(network, Asked(stack.hu(k), (float(row), float(column)), "auto")).mask
-            if dice(found, mask) >= GOOD:
+            if (dice(found, mask) or 0.0) >= GOOD:
                 self.service.draw(WHO, number, k, found, self.service.issue(found, "accepted", "model"))
                 return
         self.service.draw(WHO, number, k, mask)
@@ -360,13 +361,13 @@ def test_table(plan: Plan, pool: SliceTable) -> SliceTable:
     """Some slices of each test patient, seen as the pool's are: ``of_each`` that are drawn, and as many without the
     organ."""
     dataset = open_dataset(plan.test)
-    chosen, seen = [], dict[tuple[str, int | None], list[object]]()
+    chosen, seen = [], dict[tuple[str, int | None], list[Case]]()
     for case in dataset.cases:
         if case.split in (TEST, None) and (case.mask is not None or case.label == 0):
             seen.setdefault((case.patient, case.label), []).append(case)
     for cases in seen.values():
         chosen += [cases[n] for n in np.unique(np.linspace(0, len(cases) - 1, plan.of_each).round().astype(int))]
-    return _read(replace(dataset, cases=tuple(chosen)), pool)  # type: ignore[arg-type]
+    return _read(replace(dataset, cases=tuple(chosen)), pool)
 
 
 def _read(dataset: Dataset, pool: SliceTable) -> SliceTable:
