@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
+import pytest
+from playwright.sync_api import Page
 from tests.whole.labelling.hands import Open, Start, at, drag, kept, press, to_patient, until
 
 from sammix.demo.phantoms import PORTAL, make_phantom
@@ -163,3 +166,15 @@ def test_it_learns_while_one_labels_and_the_labels_can_be_taken_away(address: st
     cases = [case for case in written.cases if case.name in {f"volume-{patient}" for patient in mine}]
     assert len(cases) == len(mine)
     assert all(case.mask is not None and case.presence is not None for case in cases)
+
+
+@pytest.mark.parametrize("width", [1280, 420])
+def test_it_bars_nobody(
+    address: str, open_page: Open, serious_faults: Callable[[Page], dict[str, list[str]]], width: int
+) -> None:
+    page = open_page(address, 3)
+    page.set_viewport_size({"width": width, "height": 800})
+    wide = f"[...document.querySelectorAll('*')].filter(one => one.getBoundingClientRect().right > {width + 1})"
+    assert page.evaluate(wide + ".map(one => one.id || one.className || one.tagName)") == []
+    assert page.locator("#view").bounding_box()["width"] >= 0.4 * width
+    assert serious_faults(page) == {}
