@@ -50,6 +50,29 @@ class _Lines(logging.Handler):
         print(f"{prefix}{record.getMessage()}", file=sys.stderr, flush=True)
 
 
+class _Kept(logging.Handler):
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: list[tuple[int, str]] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines.append((record.levelno, record.getMessage()))
+
+
+@contextmanager
+def kept() -> Iterator[list[tuple[int, str]]]:
+    """Keep what is said in this context, each line with its level, in place of showing it: it is said elsewhere."""
+    handlers, level, propagate = list(logger.handlers), logger.level, logger.propagate
+    handler = _Kept()
+    try:
+        logger.handlers[:], logger.propagate = [handler], False
+        logger.setLevel(logging.INFO)
+        yield handler.lines
+    finally:
+        logger.handlers[:], logger.propagate = handlers, propagate
+        logger.setLevel(level)
+
+
 @contextmanager
 def on_terminal() -> Iterator[None]:
     """Show messages and progress on standard error until the end of this context; then all is as it was before."""

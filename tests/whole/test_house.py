@@ -16,12 +16,13 @@ SOURCE, TESTS = ROOT / "src" / "sammix", ROOT / "tests"
 PYTHON = (SOURCE, TESTS, ROOT / "benchmarks", ROOT / "docs")
 LONGEST = 400  # lines
 
-FLOOR = {"errors", "files", "log", "config"}
+FLOOR = {"errors", "files", "log", "config", "cluster"}
 MAY_IMPORT = {
     "errors": set(),
     "files": {"errors"},
     "log": {"errors"},
     "config": {"errors", "files", "log"},
+    "cluster": {"errors", "log"},
     "io": FLOOR,
     "data": {*FLOOR, "io"},
     "networks": {*FLOOR, "io", "data"},

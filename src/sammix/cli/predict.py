@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from functools import partial
 from glob import has_magic
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -19,6 +20,20 @@ from sammix.cli.options import (
     leave_cleanly_on_sigterm,
     smallest_part,
 )
+
+if TYPE_CHECKING:
+    from sammix.networks.interface import Network
+
+
+def _load_in_worker(model: Path, sha256: str, device: str) -> Network:
+    from sammix.cluster.share import own_device
+    from sammix.errors import WeightsError
+    from sammix.models.devices import pick_device
+    from sammix.models.saved import load_model, model_sha256
+
+    if model_sha256(model) != sha256:
+        raise WeightsError(f"{model}: a worker has another model there; all must see the same one")
+    return load_model(model, pick_device(own_device(device)))
 
 
 def predict(
@@ -51,11 +66,18 @@ def predict(
         str | None,
         typer.Option(metavar="K/N", help="Do the K-th of N parts; other processes do the others into the same --out."),
     ] = None,
+    workers: Annotated[
+        int, typer.Option(min=0, help="How many processes of this machine (extra cluster); 0: this one.")
+    ] = 0,
+    scheduler: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="A Dask cluster's scheduler, such as tcp://head:8786.")
+    ] = None,
     device: DeviceName = "auto",
     batch_size: BatchSize = 4,
     quiet: Quiet = False,
 ) -> None:
     """Write a mask for each scan, and a page to look them over."""
+    from sammix.cluster.engine import Engine
     from sammix.inference.manifest import PAGE
     from sammix.inference.scans import OutputOptions, PredictOptions
     from sammix.inference.scans import predict as predict_scans
@@ -77,6 +99,7 @@ def predict(
         raise typer.BadParameter("--shard works beside other shards, whose masks --overwrite would not keep")
     part = None if shard is None else Shard.read(shard)
     leave_cleanly_on_sigterm()
+    engine = Engine(workers, scheduler) if workers or scheduler else None
     first, places = Path(paths[0]), [path if is_url(path) else Path(path) for path in paths]
     if not (is_model(first) or has_magic(paths[0]) or is_url(paths[0])):
         if later := next((path for path in paths[1:] if is_model(Path(path))), None):
@@ -89,11 +112,16 @@ def predict(
     say(f"model: {model}" + (f", version {card.version}" if card.version else ""))
     if not inputs:
         raise typer.BadParameter("name a scan, or several, after the model")
-    chosen = pick_device(device)
+    sha256 = model_sha256(model)
+    if engine:  # other processes have other working directories
+        load = partial(_load_in_worker, model.absolute() if model.exists() else model, sha256, device)
+        inputs = [path.absolute() if isinstance(path, Path) else path for path in inputs]
+    else:
+        load = partial(load_model, model, pick_device(device))
     failed = predict_scans(
-        lambda: load_model(model, chosen),
+        load,
         inputs,
-        out if is_url(out) else Path(out),
+        out if is_url(out) else Path(out).absolute() if engine else Path(out),
         OutputOptions(
             organ=card.organ,
             mask_format=check_format(mask_format),
@@ -102,10 +130,13 @@ def predict(
             index=draw_index,
             smallest_part=smallest_part(all_parts),
             every_slice=every_slice,
-            model_sha256=model_sha256(model),
+            model=card.name if engine else None,
+            model_sha256=sha256,
             quality=card.quality,
         ),
-        PredictOptions(series=series, overwrite=overwrite, skip_done=skip_done, batch_size=batch_size, shard=part),
+        PredictOptions(
+            series=series, overwrite=overwrite, skip_done=skip_done, batch_size=batch_size, shard=part, engine=engine
+        ),
     )
     print(f"{out.rstrip('/')}/{PAGE}" if is_url(out) else Path(out) / PAGE)
     if failed:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from itertools import count
 from pathlib import Path
+from uuid import uuid4
 
 from sammix import __version__
+from sammix.cluster.engine import Engine
 from sammix.data.display import image_numbers
 from sammix.errors import SammixError
 from sammix.files import atomic_path, write_csv
@@ -19,11 +21,12 @@ from sammix.inference.evidence import SliceEvidence
 from sammix.inference.inputs import find_scans, origin, with_digest
 from sammix.inference.manifest import IndexDrawer, Manifest, Record
 from sammix.inference.scan import VolumePrediction, predict_volume
-from sammix.inference.settling import settle_all
+from sammix.inference.settling import Work, settle_all
 from sammix.inference.shards import Shard, digest_of
 from sammix.inference.shared_bucket import SharedBucket
 from sammix.inference.shared_folder import SharedFolder
 from sammix.inference.slice_records import SLICE_COLUMNS, slice_records
+from sammix.inference.spreading import Start, spread_all
 from sammix.inference.statistics import organ_statistics
 from sammix.io import Case
 from sammix.io.remote import at_hand
@@ -53,6 +56,7 @@ class OutputOptions:
         page: draws what the run's page shows of a scan; None: nothing.
         index: draws the run's page, of all scans; None: there is no page.
         smallest_part, every_slice: what :func:`~sammix.inference.scan.predict_volume` takes.
+        model: what outputs call the model; None: by its network's name, for which it is loaded before all else.
         model_sha256: of the model's content, recorded in the manifest; None where it is not known.
         quality: the model's, where it was calibrated: it estimates how good each mask is.
     """
@@ -64,6 +68,7 @@ class OutputOptions:
     index: IndexDrawer | None = None
     smallest_part: float = SMALLEST_PART
     every_slice: bool = False
+    model: str | None = None
     model_sha256: str | None = None
     quality: Quality | None = None
 
@@ -79,6 +84,8 @@ class PredictOptions:
             work there.
         batch_size: slices that go through the network together.
         shard: do only this part of the scans; ``skip_done`` goes with it.
+        engine: several processes that do the scans; None: this one does. ``load`` is then called in each of them, and
+            it and what draws pictures must be functions that can be sent there.
     """
 
     series: str | None = None
@@ -86,6 +93,7 @@ class PredictOptions:
     skip_done: bool = False
     batch_size: int = 4
     shard: Shard | None = None
+    engine: Engine | None = None
 
     @property
     def goes_on(self) -> bool:
@@ -103,7 +111,7 @@ def predict(
     """Segment every scan found in ``inputs`` and write its mask, its pictures, and the run's manifest and page.
 
     Args:
-        load: brings the network, once, after inputs and ``out`` are known to be usable.
+        load: brings the network, once a process, after inputs and ``out`` are known to be usable.
         inputs: scans, folders, archives; texts are addresses in an object store.
         out: the folder to write into; a text is an address in an object store.
         wanted: what is written of each scan.
@@ -130,10 +138,10 @@ def predict(
         to.check(allowed=how.overwrite or how.goes_on, shared=how.goes_on)
 
     check()
-    run = _Run(load(), to, wanted, how.batch_size)
+    run = _Run(load, to, wanted, how.batch_size)
     manifest = Manifest(to, run.settings, found.inputs, shard, wanted.index)
     with to.joined(check, partial(manifest.begin, keep=how.goes_on), manifest.end):
-        return _predict_all(run, part, manifest) + found.refused
+        return _predict_all(run, part, manifest, how.engine) + found.refused
 
 
 def _part(scans: dict[str, Case], shard: Shard | None) -> tuple[dict[str, Case], Record | None]:
@@ -151,17 +159,22 @@ def _part(scans: dict[str, Case], shard: Shard | None) -> tuple[dict[str, Case],
 class _Run:
     """What is the same for all scans."""
 
-    segmenter: Segmenter
+    load: Callable[[], Segmenter]
     to: Destination
     wanted: OutputOptions
     batch_size: int
+
+    @cached_property
+    def segmenter(self) -> Segmenter:
+        """The network, loaded when it is first asked for."""
+        return self.load()
 
     @property
     def settings(self) -> Record:
         """What the manifest says of all scans."""
         return {
             "sammix": __version__,
-            "model": self.segmenter.name,
+            "model": self.wanted.model or self.segmenter.name,
             "model_sha256": self.wanted.model_sha256,
             "organ": self.wanted.organ,
             "format": self.wanted.mask_format,
@@ -170,23 +183,36 @@ class _Run:
         }
 
 
-def _predict_all(run: _Run, scans: dict[str, Case], manifest: Manifest) -> int:
+def _predict_all(run: _Run, scans: dict[str, Case], manifest: Manifest, engine: Engine | None) -> int:
     """Do the scans that are not done; returns how many failed."""
     files, there = ("mask",) if run.wanted.preview is None else ("mask", "preview"), run.to.files()
     scans = {with_digest(c) if manifest.holds_another(name, origin(c)) else name: c for name, c in scans.items()}
     todo = {name: case for name, case in scans.items() if not manifest.is_done(name, files, there)}
     if len(todo) < len(scans):
         say(f"{len(scans) - len(todo)} of {len(scans)} scans are done already")
+    if engine and todo:
+        start = Start(uuid4().hex, partial(_start, replace(run)))
+        return _checked(spread_all(engine, todo, run.to, manifest, start), scans, manifest)
     numbers = count(1)
 
     def work(name: str, case: Case) -> tuple[Record, Record | None]:
         say(f"[{next(numbers)}/{len(todo)}] {name}")
         return _attempt(run, name, case)
 
-    failed = settle_all(todo, run.to, manifest, work)
+    return _checked(settle_all(todo, run.to, manifest, work), scans, manifest)
+
+
+def _start(run: _Run) -> Work:
+    """Begin in another process: load the network there."""
+    _ = run.segmenter
+    return partial(_attempt, run)
+
+
+def _checked(failed: int, scans: dict[str, Case], manifest: Manifest) -> int:
+    """Say which masks want a look; raise SammixError where nothing but failures came."""
     _say_which_to_look_at([name for name in scans if manifest.statistics.get(name, {}).get("look")], len(scans))
     if scans and failed == len(scans):
-        raise SammixError(f"none of {failed} scans could be segmented; see {run.to.place}/manifest.json")
+        raise SammixError(f"none of {failed} scans could be segmented; see {manifest.to.place}/manifest.json")
     return failed
 
 

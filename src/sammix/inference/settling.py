@@ -9,7 +9,7 @@ from sammix.inference.destination import Destination
 from sammix.inference.inputs import origin, with_digest
 from sammix.inference.manifest import Manifest, Record, note, noted, same_scan
 from sammix.io import Case
-from sammix.log import say
+from sammix.log import say, warn
 
 Work = Callable[[str, Case], tuple[Record, Record | None]]
 """Segments one scan: (name, case) → (its manifest entry, its statistics or None). Only Ctrl-C and worse is raised."""
@@ -74,6 +74,7 @@ def settle(to: Destination, name: str, case: Case, before: str | None, work: Wor
             return settle(to, with_digest(case), case, None, work)  # another scan of that name was faster
         if attempt > ATTEMPTS:
             problem = f"took its process down {ATTEMPTS} times; perhaps there is not enough memory for it"
+            warn(f"failed: {case.image}: {problem}")
             done: tuple[Record, Record | None] = {"status": "failed", "error": f"{case.image}: {problem}"}, None
         else:
             done = work(name, case)

@@ -16,13 +16,13 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from sammix.cluster.share import take_share
 from sammix.errors import InputError, SammixError
 from sammix.files import write_text
 from sammix.log import say, show_on_terminal, warn
 from sammix.reproduce.methods import METHODS
 from sammix.reproduce.plan import Job, Size, plan_job
 from sammix.reproduce.result import Result, read_result
-from sammix.reproduce.share import take_share
 from sammix.reproduce.stores import Stores
 
 BUSY = 75  # exit code of a job that another grid on the same folder is at

@@ -34,3 +34,17 @@ def choose_gpu(visible: str | None, count: int, slot: int) -> str | None:
     """
     names = [str(number) for number in range(count)] if visible is None else visible.split(",")[:count]
     return names[slot % len(names)].strip() if names and count else None
+
+
+def own_device(device: str) -> str:
+    """Choose the device of a worker of Dask: of several GPUs, that of its number, in turn.
+
+    >>> own_device("cpu")
+    'cpu'
+    """
+    import torch
+    from distributed import get_worker
+
+    count = torch.cuda.device_count() if device in ("auto", "cuda") else 0
+    number = str(get_worker().name) if count else ""
+    return f"cuda:{int(number) % count}" if number.isdigit() else device

@@ -5,7 +5,7 @@ import os
 import pytest
 import torch
 
-from sammix.reproduce.share import VISIBLE, choose_gpu, take_share
+from sammix.cluster.share import VISIBLE, choose_gpu, take_share
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import gc
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import distributed
+import pytest
+
+from sammix.cluster import engine
+from sammix.cluster.engine import Engine, connected, each_done
+from sammix.errors import ConfigError, SammixError
+
+
+def touch(folder: Path, name: str) -> tuple[str, int]:
+    """Done once a name; a name of ``kill…`` kills its process, where it is met for the first time."""
+    path = folder / name
+    if not path.exists():
+        path.touch()
+        if name.startswith("kill"):
+            os.kill(os.getpid(), signal.SIGKILL)
+    if name == "fault":
+        raise KeyError("no such module")
+    return name, os.getpid()
+
+
+def test_the_death_of_a_process_costs_no_job(tmp_path: Path) -> None:
+    jobs = {name: (tmp_path, name) for name in [f"job{k}" for k in range(6)] + ["kill1", "kill2"]}
+    with connected(Engine(workers=2)) as client:
+        results = dict(each_done(client, touch, jobs))
+        with pytest.raises(SammixError, match=r"fault could not be done .* need sammix .* and its packages"):
+            list(each_done(client, touch, {"fault": (tmp_path, "fault")}))
+    assert {name: result[0] for name, result in results.items()} == {name: name for name in jobs}
+    assert os.getpid() not in {pid for _, pid in results.values()}
+
+
+@pytest.fixture
+def no_workers() -> Iterator[Any]:
+    """A scheduler to which no worker has come."""
+    with distributed.LocalCluster(n_workers=0, dashboard_address=None, host="127.0.0.1", silence_logs=50) as cluster:
+        yield cluster
+
+
+def test_work_that_nobody_comes_for_is_given_up(no_workers: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "LOOK", 0.1)
+    monkeypatch.setattr(engine, "PATIENCE", 0)
+    with (
+        connected(Engine(scheduler=no_workers.scheduler_address)) as client,
+        pytest.raises(SammixError, match="no worker was there for 0 s; what is done stays"),
+    ):
+        list(each_done(client, touch, {"job": (Path(), "job")}))
+
+
+def test_a_scheduler_that_ends_is_named(no_workers: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "LOOK", 0.1)
+    monkeypatch.setattr(engine, "ANSWER", 1)
+    monkeypatch.setattr(engine, "_count", lambda _: no_workers.close() or 1)
+    with (
+        connected(Engine(scheduler=no_workers.scheduler_address)) as client,
+        pytest.raises(SammixError, match="the scheduler is gone; what is done stays"),
+    ):
+        list(each_done(client, touch, {"job": (Path(), "job")}))
+
+
+@pytest.mark.parametrize("address", ["nonsense", "tcp://127.0.0.1:9"])
+def test_an_address_where_none_is_is_named_and_leaves_nothing_open(
+    address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An open client that the garbage collector finds can stop this process for good, whatever it does then."""
+    monkeypatch.setattr(engine, "ANSWER", 1)
+    with pytest.raises(SammixError) as found, connected(Engine(0, address)):
+        pass
+    assert {one.status for one in gc.get_objects() if type(one) is distributed.Client} == {"closed"}
+    assert f"{address}: no scheduler answers there" in str(found.value)
+
+
+@pytest.mark.parametrize("wrong", [{}, {"workers": 2, "scheduler": "tcp://127.0.0.1:1"}])
+def test_one_of_both_must_be_named(wrong) -> None:
+    with pytest.raises(ConfigError, match="one of them"):
+        Engine(**wrong)
