@@ -33,6 +33,7 @@ MAY_IMPORT = {
     "report": {*FLOOR, "io", "data", "networks", "inference", "evaluation"},
 }
 MAY_IMPORT["label"] = {*MAY_IMPORT["training"], "training", "evaluation", "inference"}
+MAY_IMPORT["node"] = {*FLOOR, "io", "networks", "inference"}
 MAY_IMPORT["demo"] = {*MAY_IMPORT}
 MAY_IMPORT["reproduce"] = {*MAY_IMPORT}
 TOP = {"__init__", "__main__", "api", "cli"}

@@ -15,6 +15,7 @@ from sammix.cli.evaluate import evaluate
 from sammix.cli.fit import fit
 from sammix.cli.info import info
 from sammix.cli.label import label
+from sammix.cli.node import node
 from sammix.cli.predict import predict
 from sammix.cli.prepare import prepare
 from sammix.cli.report import report
@@ -32,7 +33,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for verb in (demo, label, prepare, fit, predict, evaluate, suggest, reproduce, report, info):
+for verb in (demo, label, prepare, fit, predict, evaluate, suggest, reproduce, report, node, info):
     app.command()(verb)
 app.add_typer(weights_app, name="weights", rich_help_panel=None)
 

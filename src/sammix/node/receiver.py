@@ -1,0 +1,160 @@
+"""Take CT in by C-STORE, and answer C-ECHO (PS3.4 B and A)."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pydicom
+from pydicom.uid import CTImageStorage, EnhancedCTImageStorage
+
+from sammix.errors import ConfigError, InputError, SammixError, needs_extra
+from sammix.log import warn
+from sammix.node.series_queue import Series, SeriesQueue
+
+ACCEPTED = (CTImageStorage, EnhancedCTImageStorage)
+VERIFICATION = "1.2.840.10008.1.1"
+SUCCESS, OUT_OF_RESOURCES, CANNOT_UNDERSTAND = 0x0000, 0xA700, 0xC000
+ASSOCIATIONS = 32
+MEGABYTE = 10**6
+
+
+@dataclass(frozen=True)
+class Listening:
+    """Where to listen, and to whom.
+
+    Attributes:
+        title: the node's AE title; others must call it by that.
+        port: of TCP; 0 takes a free one.
+        host: the address to listen on.
+        allowed: the AE titles that may call; empty: any, which only 127.0.0.1 may.
+        largest_object, largest_series: in MB; more is refused.
+        free: MB that must stay free on the disk.
+
+    Raises:
+        ConfigError: an AE title is none; or the network may reach the node and nobody is named.
+    """
+
+    title: str
+    port: int = 11112
+    host: str = "127.0.0.1"
+    allowed: Sequence[str] = ()
+    largest_object: int = 2000
+    largest_series: int = 8000
+    free: int = 1000
+
+    def __post_init__(self) -> None:
+        for title in (self.title, *self.allowed):
+            check_title(title)
+        if not self.allowed and self.host not in ("127.0.0.1", "localhost", "::1"):
+            raise ConfigError(f"on {self.host} others can reach the node: name the AE titles that may, with --allow")
+
+
+def check_title(title: str) -> None:
+    """Refuse what is no AE title (PS3.5 6.2): 1 to 16 characters of ASCII, no control character, no backslash.
+
+    Raises:
+        ConfigError: it is none.
+    """
+    if not (
+        len(title.strip()) > 0 and len(title) <= 16 and title.isascii() and title.isprintable() and "\\" not in title
+    ):
+        raise ConfigError(f"'{title}' is no AE title: it has 1 to 16 characters of ASCII and no backslash")
+
+
+@contextmanager
+def listening(how: Listening, queue: SeriesQueue) -> Iterator[int]:
+    """Take series into ``queue`` for as long as this is open; gives the port.
+
+    Raises:
+        MissingExtraError: the extra ``dicom-node`` is not installed. SammixError: the port is taken.
+    """
+    with needs_extra("dicom-node", "a DICOM node"):
+        net: Any = import_module("pynetdicom")
+        config: Any = import_module("pynetdicom._config")
+    logging.getLogger("pynetdicom").setLevel(logging.CRITICAL + 1)  # its lines quote data sets: names could be in them
+    config.STORE_RECV_CHUNKED_DATASET = True  # to a file as it comes: memory is bounded
+    entity = net.AE(ae_title=how.title)
+    entity.require_called_aet, entity.require_calling_aet = True, list(how.allowed)
+    entity.maximum_associations = ASSOCIATIONS
+    entity.add_supported_context(VERIFICATION)
+    for kind in ACCEPTED:
+        entity.add_supported_context(kind, net.ALL_TRANSFER_SYNTAXES)
+    receiver = _Receiver(how, queue)
+    handlers = [
+        (net.evt.EVT_C_STORE, receiver.store),
+        (net.evt.EVT_RELEASED, receiver.released),
+        (net.evt.EVT_ABORTED, receiver.broken),
+        (net.evt.EVT_CONN_CLOSE, receiver.broken),
+        (net.evt.EVT_REJECTED, receiver.rejected),
+    ]
+    try:
+        server = entity.start_server((how.host, how.port), block=False, evt_handlers=handlers)
+    except OSError as error:
+        raise SammixError(f"port {how.port} of {how.host} cannot be listened on ({error.strerror})") from error
+    try:
+        yield int(server.server_address[1])
+    finally:
+        server.shutdown()
+
+
+class _Receiver:
+    def __init__(self, how: Listening, queue: SeriesQueue) -> None:
+        self.how, self.queue = how, queue
+        self._bringing: dict[int, dict[Path, Series]] = {}
+        self._lock = threading.Lock()
+
+    def store(self, event: Any) -> int:
+        """Put an object on the disk; only then is its sender told that it has arrived."""
+        file = Path(event.dataset_path)
+        try:
+            if file.stat().st_size > self.how.largest_object * MEGABYTE:
+                warn(f"refused an object of more than {self.how.largest_object} MB")
+                return OUT_OF_RESOURCES
+            header = pydicom.dcmread(
+                file, stop_before_pixels=True, specific_tags=["SeriesInstanceUID", "SOPInstanceUID"]
+            )
+            series_uid, instance_uid = str(header.SeriesInstanceUID), str(header.SOPInstanceUID)
+            size = self.queue.series(series_uid).size
+            if size > self.how.largest_series * MEGABYTE or shutil.disk_usage(self.queue.folder).free < (
+                self.how.free * MEGABYTE
+            ):
+                warn(
+                    f"refused an object: its series is too large, or less than {self.how.free} MB are free on the disk"
+                )
+                return OUT_OF_RESOURCES
+            series = self.queue.add(series_uid, instance_uid, file)
+        except (OSError, InputError) as error:
+            warn(f"an object could not be kept ({type(error).__name__})")
+            return OUT_OF_RESOURCES
+        except Exception as error:  # pydicom's errors quote values: only their kind is told
+            warn(f"an object cannot be understood ({type(error).__name__})")
+            return CANNOT_UNDERSTAND
+        with self._lock:
+            self._bringing.setdefault(id(event.assoc), {})[series.folder] = series
+        return SUCCESS
+
+    def released(self, event: Any) -> None:
+        """Note that the sender had no more."""
+        self._ended(event, broken=False)
+
+    def broken(self, event: Any) -> None:
+        """Note that the association broke off, if it did: after a release nothing is left to note."""
+        self._ended(event, broken=True)
+
+    def rejected(self, event: Any) -> None:
+        """Say that somebody was turned away."""
+        warn("an association was rejected: an AE title that is not allowed, or not this node's")
+
+    def _ended(self, event: Any, broken: bool) -> None:
+        with self._lock:
+            brought = self._bringing.pop(id(event.assoc), {})
+        for series in brought.values():
+            self.queue.cut(series, broken)

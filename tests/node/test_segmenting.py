@@ -1,0 +1,117 @@
+"""In a circle with a real Orthanc: CT from it, through the node, and the segmentation back to it."""
+
+from __future__ import annotations
+
+import subprocess
+import threading
+from pathlib import Path
+
+import pydicom
+import pytest
+
+from sammix.inference.scans import OutputOptions
+from sammix.models.saved import load_model
+from sammix.node.segmenting import Service
+from sammix.node.sender import Peer, Stow
+from sammix.node.series_queue import SeriesQueue
+
+PATIENCE = 120  # seconds
+
+
+@pytest.fixture(scope="module")
+def model(tiny_run: Path):
+    return load_model(tiny_run)
+
+
+def arrived(queue: SeriesQueue, write_series, folder: Path, n: int, uid: str = "1.7.1") -> None:
+    for file in sorted(write_series(folder, n=n, SeriesInstanceUID=uid, RescaleIntercept=-400).iterdir()):
+        queue.add(uid, pydicom.dcmread(file).SOPInstanceUID, file)
+
+
+def test_what_does_not_arrive_is_sent_again_with_the_same_uids_and_nothing_is_sent_twice(
+    tmp_path: Path, write_series, model, pacs
+) -> None:
+    queue = SeriesQueue(tmp_path / "queue")
+    send = Peer.read(f"PACS@127.0.0.1:{pacs.port}", "SAMMIX").send
+    arrived(queue, write_series, tmp_path / "ct", 4)
+
+    def service() -> Service:
+        return Service(queue, model, OutputOptions("liver", "dicom-seg"), send, quiet=0.0)
+
+    service().once()  # the PACS is down
+    made = {path: path.read_bytes() for path in (tmp_path / "queue").rglob("*.seg.dcm")}
+    assert len(made) == 1
+    pacs.start()
+    service().once()  # a node that was started anew
+    (first,) = pacs.instances("SEG")
+    assert {path: path.read_bytes() for path in (tmp_path / "queue").rglob("*.seg.dcm")} == made
+    arrived(queue, write_series, tmp_path / "ct", 4)  # the same again
+    service().once()
+    assert len(pacs.instances("SEG")) == 1
+    arrived(queue, write_series, tmp_path / "more", 6)  # late slices
+    service().once()
+    uids = {one["SOPInstanceUID"] for one in pacs.instances("SEG")}
+    assert len(uids) == 2
+    assert first["SOPInstanceUID"] in uids
+
+
+def test_stow_arrives_too(tmp_path: Path, write_series, model, pacs) -> None:
+    pacs.start()
+    queue = SeriesQueue(tmp_path / "queue")
+    arrived(queue, write_series, tmp_path / "ct", 4)
+    wanted = OutputOptions("liver", "rtstruct")
+    Service(queue, model, wanted, Stow(f"{pacs.url}/dicom-web").send, quiet=0.0).once()
+    assert [one["Modality"] for one in pacs.instances("RTSTRUCT")] == ["RTSTRUCT"]
+
+
+def test_what_cannot_be_segmented_is_said_once(tmp_path: Path, write_series, model, caplog) -> None:
+    queue = SeriesQueue(tmp_path / "queue")
+    arrived(queue, lambda folder, **tags: write_series(folder, **tags, step=0.0), tmp_path / "ct", 3)
+    service = Service(queue, model, OutputOptions("liver", "dicom-seg"), lambda _: pytest.fail("sent"), quiet=0.0)
+    service.once()
+    service.once()
+    assert caplog.text.count("could not be segmented") == 1
+    assert "Secret" not in caplog.text
+    assert list((tmp_path / "queue").glob("*/*.failed"))
+
+
+def test_a_node_that_is_killed_while_it_works_loses_nothing(
+    tmp_path: Path, write_series, tiny_run: Path, pacs, start_sammix
+) -> None:
+    """From Orthanc to the program and back; it is killed with some series done, and started again."""
+    count = 5
+    words = ["node", "--aet", "SAMMIX", "--queue", tmp_path / "queue", "--send-to", f"PACS@127.0.0.1:{pacs.port}"]
+    words += ["--model", tiny_run, "--port", 0, "--wait", 0.5, "--device", "cpu", "--allow", "PACS"]
+    told: list[str] = []
+
+    def start() -> tuple[subprocess.Popen[str], int]:
+        process = start_sammix(*words)
+        assert process.stderr is not None
+        late = threading.Timer(PATIENCE, process.kill)
+        late.start()
+        for line in process.stderr:
+            told.append(line)
+            if " listens on " in line:
+                late.cancel()
+                return process, int(line.rsplit(":", 1)[1])
+        raise AssertionError("".join(told))
+
+    pacs.start()
+    first, port = start()
+    for k in range(count):
+        for file in write_series(tmp_path / f"ct{k}", n=3, SeriesInstanceUID=f"1.8.{k}").iterdir():
+            pacs.upload(file)
+    pacs.modality("NODE", ["SAMMIX", "127.0.0.1", port])
+    for one in pacs.get("/series"):
+        pacs.post("/modalities/NODE/store", one)
+    pacs.wait_for("SEG", 2)
+    first.kill()
+    told += first.communicate(timeout=PATIENCE)[1].splitlines(keepends=True)
+    second, _ = start()
+    found = pacs.wait_for("SEG", count)
+    second.terminate()
+    told += second.communicate(timeout=PATIENCE)[1].splitlines(keepends=True)
+    assert len(found) == len({one["SOPInstanceUID"] for one in found}) == count, "".join(told)
+    assert len({one["SeriesInstanceUID"] for one in found}) == count
+    assert second.returncode == 143
+    assert not any("secret" in line.lower() for line in told)
