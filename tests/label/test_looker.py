@@ -43,6 +43,26 @@ def test_it_proposes_prepares_looks_and_keeps_features(scans: Path, tiny_run: Pa
     assert features.stat().st_size > 0
 
 
+def test_while_it_rests_it_only_answers(scans: Path, tiny_run: Path, tmp_path: Path) -> None:
+    asked = Asked(np.zeros((72, 72), np.int16), (1.0, 1.0), "auto")
+    ours, theirs = Pipe()
+    ours.send(("rest", True))
+    ours.send(("propose", 1, asked))
+    work = Work(scans, "liver", tmp_path, "tiny", tiny_run)
+    threading.Thread(target=run_looker, args=(theirs, work), daemon=True).start()
+    kinds = set[str]()
+    while ours.poll(3 if "proposed" in kinds else 120):  # so long nothing but the preparing of scans is heard of
+        kind, what, *_ = ours.recv()
+        kinds.add(kind)
+        assert kind in ("using", "proposed") or what == "preparing scans"
+    assert "proposed" in kinds
+    ours.send(("rest", False))
+    while "looks" not in kinds:
+        assert ours.poll(120), "it goes on"
+        kinds.add(ours.recv()[0])
+    ours.close()
+
+
 def test_a_model_that_is_not_there_is_said(scans: Path, tmp_path: Path) -> None:
     ours, theirs = Pipe()
     run_looker(theirs, Work(scans, "liver", tmp_path, "tiny", tmp_path / "none"))

@@ -202,6 +202,7 @@ class Brain:
             connection, self._learner = start_learner(
                 self._context, self.means, run, self.model, quick=quick, own_only=own_only
             )
+            self._rest(True)
             self.training = {"running": True, "quick": quick, "run": run.name, "epochs": [], "says": "starting"}
             self.training["began"] = _now()
         threading.Thread(target=self._follow, args=(connection, run), daemon=True).start()
@@ -244,6 +245,7 @@ class Brain:
         assert self.training is not None
         with self._lock:
             self._learner = None
+            self._rest(False)
             self.training |= {"running": False, "epochs": _epochs(run / "log.jsonl"), "says": "", "ended": _now()}
         if kind == "failed":
             self.says = str(told)
@@ -268,6 +270,11 @@ class Brain:
             self._connection.send(("use", path))
         self.means.places.model_in_use.write_text(name or "", encoding="utf-8")
         self.events.tell("brain")
+
+    def _rest(self, resting: bool) -> None:
+        """Let the network's process leave cores and features to a training."""
+        with suppress(OSError):  # where it has ended, that was said
+            self._connection.send(("rest", resting))
 
     def look_anew(self) -> None:
         """Let the network's process prepare all scans again, those too that came meanwhile."""

@@ -83,9 +83,10 @@ class Loaded:
 def run_looker(connection: Connection, work: Work) -> None:
     """Serve until the connection ends.
 
-    It takes ``("propose", number, Asked)``, ``("segment", number, Case)`` and ``("use", Path)``. It sends
-    ``("proposed", number, Proposed or Segmented or str)``, ``("using", path or None)``, ``("progress", what, done,
-    total)``, ``("looks", path, {case: [(slice, presence, doubt)]})`` and, at its end, ``("failed", why)``.
+    It takes ``("propose", number, Asked)``, ``("segment", number, Case)``, ``("use", Path)`` and ``("rest", bool)``.
+    While it rests it only answers, and leaves cores and features to a training. It sends ``("proposed", number,
+    Proposed or Segmented or str)``, ``("using", path or None)``, ``("progress", what, done, total)``, ``("looks", path,
+    {case: [(slice, presence, doubt)]})`` and, at its end, ``("failed", why)``.
     """
     torch.set_num_threads(work.threads)
     try:
@@ -115,10 +116,10 @@ class _Looker:
         preparing = Thread(target=self._prepare, daemon=True)
         preparing.start()
         units: Iterator[None] | None = None
-        asked = 0.0
+        asked, resting = 0.0, False
         while True:
             asked = time.monotonic() if self._segmenting.locked() else asked
-            busy = units is not None and time.monotonic() - asked > QUIET
+            busy = units is not None and not resting and time.monotonic() - asked > QUIET
             while self.connection.poll(0 if busy else 0.25):
                 asked = time.monotonic()
                 kind, *rest = self.connection.recv()
@@ -127,13 +128,16 @@ class _Looker:
                     self._send(("using", rest[0]))
                     preparing = Thread(target=self._prepare, daemon=True)  # begin anew: what is there is kept
                     preparing.start()
+                elif kind == "rest":
+                    (resting,) = rest
                 elif kind == "segment":
                     Thread(target=self._segment, args=(*rest, self.loaded), daemon=True).start()
                 else:
                     self._propose(*rest)
             if units is None and not preparing.is_alive() and self.work.places.slices.is_file():
                 units = self._units(open_store(self.work.places.slices))
-            if units is not None and time.monotonic() - asked > QUIET and next(units, "done") == "done":
+            ready = units is not None and not resting and time.monotonic() - asked > QUIET
+            if ready and units is not None and next(units, "done") == "done":
                 self._send(("progress", "", 0, 0))
                 units = iter(())
                 self.connection.poll(None)
