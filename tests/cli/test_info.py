@@ -29,3 +29,8 @@ def test_info_tells_what_a_model_is(tiny_run: Path, run, capsys: pytest.CaptureF
     for folder in (tiny_run, tiny_run / "model"):
         assert run("info", folder) == 0
         assert "knows 5 patients: it has learned from 4 and was chosen on 1" in capsys.readouterr().out
+
+
+def test_a_models_name_that_is_nearly_right_is_suggested(run, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("info", "liver-ct-light") == 2
+    assert "did you mean liver-ct-lite?" in capsys.readouterr().err

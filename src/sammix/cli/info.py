@@ -27,7 +27,8 @@ def info(
         print(describe_models())
         return
     from sammix.data.description import describe_path
-    from sammix.models.card import describe_card, is_model, read_card
+    from sammix.models.card import close_to_shipped, describe_card, is_model, read_card
 
     path = Path(what)
-    print(describe_card(read_card(path)) if is_model(path) else describe_path(path, series))
+    meant_a_model = is_model(path) or (not path.exists() and close_to_shipped(path))
+    print(describe_card(read_card(path)) if meant_a_model else describe_path(path, series))
