@@ -21,7 +21,6 @@ import argparse
 import csv
 import json
 import shutil
-import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -30,7 +29,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from kept import commit, summary
+from labelling_results import BY_LOT, ONCE, PROPOSED, WAYS, Results
 
 from sammix.config import load_preset
 from sammix.data.gather import in_memory
@@ -55,7 +54,6 @@ from sammix.label.service import Service
 from sammix.models.card import read_card
 from sammix.models.saved import load_model
 from sammix.networks.interface import Network
-from sammix.report.figures import dice_by_minutes, standalone
 from sammix.training.validation import validate
 
 MINUTES = (3.0, 7.0, 13.0)
@@ -68,10 +66,8 @@ GOOD = 0.9
 """Dice with the truth from which on a person leaves a proposal as it is."""
 
 FIFTY = 50
-WAYS = PROPOSED, BY_LOT, ONCE = "the page's order", "by lot", "fifty drawings, one fit"
 WHO = "the truth"
 AT_ONCE = 8
-FIGURES = ("minutes", "answers", "drawn", "accepted", "dice", "auc", "used", "pass_cpu_s")
 PICTURE = Path(__file__).parents[1] / "docs" / "examples" / "labelling.svg"
 
 
@@ -373,75 +369,6 @@ def test_table(plan: Plan, pool: SliceTable) -> SliceTable:
 def _read(dataset: Dataset, pool: SliceTable) -> SliceTable:
     stacks = (stack_of(case, read_slices(case), pool.preprocess) for case in dataset.cases)
     return in_memory(stacks, dataset, pool.preprocess)
-
-
-class Results:
-    """What was measured, a line for each model.
-
-    Args:
-        path: of a CSV, which need not be there yet.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def add(self, way: str, seed: int, figures: Mapping[str, float | None]) -> None:
-        """Append a line."""
-        new = not self.path.exists()
-        cells = ["" if figures[name] is None else f"{figures[name]:.4f}" for name in FIGURES]
-        with self.path.open("a", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            if new:
-                writer.writerow(["way", "seed", "turn", "commit", *FIGURES])
-            writer.writerow([way, seed, self.done(way, seed) + 1, commit(Path(__file__).parent), *cells])
-
-    def done(self, way: str, seed: int) -> int:
-        """How many models were measured."""
-        return sum(line["way"] == way and line["seed"] == str(seed) for line in self.lines())
-
-    def lines(self) -> list[dict[str, str]]:
-        """All that is kept."""
-        if not self.path.exists():
-            return []
-        with self.path.open(newline="", encoding="utf-8") as file:
-            return list(csv.DictReader(file))
-
-    def markdown(self) -> str:
-        """A row for each way and each time at which it learned, and the orders' difference, seed by seed."""
-        heads = ["", "seeds", "minutes", "answers", "drawn", "accepted", "Dice", "AUC", f"Dice, against {BY_LOT}"]
-        rows = [f"| {' | '.join(heads)} |", f"|{'---|' * len(heads)}"]
-        lines = self.lines()
-        lot = {(line["turn"], line["seed"]): line["dice"] for line in lines if line["way"] == BY_LOT}
-        for way in (PROPOSED, BY_LOT, ONCE):
-            for turn in dict.fromkeys(line["turn"] for line in lines if line["way"] == way):
-                found = [line for line in lines if (line["way"], line["turn"]) == (way, turn)]
-                means = [f"{_mean(found, name):.1f}" for name in ("minutes", "answers", "drawn", "accepted")]
-                scores = [summary([_number(one[name]) for one in found]) for name in ("dice", "auc")]
-                pairs = [(one["dice"], lot[turn, one["seed"]]) for one in found if (turn, one["seed"]) in lot]
-                known = [float(own) - float(other) for own, other in pairs if own and other]
-                change = summary(known, sign="+") if way == PROPOSED else ""
-                rows.append(f"| {way} | {len(found)} | {' | '.join(means + scores)} | {change} |")
-        return "\n".join(rows)
-
-    def picture(self) -> str:
-        """Draw Dice over minutes, the mean of all seeds. Returns an SVG file's text."""
-        curves: dict[str, list[tuple[float, float, float | None]]] = {}
-        for way in (PROPOSED, BY_LOT, ONCE):
-            own = [line for line in self.lines() if line["way"] == way]
-            for turn in dict.fromkeys(line["turn"] for line in own):
-                found = [line for line in own if line["turn"] == turn]
-                dices = [float(line["dice"]) for line in found]
-                spread = statistics.stdev(dices) if len(dices) > 1 else None
-                curves.setdefault(way, []).append((_mean(found, "minutes"), statistics.mean(dices), spread))
-        return standalone(dice_by_minutes(curves))
-
-
-def _mean(lines: Sequence[Mapping[str, str]], name: str) -> float:
-    return statistics.mean(float(line[name]) for line in lines)
-
-
-def _number(cell: str) -> float | None:
-    return float(cell) if cell else None
 
 
 def _quiet(*told: object) -> None:

@@ -15,6 +15,8 @@ from sammix.data.scan_slices import read_slices
 from sammix.data.store import open_store
 from sammix.io import open_dataset
 
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+
 
 @pytest.fixture(scope="module")
 def slices(hospital_a: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -43,7 +45,10 @@ def test_a_person_is_played_and_the_truth_is_hidden(
     benchmark: Callable[[str], ModuleType], slices: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     script = benchmark("labelling")
-    monkeypatch.setattr(script, "commit", lambda folder: "0123abc")  # the source may be no repository
+    monkeypatch.setattr(
+        benchmark("labelling_results"), "commit", lambda folder: "0123abc"
+    )  # the source may be no repository
+    monkeypatch.setattr("sammix.label.learner.QUICK_STEPS", 4)
     plan = script.Plan(slices, slices, tmp_path / "out", "tiny", (4.0, 6.0), 3, 1)
     results = script.Results(tmp_path / "kept.csv")
     for way in (script.PROPOSED, script.BY_LOT, script.ONCE):
@@ -67,6 +72,11 @@ def test_a_person_is_played_and_the_truth_is_hidden(
     assert results.lines() == kept
     assert results.markdown().count("\n") == 6
     assert results.picture().startswith("<?xml")
+
+
+def test_what_was_measured_is_in_its_page(benchmark: Callable[[str], ModuleType]) -> None:
+    kept = benchmark("labelling_results").Results(BENCHMARKS / "labelling.csv")
+    assert kept.markdown() in (BENCHMARKS / "RESULTS.md").read_text(encoding="utf-8")
 
 
 def test_by_lot_any_slice_may_be_next_that_something_can_be_done_with(

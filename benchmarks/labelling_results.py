@@ -1,0 +1,80 @@
+"""What ``labelling.py`` measured: kept as CSV, as a table, and as a picture."""
+
+from __future__ import annotations
+
+import csv
+import statistics
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from kept import commit, number, summary
+
+from sammix.report.figures import dice_by_minutes, standalone
+
+WAYS = PROPOSED, BY_LOT, ONCE = "the page's order", "by lot", "fifty drawings, one fit"
+FIGURES = ("minutes", "answers", "drawn", "accepted", "dice", "auc", "used", "pass_cpu_s")
+
+
+class Results:
+    """What was measured, a line for each model.
+
+    Args:
+        path: of a CSV, which need not be there yet.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def add(self, way: str, seed: int, figures: Mapping[str, float | None]) -> None:
+        """Append a line."""
+        new = not self.path.exists()
+        cells = ["" if figures[name] is None else f"{figures[name]:.4f}" for name in FIGURES]
+        with self.path.open("a", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            if new:
+                writer.writerow(["way", "seed", "turn", "commit", *FIGURES])
+            writer.writerow([way, seed, self.done(way, seed) + 1, commit(Path(__file__).parent), *cells])
+
+    def done(self, way: str, seed: int) -> int:
+        """How many models were measured."""
+        return sum(line["way"] == way and line["seed"] == str(seed) for line in self.lines())
+
+    def lines(self) -> list[dict[str, str]]:
+        """All that is kept."""
+        if not self.path.exists():
+            return []
+        with self.path.open(newline="", encoding="utf-8") as file:
+            return list(csv.DictReader(file))
+
+    def markdown(self) -> str:
+        """A row for each way and each time at which it learned, and the orders' difference, seed by seed."""
+        heads = ["", "seeds", "minutes", "answers", "drawn", "accepted", "Dice", "AUC", f"Dice, against {BY_LOT}"]
+        rows = [f"| {' | '.join(heads)} |", f"|{'---|' * len(heads)}"]
+        lines = self.lines()
+        lot = {(line["turn"], line["seed"]): line["dice"] for line in lines if line["way"] == BY_LOT}
+        for way in (PROPOSED, BY_LOT, ONCE):
+            for turn in dict.fromkeys(line["turn"] for line in lines if line["way"] == way):
+                found = [line for line in lines if (line["way"], line["turn"]) == (way, turn)]
+                means = [f"{_mean(found, name):.1f}" for name in ("minutes", "answers", "drawn", "accepted")]
+                scores = [summary([number(one[name]) for one in found]) for name in ("dice", "auc")]
+                pairs = [(one["dice"], lot[turn, one["seed"]]) for one in found if (turn, one["seed"]) in lot]
+                known = [float(own) - float(other) for own, other in pairs if own and other]
+                change = summary(known, sign="+") if way == PROPOSED else ""
+                rows.append(f"| {way} | {len(found)} | {' | '.join(means + scores)} | {change} |")
+        return "\n".join(rows)
+
+    def picture(self) -> str:
+        """Draw Dice over minutes, the mean of all seeds. Returns an SVG file's text."""
+        curves: dict[str, list[tuple[float, float, float | None]]] = {}
+        for way in (PROPOSED, BY_LOT, ONCE):
+            own = [line for line in self.lines() if line["way"] == way]
+            for turn in dict.fromkeys(line["turn"] for line in own):
+                found = [line for line in own if line["turn"] == turn]
+                dices = [float(line["dice"]) for line in found]
+                spread = statistics.stdev(dices) if len(dices) > 1 else None
+                curves.setdefault(way, []).append((_mean(found, "minutes"), statistics.mean(dices), spread))
+        return standalone(dice_by_minutes(curves))
+
+
+def _mean(lines: Sequence[Mapping[str, str]], name: str) -> float:
+    return statistics.mean(float(line[name]) for line in lines)
