@@ -93,6 +93,11 @@ def serious_faults() -> Callable[[Page], dict[str, list[Any]]]:
     return find
 
 
+def _heed_ctrl_c() -> None:
+    """Undo that a shell lets what it starts in the background ignore Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.fixture
 def start_sammix() -> Iterator[Callable[..., subprocess.Popen[str]]]:
     """``start_sammix("label", data)`` → it runs as a program. It and all that it started are gone after the test."""
@@ -102,7 +107,9 @@ def start_sammix() -> Iterator[Callable[..., subprocess.Popen[str]]]:
         command = [sys.executable, "-m", "sammix", *map(str, arguments)]
         pipe = subprocess.PIPE
         # A session of its own is a process group of its own, which can be ended as a whole.
-        program = subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, start_new_session=True)
+        program = subprocess.Popen(
+            command, stdout=pipe, stderr=pipe, text=True, start_new_session=True, preexec_fn=_heed_ctrl_c
+        )
         started.append(program)
         return program
 

@@ -143,7 +143,7 @@ def test_from_the_first_scan_to_a_models_proposal_and_back(slicer: Call, tmp_pat
     assert slicer("train_status")["status"] == "DONE"
     info = slicer("info")
     stats = info["train_stats"]["quick"]
-    assert (stats["epoch"], stats["total_epochs"]) == (3, 3)
+    assert stats["epoch"] == stats["total_epochs"] > 0
     (model,) = info["models"].values()
     assert (model["type"], model["labels"]) == ("segmentation", {organ: 1})
 

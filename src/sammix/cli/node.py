@@ -32,7 +32,10 @@ def node(
     device: DeviceName = "auto",
     quiet: Quiet = False,
 ) -> None:
-    """Be a DICOM node: take CT series in, send their segmentations back. Not for clinical use."""
+    """A DICOM node: CT series in, their segmentations back.
+
+    Not for clinical use.
+    """
     from sammix.errors import ConfigError, OutputError
     from sammix.files import sole_writer
     from sammix.inference.scans import OutputOptions

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.whole.labelling.hands import AREA, Open, at, drag, kept, press, until
+from tests.whole.label_page.hands import AREA, Open, at, drag, kept, press, until
 
 
 def test_every_way_to_draw(address: str, open_page: Open) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page
-from tests.whole.labelling.hands import Open, Start, to_patient
+from tests.whole.label_page.hands import Open, Start, to_patient
 
 from sammix.demo.phantoms import PORTAL, write_lits
 from sammix.label.serving import Wanted, label_server
