@@ -149,7 +149,8 @@ def on_the_page(data: Path) -> Iterator[tuple[LabelServer, Page]]:
     assert program is not None, "no chromium is installed"
     wanted = Wanted(data, data.parent / "labels", port=0, annotator="ada", threads=1)
     with label_server(wanted) as server, sync_playwright() as playwright:
-        threading.Thread(target=server.run, daemon=True).start()
+        running = threading.Thread(target=server.run, daemon=True)
+        running.start()
         browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
         page = browser.new_page(viewport={"width": SIZE[0], "height": SIZE[1]})
         page.set_default_timeout(120_000)
@@ -159,6 +160,7 @@ def on_the_page(data: Path) -> Iterator[tuple[LabelServer, Page]]:
         yield server, page
         browser.close()
         server.stop()
+        running.join(60)
 
 
 def main(out: Path) -> None:
