@@ -9,6 +9,7 @@ from typing import Any
 
 import distributed
 import pytest
+import torch
 
 from sammix.cluster import engine
 from sammix.cluster.engine import Engine, connected, each_done
@@ -35,6 +36,18 @@ def test_the_death_of_a_process_costs_no_job(tmp_path: Path) -> None:
             list(each_done(client, touch, {"fault": (tmp_path, "fault")}))
     assert {name: result[0] for name, result in results.items()} == {name: name for name in jobs}
     assert os.getpid() not in {pid for _, pid in results.values()}
+
+
+def test_a_workers_torch_has_the_threads_that_are_said(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    import dask.system
+
+    monkeypatch.setattr(dask.system, "CPU_COUNT", 6)
+    caplog.set_level("INFO", logger="sammix")
+    with connected(Engine(workers=2)) as client:
+        assert client.submit(torch.get_num_threads).result(60) == 3
+    assert "2 workers, each with 3 threads and" in caplog.text
 
 
 @pytest.fixture

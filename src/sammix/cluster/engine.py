@@ -65,6 +65,10 @@ class Engine:
             raise ConfigError("name a number of local --workers or the address of a --scheduler, one of them")
 
 
+def _count_of(threads: int) -> str:
+    return "1 thread" if threads == 1 else f"{threads} threads"
+
+
 @contextmanager
 def connected(engine: Engine) -> Iterator[Any]:
     """Start the workers, or find those of a cluster; local ones end with this context or with this process.
@@ -83,6 +87,7 @@ def connected(engine: Engine) -> Iterator[Any]:
         "distributed.worker.memory.terminate": 0.95,
         "distributed.admin.large-graph-warning-threshold": "1GB",
         "distributed.nanny.pre-spawn-environ.OMP_NUM_THREADS": threads,
+        "distributed.nanny.pre-spawn-environ.MKL_NUM_THREADS": threads,  # torch heeds the smaller of the two
     }
     logging.getLogger("distributed").setLevel(logging.ERROR)
     with dask.config.set(settings):
@@ -97,7 +102,7 @@ def connected(engine: Engine) -> Iterator[Any]:
                 yield client
             return
         memory = _memory(engine.workers)
-        say(f"{engine.workers} workers, each with {threads} threads and at most {memory / 1e9:.1f} GB of memory")
+        say(f"{engine.workers} workers, each with {_count_of(threads)} and at most {memory / 1e9:.1f} GB of memory")
         with _local(distributed, engine.workers, memory) as cluster, _client(distributed, cluster) as client:
             client.register_worker_callbacks(_leave_ctrl_c_to_the_driver)
             yield client
