@@ -2,9 +2,9 @@
 
     python benchmarks/spread_and_kill.py --out runs/spread [--scans 200] [--workers 4] [--kills 10] [--seed 0]
 
-Toy network and small phantoms: what is tested is the engine. Printed are: whether every mask is whole and identical,
-(by one process with as many threads as a worker has), whether every input is accounted for once, what the engine costs a scan, and the throughput of 1, 2 and 4 workers
-against one process without an engine, all in one run. Linux.
+Toy network and small phantoms: what is tested is the engine. Printed are: whether every mask is whole, and identical to
+that of one process with as many threads as a worker has; whether every input is accounted for once; what the engine
+costs a scan; and the throughput of 1, 2 and 4 workers against one process without an engine, all in one run. Linux.
 """
 
 from __future__ import annotations
