@@ -105,6 +105,8 @@ def take(pages: Pages, out: Path) -> None:
                 for scheme in SCHEMES:
                     tab = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
                     tab.goto(place, wait_until="load")
+                    if name == "label":
+                        tab.wait_for_selector("body[data-ready]", timeout=120_000)
                     tab.add_style_tag(content="* { content-visibility: visible !important; }")  # out of sight, too
                     tab.evaluate(LOAD_ALL)
                     too_wide = tab.evaluate("document.documentElement.scrollWidth - innerWidth")
