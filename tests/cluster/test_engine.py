@@ -44,6 +44,8 @@ def test_a_workers_torch_has_the_threads_that_are_said(
     import dask.system
 
     monkeypatch.setattr(dask.system, "CPU_COUNT", 4)
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):  # an earlier cluster of this process leaves its own
+        monkeypatch.delenv(name, raising=False)
     caplog.set_level("INFO", logger="sammix")
     with connected(Engine(workers=2)) as client:
         assert client.submit(torch.get_num_threads).result(60) == min(2, os.cpu_count() or 1)  # MKL takes no more
