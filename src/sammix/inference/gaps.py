@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from sammix.data.signed_distance import signed_distance
 from sammix.inference.assemble import SlicePlanes
 from sammix.networks.interface import DOUBTFUL, MASK_THRESHOLD, PRESENCE_THRESHOLD, ROUNDING_MM
 
@@ -128,7 +129,7 @@ class _Shapes:
             return None
         (box,) = ndimage.find_objects((masks[0] | masks[1]).astype(np.int8))
         frame = tuple(slice(max(0, one.start - 1), one.stop + 1) for one in box)
-        return cls(frame, [_signed_distance(mask[frame]) for mask in masks])
+        return cls(frame, [_from_border(mask[frame]) for mask in masks])
 
     def draw(self, plane: NDArray[np.float16], share: float) -> None:
         """Draw the shape that lies ``share`` of the way from the lower to the upper slice, as probability."""
@@ -136,8 +137,7 @@ class _Shapes:
         plane[self.frame] = 1 / (1 + np.exp(-STEEPNESS * ((1 - share) * below + share * above)))
 
 
-def _signed_distance(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
+def _from_border(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
     """Tell each pixel's distance in px from the mask's border, which runs between pixels; inside above 0."""
-    inside: NDArray[np.float64] = ndimage.distance_transform_edt(mask)
-    outside: NDArray[np.float64] = ndimage.distance_transform_edt(~mask)
-    return np.where(mask, inside - 0.5, 0.5 - outside)
+    distance = signed_distance(mask)
+    return distance - np.copysign(0.5, distance)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import ndimage
 
+from sammix.data.signed_distance import signed_distance
 from sammix.label.mask_files import Mask
 
 
@@ -27,7 +27,7 @@ def between(lower: int, below: Mask, upper: int, above: Mask) -> dict[int, Mask]
     shift = centres[1] - centres[0]
     if np.logical_and(below, above).sum() * 4 > min(below.sum(), above.sum()):
         shift = np.zeros(2)
-    signed_below, signed_above = _signed(below), _signed(above)
+    signed_below, signed_above = signed_distance(below), signed_distance(above)
     masks = {}
     for slice_ in range(lower + 1, upper):
         share = (slice_ - lower) / (upper - lower)
@@ -37,10 +37,3 @@ def between(lower: int, below: Mask, upper: int, above: Mask) -> dict[int, Mask]
         if mask.any():
             masks[slice_] = mask
     return masks
-
-
-def _signed(mask: Mask) -> NDArray[np.float64]:
-    """Distance to the outline in px, above 0 inside."""
-    inside: NDArray[np.float64] = ndimage.distance_transform_edt(mask)
-    outside: NDArray[np.float64] = ndimage.distance_transform_edt(~mask)
-    return inside - outside
