@@ -10,7 +10,17 @@ from pathlib import Path
 import pytest
 
 from sammix.errors import OutputError
-from sammix.files import LOCK, PLAIN_NAME, atomic_path, check_output, sole_writer, write_csv, write_json, write_text
+from sammix.files import (
+    LOCK,
+    PLAIN_NAME,
+    atomic_path,
+    check_output,
+    flush_to_disk,
+    sole_writer,
+    write_csv,
+    write_json,
+    write_text,
+)
 
 
 def test_whole_file_appears_under_its_name_and_nothing_else(tmp_path: Path) -> None:
@@ -139,3 +149,11 @@ def test_plain_names(name: str) -> None:
 @pytest.mark.parametrize("name", ["", ".liver", "..", "a/b", "a\\b", "/etc", "a\0b", "a\nb", "x" * 65])
 def test_names_that_could_lead_out_of_a_folder(name: str) -> None:
     assert not re.search(PLAIN_NAME, name)
+
+
+def test_files_and_folders_are_brought_to_the_disk(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    flush_to_disk(tmp_path / "file")
+    flush_to_disk(tmp_path)
+    with pytest.raises(FileNotFoundError):
+        flush_to_disk(tmp_path / "none")

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
-import os
 import re
 from pathlib import Path
 
@@ -13,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from sammix.errors import InputError
-from sammix.files import atomic_path
+from sammix.files import atomic_path, flush_to_disk
 
 NAME = re.compile(r"[0-9a-f]{64}")
 """The SHA-256 of a mask's shape and pixels, in hexadecimal digits."""
@@ -48,12 +46,9 @@ class MaskFiles:
         name = name_of(mask)
         path = self._path(name)
         if not path.is_file():
-            content = io.BytesIO()
-            Image.fromarray(mask).save(content, "png")
-            with atomic_path(path) as temporary, temporary.open("wb") as file:
-                file.write(content.getvalue())
-                file.flush()
-                os.fsync(file.fileno())
+            with atomic_path(path) as temporary:
+                Image.fromarray(mask).save(temporary, "png")
+                flush_to_disk(temporary)
         return name
 
     def read(self, name: str) -> Mask:

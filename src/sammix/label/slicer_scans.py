@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 import shutil
 import threading
@@ -17,8 +16,8 @@ import nibabel as nib
 import numpy as np
 
 from sammix.errors import InputError
-from sammix.files import PLAIN_NAME, atomic_path, write_json
-from sammix.io import read_volume
+from sammix.files import PLAIN_NAME, atomic_path, flush_to_disk, write_json
+from sammix.io import Case, read_volume
 from sammix.io.readers.formats import NIFTI, has_suffix, stem
 from sammix.io.volume import Volume
 from sammix.io.writers.itk_mask import mask_image
@@ -56,7 +55,7 @@ class SlicerScans:
         case = self.service.collection.stacks[number].cases[0]
         if case.image.parent == self.places.scans:
             return case.name
-        return f"scan-{hashlib.sha256(case.name.encode(errors='surrogateescape')).hexdigest()[:12]}"
+        return f"scan-{_digest(case)[:12]}"
 
     def number_of(self, id_: str) -> int:
         """Find a scan by its id. Raises NoSuchScanError: there is none."""
@@ -74,8 +73,7 @@ class SlicerScans:
     def file_name(self, number: int) -> str:
         """What the file of a scan is called, once it is there."""
         own, name = self.own_file(number), self.service.collection.stacks[number].name
-        suffix = ".nii" if own is None else next(end for end in (".nii.gz", *ONE_FILE) if has_suffix(own, (end,)))
-        return re.sub(r"[^\w.-]", "_", name) + suffix
+        return re.sub(r"[^\w.-]", "_", name) + (".nii" if own is None else str(suffix_of(own)))
 
     @contextmanager
     def written(self, number: int) -> Iterator[Path]:
@@ -158,7 +156,7 @@ class SlicerScans:
         """
         if not re.fullmatch(PLAIN_NAME, name):
             raise RefusedError("a scan's id has up to 64 characters, no slashes, and begins with no dot")
-        suffix = next((end for end in (".nii.gz", *ONE_FILE) if has_suffix(file, (end,))), None)
+        suffix = suffix_of(file)
         if suffix is None:
             raise RefusedError(f"send a scan as one file: {', '.join(ONE_FILE)}")
         read_volume(file)
@@ -170,11 +168,18 @@ class SlicerScans:
                 raise RefusedError("there is a scan of that name already; rename this one")
             with atomic_path(kept) as temporary:
                 shutil.copyfile(file, temporary)
-                with temporary.open("rb") as written:
-                    os.fsync(written.fileno())
+                flush_to_disk(temporary)
             self.service.add(sent_case(kept))
         return name
 
     def _proposed(self, number: int) -> Path:
-        case = self.service.collection.stacks[number].cases[0]
-        return self.places.proposed / f"{hashlib.sha256(case.name.encode(errors='surrogateescape')).hexdigest()}.json"
+        return self.places.proposed / f"{_digest(self.service.collection.stacks[number].cases[0])}.json"
+
+
+def suffix_of(file: Path) -> str | None:
+    """Which suffix of one file a scan a name has; None: none of them."""
+    return next((end for end in (".nii.gz", *ONE_FILE) if has_suffix(file, (end,))), None)
+
+
+def _digest(case: Case) -> str:
+    return hashlib.sha256(case.name.encode(errors="surrogateescape")).hexdigest()

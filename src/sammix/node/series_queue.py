@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
 
-from sammix.files import write_text
+from sammix.files import flush_to_disk, write_text
 
 CUT = 10
 """A series whose association broke off is waited for this many times longer: its sender will try again."""
@@ -93,12 +93,10 @@ class SeriesQueue:
         place = series.received / f"{digest(instance_uid)}.dcm"
         if not place.exists():
             part = series.received / f".{uuid4().hex}.part"
-            with file.open("rb") as source, part.open("wb") as target:
-                shutil.copyfileobj(source, target)
-                target.flush()
-                os.fsync(target.fileno())
+            shutil.copyfile(file, part)
+            flush_to_disk(part)
             os.replace(part, place)
-            _sync(series.received)
+            flush_to_disk(series.received)
         return series
 
     def cut(self, series: Series, broken: bool) -> None:
@@ -110,30 +108,22 @@ class SeriesQueue:
 
     def ready(self, quiet: float) -> Iterator[Series]:
         """Give the series that are quiet for so many seconds and not settled, the oldest first."""
-        there = [Series(folder) for folder in self.folder.iterdir() if (folder / "received").is_dir()]
-        for series in sorted(there, key=lambda one: -one.quiet_for()):
+        for series in sorted(self._there(), key=lambda one: -one.quiet_for()):
             enough = quiet * (CUT if (series.folder / "cut").exists() else 1)
             if series.quiet_for() >= enough and not series.is_settled(series.content):
                 yield series
 
     def forget(self, hours: float) -> int:
         """Remove series that were settled and quiet for so long; returns how many."""
-        old = [one for one in map(Series, self.folder.iterdir()) if one.received.is_dir()]
-        old = [one for one in old if one.quiet_for() > 3600 * hours and one.is_settled(one.content)]
+        old = [one for one in self._there() if one.quiet_for() > 3600 * hours and one.is_settled(one.content)]
         for series in old:
             shutil.rmtree(series.folder)
         return len(old)
+
+    def _there(self) -> list[Series]:
+        return [one for one in map(Series, self.folder.iterdir()) if one.received.is_dir()]
 
 
 def digest(*names: str) -> str:
     """Name something by a digest of its names."""
     return hashlib.sha256("\n".join(names).encode()).hexdigest()[:24]
-
-
-def _sync(folder: Path) -> None:
-    if hasattr(os, "O_DIRECTORY"):
-        handle = os.open(folder, os.O_DIRECTORY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)

@@ -18,7 +18,7 @@ from pydantic import BaseModel, ValidationError
 from sammix.config import Config
 from sammix.data.lineage import Lineage
 from sammix.errors import InputError, OutputError
-from sammix.files import atomic_path, check_output, write_json, write_text
+from sammix.files import atomic_path, check_output, flush_to_disk, write_json, write_text
 from sammix.log import warn
 from sammix.models.card import misfit
 
@@ -148,8 +148,7 @@ class RunFolder:
                 torch.save(state, temporary)
             except RuntimeError as error:  # torch reports a full disk so
                 raise OutputError(path, "cannot be written", "free space and continue with --resume") from error
-            with open(temporary, "rb") as file:
-                os.fsync(file.fileno())
+            flush_to_disk(temporary)
             if path.exists():
                 os.replace(path, self.path / PREVIOUS)
 
