@@ -48,6 +48,7 @@ from sammix.label.learner import Lesson, learn
 from sammix.label.learning_data import prepare
 from sammix.label.looks import KeptFeatures, doubt_of, presence_of
 from sammix.label.mask_files import Mask
+from sammix.label.means import Means
 from sammix.label.project import LabelProject
 from sammix.label.proposals import Asked, propose
 from sammix.label.service import Service
@@ -177,19 +178,21 @@ class Bench:
                 features.mkdir(exist_ok=True)
                 cache.mkdir(exist_ok=True)
                 (cache / "features").symlink_to(features.resolve(), target_is_directory=True)
-            self.base = prepare(self.data, project.organ, cache, load_preset(self.plan.preset).data.size, _quiet)
+            self.base = prepare(self._means(project.organ), load_preset(self.plan.preset).data.size, _quiet)
             service = Service(project, collection, Events())
             for number in range(len(collection.stacks)):
                 service.opened(number)  # as if a person had gone through the list once
             yield service
+
+    def _means(self, organ: str) -> Means:
+        return Means(self.data, organ, self.folder, preset=self.plan.preset, threads=1)
 
     def teach(self, person: Person, turn: int, quick: bool) -> None:
         """Learn what is not learned yet, and take the model into use if the page would."""
         run, began = self._run(turn), time.process_time()
         if not (run / "cpu.json").is_file():
             shutil.rmtree(run, ignore_errors=True)
-            organ = person.service.project.organ
-            lesson = Lesson(self.data, organ, self.folder, run, quick, self.plan.preset, self.model, threads=1)
+            lesson = Lesson(self._means(person.service.project.organ), run, quick, self.model)
             with suppress(
                 SammixError
             ):  # so far there may be only slices that show the organ, or only held-out patients

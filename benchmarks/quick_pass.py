@@ -21,9 +21,9 @@ import numpy as np
 from labelling import Bench, Person, Plan, blinded, truth_of
 
 from sammix.data.store import open_store
-from sammix.label.brain import Means
 from sammix.label.looker import load
 from sammix.label.looks import KeptFeatures
+from sammix.label.means import Means
 from sammix.label.spawning import start_learner
 
 

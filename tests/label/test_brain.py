@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sammix.label.brain import Brain, Means, is_better, verdict
+from sammix.label.brain import Brain, is_better, verdict
 from sammix.label.events import Events
+from sammix.label.means import Means
 from sammix.label.proposals import Asked
 from sammix.label.service import RefusedError
 

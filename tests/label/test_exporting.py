@@ -16,6 +16,7 @@ from sammix.errors import SammixError
 from sammix.io import open_dataset
 from sammix.label.exporting import export_dataset, export_segmentations, new_folder
 from sammix.label.learning_data import prepare, write_learning_store
+from sammix.label.means import Means
 from sammix.label.service import Service
 
 SIZE = 64
@@ -29,9 +30,9 @@ def test_a_fit_on_the_export_has_what_the_page_had(service: Service, disc: np.nd
     written = export_dataset(service, tmp_path / "export")
     assert (written.scans, written.slices, written.masks) == (3, 35, 3)
     project = service.project
-    prepare(service.collection.dataset.root, "liver", project.places.cache, SIZE, lambda n, of: None)
+    prepare(Means(service.collection.dataset.root, "liver", project.folder), SIZE, lambda n, of: None)
     store = project.places.cache / "fit.h5"
-    counts = write_learning_store(store, project.folder, quick=False, own_only=False)
+    counts = write_learning_store(store, project.places, quick=False, own_only=False)
     assert counts == {"yes": 17, "no": 18, "drawn": 3, "by_model": 0}
     assert load_table(written.folder, DataConfig(size=SIZE)).sha256() == open_store(store).sha256()
 

@@ -11,14 +11,15 @@ import pytest
 from sammix.config import load_preset
 from sammix.errors import SammixError
 from sammix.label.learner import Lesson, learn, run_learner
+from sammix.label.means import Means
 from sammix.label.service import Service
 from sammix.models.card import read_card
 
 
 def lesson(service: Service, name: str = "model-1", before: Path | None = None) -> Lesson:
     folder = service.project.folder
-    data = service.collection.dataset.root
-    return Lesson(data, "liver", folder, folder / "models" / name, True, "tiny", before, threads=1)
+    means = Means(service.collection.dataset.root, "liver", folder, preset="tiny", threads=1)
+    return Lesson(means, folder / "models" / name, True, before)
 
 
 def test_it_is_fit_underneath_and_says_whether_it_is_better(service: Service, disc: np.ndarray) -> None:

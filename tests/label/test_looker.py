@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from sammix.label.looker import Work, run_looker
+from sammix.label.looker import run_looker
+from sammix.label.means import Means
 from sammix.label.proposals import Asked, Proposed
 
 
-def all_work(work: Work, asked: Asked) -> list[tuple[Any, ...]]:
+def all_work(work: Means, asked: Asked) -> list[tuple[Any, ...]]:
     """Run it in a thread, ask it once, and hear all that it says until its work is done."""
     ours, theirs = Pipe()
     thread = threading.Thread(target=run_looker, args=(theirs, work), daemon=True)
@@ -29,7 +30,7 @@ def all_work(work: Work, asked: Asked) -> list[tuple[Any, ...]]:
 
 def test_it_proposes_prepares_looks_and_keeps_features(scans: Path, tiny_run: Path, tmp_path: Path) -> None:
     asked = Asked(np.zeros((72, 72), np.int16), (1.0, 1.0), "auto")
-    work = Work(scans, "liver", tmp_path, "tiny", tiny_run)
+    work = Means(scans, "liver", tmp_path, tiny_run, "tiny", threads=1)
     told = all_work(work, asked)
     kinds = [message[0] for message in told]
     assert kinds[0] == "using"
@@ -48,7 +49,7 @@ def test_while_it_rests_it_only_answers(scans: Path, tiny_run: Path, tmp_path: P
     ours, theirs = Pipe()
     ours.send(("rest", True))
     ours.send(("propose", 1, asked))
-    work = Work(scans, "liver", tmp_path, "tiny", tiny_run)
+    work = Means(scans, "liver", tmp_path, tiny_run, "tiny", threads=1)
     threading.Thread(target=run_looker, args=(theirs, work), daemon=True).start()
     kinds = set[str]()
     while ours.poll(3 if "proposed" in kinds else 120):  # so long nothing but the preparing of scans is heard of
@@ -65,7 +66,7 @@ def test_while_it_rests_it_only_answers(scans: Path, tiny_run: Path, tmp_path: P
 
 def test_a_model_that_is_not_there_is_said(scans: Path, tmp_path: Path) -> None:
     ours, theirs = Pipe()
-    run_looker(theirs, Work(scans, "liver", tmp_path, "tiny", tmp_path / "none"))
+    run_looker(theirs, Means(scans, "liver", tmp_path, tmp_path / "none", "tiny", threads=1))
     kind, why = ours.recv()
     assert kind == "failed"
     assert "does not exist" in why

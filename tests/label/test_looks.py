@@ -11,6 +11,7 @@ from sammix.data.table import SliceTable
 from sammix.label import looks
 from sammix.label.learning_data import prepare
 from sammix.label.looks import KeptFeatures, doubt_of, presence_of
+from sammix.label.means import Means
 from sammix.models.card import read_card
 from sammix.models.saved import load_model
 
@@ -18,7 +19,7 @@ from sammix.models.saved import load_model
 @pytest.fixture
 def table(scans: Path, tmp_path: Path) -> SliceTable:
     """All slices of three phantoms."""
-    return open_store(prepare(scans, "liver", tmp_path / "cache", 64, lambda done, of: None))
+    return open_store(prepare(Means(scans, "liver", tmp_path), 64, lambda done, of: None))
 
 
 def kept(table: SliceTable, run: Path, folder: Path) -> KeptFeatures:

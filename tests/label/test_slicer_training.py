@@ -11,8 +11,9 @@ import pytest
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
-from sammix.label.brain import Brain, Means
+from sammix.label.brain import Brain
 from sammix.label.events import Events
+from sammix.label.means import Means
 from sammix.label.slicer_routes import _told
 from sammix.label.slicer_training import SlicerTraining
 

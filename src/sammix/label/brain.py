@@ -13,14 +13,14 @@ from collections import OrderedDict
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as TooLateError
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sammix.io import Case
 from sammix.label.events import Events
-from sammix.label.places import Places
+from sammix.label.means import Means
 from sammix.label.segmented import Segmented
 from sammix.label.service import RefusedError
 
@@ -32,31 +32,6 @@ PATIENCE, PATIENCE_SCAN = 120.0, 1800.0
 
 REMEMBERED = 64
 """Maps of slices that are kept, the last ones asked for."""
-
-
-@dataclass(frozen=True)
-class Means:
-    """What the processes need.
-
-    Attributes:
-        data, organ: what is labelled.
-        project: the labelling's folder.
-        model: to begin with; None: SAM as it came, until something is learned.
-        preset: whose network and settings are used.
-        threads: how many cores each process may take.
-    """
-
-    data: Path
-    organ: str
-    project: Path
-    model: Path | None = None
-    preset: str = "lite"
-    threads: int = 2
-
-    @property
-    def places(self) -> Places:
-        """Where things lie in the labelling's folder."""
-        return Places(self.project)
 
 
 class Brain:
@@ -84,7 +59,7 @@ class Brain:
     def _start_looker(self) -> None:
         from sammix.label.spawning import start_looker
 
-        self._connection, self._looker = start_looker(self._context, self.means, self.model)
+        self._connection, self._looker = start_looker(self._context, replace(self.means, model=self.model))
         threading.Thread(target=self._listen, daemon=True).start()
 
     def _listen(self) -> None:
@@ -194,11 +169,9 @@ class Brain:
         with self._lock:
             if self._learner is not None:
                 raise RefusedError("a training is under way; stop it first, or wait")
-            numbers = [
-                int(one.name[6:]) for one in self.means.places.models.glob("model-*") if one.name[6:].isdecimal()
-            ]
-            run = self.means.places.models / f"model-{max(numbers, default=0) + 1}"
-            self.means.places.models.mkdir(parents=True, exist_ok=True)
+            models = self.means.places.models
+            run = models / f"model-{max(map(_number, models.glob('model-*')), default=0) + 1}"
+            models.mkdir(parents=True, exist_ok=True)
             connection, self._learner = start_learner(
                 self._context, self.means, run, self.model, quick=quick, own_only=own_only
             )
@@ -285,7 +258,7 @@ class Brain:
         """Every model that was learned here, the newest first, with what is known of it."""
         found = []
         runs = [one for one in self.means.places.models.glob("model-*") if (one / "model/model.json").is_file()]
-        for run in sorted(runs, key=lambda one: -int(one.name[6:]) if one.name[6:].isdecimal() else 0):
+        for run in sorted(runs, key=_number, reverse=True):
             try:
                 report = json.loads((run / "label.json").read_text(encoding="utf-8"))
             except (OSError, ValueError):
@@ -354,6 +327,12 @@ def is_better(report: dict[str, Any]) -> bool:
     if report["score"] is None or report["before"] is None:
         return True
     return bool(report["score"] >= report["before"])
+
+
+def _number(run: Path) -> int:
+    """Which model it is, by its folder ``model-N``; 0 where it has another name."""
+    number = run.name.removeprefix("model-")
+    return int(number) if number.isdecimal() else 0
 
 
 def _now() -> str:

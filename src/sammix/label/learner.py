@@ -21,6 +21,7 @@ from sammix.files import write_json
 from sammix.label.known import HELD_OUT_SHARE
 from sammix.label.learning_data import prepare, write_learning_store
 from sammix.label.looks import KeptFeatures
+from sammix.label.means import Means
 from sammix.models.card import is_model, read_card
 from sammix.models.devices import pick_device
 from sammix.models.saved import load_model
@@ -52,24 +53,18 @@ class Lesson:
     """What is to be learned.
 
     Attributes:
-        data, organ: as the server was given them.
-        project: the labelling's folder.
+        means: what is labelled, and by which settings.
         run: the run's folder to be.
         quick: a quick pass instead of the whole fit.
-        preset: whose settings, with ``settings`` laid over.
         before: the model in use, which the fit goes on from; None: from SAM as it came.
         own_only: leave out masks that are a model's proposals as they were.
     """
 
-    data: Path
-    organ: str
-    project: Path
+    means: Means
     run: Path
     quick: bool
-    preset: str = "lite"
     before: Path | None = None
     own_only: bool = False
-    threads: int = 2
 
     def config(self, slices: int = 1, drawn: int = 0) -> Config:
         """The settings of the fit.
@@ -77,7 +72,7 @@ class Lesson:
         Args:
             slices: that are learned from, and how many of them are ``drawn``: they make an epoch.
         """
-        config = load_preset(self.preset, {**HELD_OUT, **(QUICK if self.quick else {})})
+        config = load_preset(self.means.preset, {**HELD_OUT, **(QUICK if self.quick else {})})
         if not self.quick:
             return config
         of_masks = config.fit.mask_batch_size
@@ -88,7 +83,7 @@ class Lesson:
 
 def run_learner(connection: Connection, lesson: Lesson) -> None:
     """Learn, and send ``("done", report)`` or ``("failed", why)``; before that ``("says", line)`` now and then."""
-    torch.set_num_threads(lesson.threads)
+    torch.set_num_threads(lesson.means.threads)
     try:
         connection.send(("done", learn(lesson, lambda line: connection.send(("says", line)))))
     except SammixError as error:
@@ -109,21 +104,21 @@ def learn(lesson: Lesson, say: Any) -> dict[str, Any]:
     Raises:
         SammixError: it cannot be learned from what is labelled.
     """
-    began, cache = time.monotonic(), lesson.project / "cache"
+    began, places = time.monotonic(), lesson.means.places
     config = lesson.config()
-    prepare(lesson.data, lesson.organ, cache, config.data.size, lambda n, of: say(f"preparing scans: {n} of {of}"))
-    store = cache / f"{lesson.run.name}.h5"
-    counts = write_learning_store(store, lesson.project, lesson.quick, lesson.own_only)
+    prepare(lesson.means, config.data.size, lambda n, of: say(f"preparing scans: {n} of {of}"))
+    store = places.cache / f"{lesson.run.name}.h5"
+    counts = write_learning_store(store, places, lesson.quick, lesson.own_only)
     say(f"learning from {counts['yes']} yes, {counts['no']} no, {counts['drawn']} drawn")
     table = with_splits(open_store(store), config.data.val_fraction, config.data.test_fraction, 0)
     train = table.rows(TRAIN)
     drawn = int(table.annotated[train].sum())
     asked = FitRequest(lesson.config(len(train), drawn), "all" if drawn else 0, seed=0, start=lesson.before)
     fitting = time.monotonic()
-    fit(store, RunFolder(lesson.run, cache / "features"), asked, Hardware("auto"))
+    fit(store, RunFolder(lesson.run, places.features), asked, Hardware("auto"))
     fitted = time.monotonic()
-    scores = {"score": _score(lesson.run, table, cache / "features")}
-    scores["before"] = None if lesson.before is None else _score(lesson.before, table, cache / "features")
+    scores = {"score": _score(lesson.run, table, places.features)}
+    scores["before"] = None if lesson.before is None else _score(lesson.before, table, places.features)
     store.unlink()
     report = {
         "quick": lesson.quick,

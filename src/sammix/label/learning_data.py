@@ -27,16 +27,15 @@ from sammix.label.collection import open_collection, sent_cases
 from sammix.label.gestures import Answer, Record
 from sammix.label.known import BEGUN_BY_A_MODEL, left_out
 from sammix.label.mask_files import MaskFiles
+from sammix.label.means import Means
 from sammix.label.places import Places
 from sammix.log import warn
-
-BASE, SPACING = "slices.h5", "spacing.json"
 
 MOST_QUICK = 128
 """Slices that are labelled yes or no, beside those with a mask, that a quick pass learns from: it is to be quick."""
 
 
-def prepare(data: Path, organ: str, cache: Path, size: int, tell: Callable[[int, int], None]) -> Path:
+def prepare(means: Means, size: int, tell: Callable[[int, int], None]) -> Path:
     """Write the store of all scans, unless it is there; return its path. A scan that cannot be read is left out.
 
     It is written anew where 3D Slicer has sent a scan since.
@@ -45,12 +44,11 @@ def prepare(data: Path, organ: str, cache: Path, size: int, tell: Callable[[int,
         size: px of the network's grid.
         tell: how many scans of how many are done.
     """
-    base = cache / BASE
-    sent = Places(cache.parent).scans
-    written = base.is_file() and (cache / SPACING).is_file()  # a kill may leave one of the two
-    if written and {case.name for case in sent_cases(sent)} <= _spacing(base).keys():
-        return base
-    found = open_collection(data, organ, sent)
+    places = means.places
+    written = places.slices.is_file() and places.spacing.is_file()  # a kill may leave one of the two
+    if written and {case.name for case in sent_cases(places.scans)} <= _spacing(places).keys():
+        return places.slices
+    found = open_collection(means.data, means.organ, places.scans)
     dataset, spacing = found.dataset, dict[str, tuple[float, float]]()
     preprocess = preprocess_for(DataConfig(size=size), dataset.window_level, dataset.window_width)
 
@@ -64,15 +62,15 @@ def prepare(data: Path, organ: str, cache: Path, size: int, tell: Callable[[int,
                 continue
             yield stack
 
-    cache.mkdir(parents=True, exist_ok=True)
-    write_store(base, stacks(), dataset, preprocess)
-    write_json(cache / SPACING, spacing)
-    return base
+    places.cache.mkdir(parents=True, exist_ok=True)
+    write_store(places.slices, stacks(), dataset, preprocess)
+    write_json(places.spacing, spacing)
+    return places.slices
 
 
-def _spacing(store: Path) -> dict[str, tuple[float, float]]:
+def _spacing(places: Places) -> dict[str, tuple[float, float]]:
     """Of each case in the store of all scans, (row, column) in mm."""
-    told = json.loads((store.parent / SPACING).read_text(encoding="utf-8"))
+    told = json.loads(places.spacing.read_text(encoding="utf-8"))
     return {name: (row, column) for name, (row, column) in told.items()}
 
 
@@ -81,17 +79,16 @@ def _read(case: Case, preprocess: Preprocess) -> tuple[SliceStack, tuple[float, 
     return stack_of(case, scan, preprocess), scan.in_plane
 
 
-def write_learning_store(path: Path, project: Path, quick: bool, own_only: bool) -> dict[str, int]:
+def write_learning_store(path: Path, places: Places, quick: bool, own_only: bool) -> dict[str, int]:
     """Write the store that a fit learns from; return how many slices of each sort it has.
 
     Args:
-        path: in the same folder as the store of all scans.
-        project: the labelling's folder.
+        path: to write to.
+        places: of the labelling.
         quick: keep at most :data:`MOST_QUICK` slices without a mask, spread over all.
         own_only: leave out masks that are a model's proposals as they were.
     """
-    table = open_store(path.parent / BASE)
-    spacing, places = _spacing(path), Places(project)
+    table, spacing = open_store(places.slices), _spacing(places)
     record, files = Record(places.answers), MaskFiles(places.masks)
     labels, has_mask = table.label.copy(), table.has_mask.copy()
     drawn: dict[int, NDArray[np.uint8]] = {}
@@ -110,7 +107,7 @@ def write_learning_store(path: Path, project: Path, quick: bool, own_only: bool)
     record.close()
     if quick:
         labels = thinned(labels, has_mask)
-    _write(path, labels, has_mask, drawn)
+    _write(path, places.slices, labels, has_mask, drawn)
     yes, no = (int((labels == value).sum()) for value in (1, 0))
     return {"yes": yes, "no": no, "drawn": int((has_mask & (labels == 1)).sum()), "by_model": by_model}
 
@@ -127,18 +124,18 @@ def thinned(labels: NDArray[np.int8], has_mask: NDArray[np.bool_]) -> NDArray[np
 
 
 def _write(
-    path: Path, labels: NDArray[np.int8], has_mask: NDArray[np.bool_], drawn: dict[int, NDArray[np.uint8]]
+    path: Path, base: Path, labels: NDArray[np.int8], has_mask: NDArray[np.bool_], drawn: dict[int, NDArray[np.uint8]]
 ) -> None:
-    """Write a store whose images are those of the base."""
+    """Write a store whose images are those of ``base``."""
     with (
         atomic_path(path) as temporary,
-        h5py.File(path.parent / BASE, "r") as base,
+        h5py.File(base, "r") as images,
         h5py.File(temporary, "w", libver="v110") as file,
     ):
-        for name in base:
+        for name in images:
             if name not in ("label", "has_mask"):
-                base.copy(name, file)  # as it is stored, without unpacking it
+                images.copy(name, file)  # as it is stored, without unpacking it
         file["label"], file["has_mask"] = labels, has_mask
         for row, mask in drawn.items():
             file["masks"][row] = mask
-        file.attrs.update(base.attrs)
+        file.attrs.update(images.attrs)

@@ -28,7 +28,7 @@ from sammix.inference.scan import predict_volume
 from sammix.io import Case
 from sammix.label.learning_data import prepare
 from sammix.label.looks import KeptFeatures, doubt_of, presence_of
-from sammix.label.places import Places
+from sammix.label.means import Means
 from sammix.label.proposals import propose
 from sammix.label.segmented import Segmented
 from sammix.models.card import read_card
@@ -46,31 +46,6 @@ QUIET = 3.0
 
 
 @dataclass(frozen=True)
-class Work:
-    """What the process is about.
-
-    Attributes:
-        data, organ: as the server was given them.
-        project: the labelling's folder.
-        preset: whose network stands in until a model is there: SAM as it came, which proposes by box and clicks.
-        model: a saved model, with which it begins; None: there is none yet.
-        threads: how many cores to take.
-    """
-
-    data: Path
-    organ: str
-    project: Path
-    preset: str = "lite"
-    model: Path | None = None
-    threads: int = 1
-
-    @property
-    def places(self) -> Places:
-        """Where things lie in the labelling's folder."""
-        return Places(self.project)
-
-
-@dataclass(frozen=True)
 class Loaded:
     """A network and what it is: ``path`` is None for SAM as it came."""
 
@@ -80,7 +55,7 @@ class Loaded:
     path: Path | None
 
 
-def run_looker(connection: Connection, work: Work) -> None:
+def run_looker(connection: Connection, means: Means) -> None:
     """Serve until the connection ends.
 
     It takes ``("propose", number, Asked)``, ``("segment", number, Case)``, ``("use", Path)`` and ``("rest", bool)``.
@@ -88,9 +63,9 @@ def run_looker(connection: Connection, work: Work) -> None:
     Proposed or Segmented or str)``, ``("using", path or None)``, ``("progress", what, done, total)``, ``("looks", path,
     {case: [(slice, presence, doubt)]})`` and, at its end, ``("failed", why)``.
     """
-    torch.set_num_threads(work.threads)
+    torch.set_num_threads(means.threads)
     try:
-        _Looker(connection, work).run()
+        _Looker(connection, means).run()
     except (EOFError, BrokenPipeError, KeyboardInterrupt):
         return
     except SammixError as error:
@@ -100,11 +75,11 @@ def run_looker(connection: Connection, work: Work) -> None:
 
 
 class _Looker:
-    def __init__(self, connection: Connection, work: Work) -> None:
-        self.connection, self.work = connection, work
+    def __init__(self, connection: Connection, means: Means) -> None:
+        self.connection, self.means = connection, means
         self._sending, self._segmenting = Lock(), Lock()
-        self.loaded = load(work.model, work.preset)
-        self._send(("using", work.model))
+        self.loaded = load(means.model, means.preset)
+        self._send(("using", means.model))
 
     def _send(self, message: tuple[Any, ...]) -> None:
         """Send a message whole: two threads have something to say."""
@@ -117,14 +92,18 @@ class _Looker:
         preparing.start()
         units: Iterator[None] | None = None
         asked, resting = 0.0, False
+
+        def at_leisure() -> bool:
+            return not resting and time.monotonic() - asked > QUIET
+
         while True:
             asked = time.monotonic() if self._segmenting.locked() else asked
-            busy = units is not None and not resting and time.monotonic() - asked > QUIET
+            busy = units is not None and at_leisure()
             while self.connection.poll(0 if busy else 0.25):
                 asked = time.monotonic()
                 kind, *rest = self.connection.recv()
                 if kind == "use":
-                    self.loaded, units = load(rest[0], self.work.preset), None
+                    self.loaded, units = load(rest[0], self.means.preset), None
                     self._send(("using", rest[0]))
                     preparing = Thread(target=self._prepare, daemon=True)  # begin anew: what is there is kept
                     preparing.start()
@@ -134,10 +113,9 @@ class _Looker:
                     Thread(target=self._segment, args=(*rest, self.loaded), daemon=True).start()
                 else:
                     self._propose(*rest)
-            if units is None and not preparing.is_alive() and self.work.places.slices.is_file():
-                units = self._units(open_store(self.work.places.slices))
-            ready = units is not None and not resting and time.monotonic() - asked > QUIET
-            if ready and units is not None and next(units, "done") == "done":
+            if units is None and not preparing.is_alive() and self.means.places.slices.is_file():
+                units = self._units(open_store(self.means.places.slices))
+            if units is not None and at_leisure() and next(units, "done") == "done":
                 self._send(("progress", "", 0, 0))
                 units = iter(())
                 self.connection.poll(None)
@@ -165,14 +143,14 @@ class _Looker:
             self._send(("progress", "preparing scans", done, total))
 
         try:
-            prepare(self.work.data, self.work.organ, self.work.places.cache, self.loaded.config.data.size, tell)
+            prepare(self.means, self.loaded.config.data.size, tell)
         except (SammixError, OSError) as error:
             self._send(("progress", f"scans cannot be prepared: {error}", 0, 0))
 
     def _units(self, table: SliceTable) -> Iterator[None]:
         """All that is to be done in the background, a little at a time."""
         loaded = self.loaded
-        features = KeptFeatures(loaded.network, table, loaded.config.model, loaded.base, self.work.places.features)
+        features = KeptFeatures(loaded.network, table, loaded.config.model, loaded.base, self.means.places.features)
         yield from self._keep_features(features) if loaded.path is None else self._look(features)
 
     def _look(self, features: KeptFeatures) -> Iterator[None]:

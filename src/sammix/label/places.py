@@ -67,6 +67,11 @@ class Places:
         return self.cache / "slices.h5"
 
     @property
+    def spacing(self) -> Path:
+        """The size of their pixels, by case."""
+        return self.cache / "spacing.json"
+
+    @property
     def features(self) -> Path:
         """What the frozen stages make of them."""
         return self.cache / "features"

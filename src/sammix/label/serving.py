@@ -14,11 +14,12 @@ from pathlib import Path
 import uvicorn
 
 from sammix.errors import SammixError
-from sammix.label.brain import Brain, Means
+from sammix.label.brain import Brain
 from sammix.label.brain_routes import BrainPage
 from sammix.label.collection import open_collection
 from sammix.label.events import Events
 from sammix.label.guard import LOOPBACK, Guard, Rules
+from sammix.label.means import Means
 from sammix.label.places import Places
 from sammix.label.project import LabelProject, folder_for
 from sammix.label.service import Service

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from sammix.label.brain import Means
+from sammix.label.means import Means
 
 
-def start_looker(context: Any, means: Means, model: Path | None) -> tuple[Any, Any]:
+def start_looker(context: Any, means: Means) -> tuple[Any, Any]:
     """Start the process that proposes; return our end of its connection, and the process."""
     ours, theirs = context.Pipe()
-    given = (means.data, means.organ, means.project, means.preset, model, means.threads)
-    process = context.Process(target=_look, args=(theirs, *given), daemon=True, name="sammix-looker")
+    process = context.Process(target=_look, args=(theirs, means), daemon=True, name="sammix-looker")
     process.start()
     theirs.close()
     return ours, process
@@ -24,26 +22,26 @@ def start_learner(
 ) -> tuple[Any, Any]:
     """Start the process that learns; return our end of its connection, and the process."""
     ours, theirs = context.Pipe(duplex=False)
-    given = (means.data, means.organ, means.project, run, quick, means.preset, before, own_only, means.threads)
-    process = context.Process(target=_learn, args=(theirs, *given), daemon=True, name="sammix-learner")
+    lesson = (means, run, quick, before, own_only)
+    process = context.Process(target=_learn, args=(theirs, *lesson), daemon=True, name="sammix-learner")
     process.start()
     theirs.close()
     return ours, process
 
 
-def _look(connection: Any, *given: Any) -> None:
+def _look(connection: Any, means: Means) -> None:
     import os
 
     os.nice(5)  # the page comes first
-    from sammix.label.looker import Work, run_looker
+    from sammix.label.looker import run_looker
 
-    run_looker(connection, Work(*given))
+    run_looker(connection, means)
 
 
-def _learn(connection: Any, *given: Any) -> None:
+def _learn(connection: Any, *lesson: Any) -> None:
     import os
 
     os.nice(5)
     from sammix.label.learner import Lesson, run_learner
 
-    run_learner(connection, Lesson(*given))
+    run_learner(connection, Lesson(*lesson))
