@@ -191,7 +191,7 @@ def _predict_all(run: _Run, scans: dict[str, Case], manifest: Manifest, engine: 
     if len(todo) < len(scans):
         say(f"{len(scans) - len(todo)} of {len(scans)} scans are done already")
     if engine and todo:
-        start = Start(uuid4().hex, partial(_start, replace(run)))
+        start = Start(uuid4().hex, partial(_start, replace(run)))  # a copy: the network, if loaded, stays here
         return _checked(spread_all(engine, todo, run.to, manifest, start), scans, manifest)
     numbers = count(1)
 

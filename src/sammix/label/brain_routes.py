@@ -15,10 +15,10 @@ from sammix.data.scan_slices import in_plane
 from sammix.label.brain import Brain
 from sammix.label.helpfulness import StackState, Suggested, in_order, states_of
 from sammix.label.service import RefusedError, Service
-from sammix.label.web import _Body, body_of, place_of
+from sammix.label.web import Body, body_of, place_of
 
 
-class Prompt(_Body):
+class Prompt(Body):
     """What prompts a proposal, in px of the slice."""
 
     kind: Literal["box", "points", "auto"]
@@ -26,20 +26,20 @@ class Prompt(_Body):
     points: list[list[float]] = Field(default=[], max_length=100)
 
 
-class Learned(_Body):
+class Learned(Body):
     """What is to be learned."""
 
     kind: Literal["quick", "full"]
     own_only: bool = False
 
 
-class Used(_Body):
+class Used(Body):
     """A model to use."""
 
     model: str = Field(max_length=64)
 
 
-class TakenAway(_Body):
+class TakenAway(Body):
     """What is to be written."""
 
     kind: Literal["dataset", "dicom-seg"]

@@ -103,15 +103,12 @@ class _Writer:
         low, high = scan.case.hu_range or ("", "")
         mask = ""
         if scan.has_mask[0] and scan.labels[0] == 1 and scan.truth is not None:
-            mask = f"masks/{name}.png"
-            own = scan.volume.from_axial(scan.truth).array
-            plane = scan.truth[0] if is_picture else None
-            if plane is None:
-                mask = f"masks/{name}.nii.gz"
-                self._save(own, scan, self.folder / mask)
-            else:
+            mask = f"masks/{name}{'.png' if is_picture else '.nii.gz'}"
+            if is_picture:
                 with atomic_path(self.folder / mask) as temporary:
-                    Image.fromarray(plane * 255).save(temporary, "png")
+                    Image.fromarray(scan.truth[0] * 255).save(temporary, "png")
+            else:
+                self._save(scan.volume.from_axial(scan.truth).array, scan, self.folder / mask)
         row = {"image": image, "mask": mask, **facts, "hu_min": low, "hu_max": high}
         self.slices.append({**row, self.column: int(scan.labels[0]) if scan.labels[0] >= 0 else ""})
 

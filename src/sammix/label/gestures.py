@@ -85,6 +85,9 @@ class Answer:
         return self.label, self.label_how, self.mask, self.mask_how, self.model
 
 
+LATEST = 2**63 - 1
+"""Above the number of every gesture: SQLite has no larger one."""
+
 Marks = tuple[int | None, int | None]
 """The first and the last slice of the organ, as far as they are marked."""
 
@@ -185,9 +188,7 @@ class Record:
     def marks(self, who: str, scan: str) -> Marks:
         """The first and last slice of the organ as the annotator marked them."""
         with self._lock:
-            query = f"SELECT first, last FROM {MARKS} WHERE who = ? AND scan = ? ORDER BY marks.id DESC LIMIT 1"
-            row = self._db.execute(query, (who, scan)).fetchone()
-            return (row[0], row[1]) if row else (None, None)
+            return self._marks_before(who, scan)
 
     def annotators(self) -> list[str]:
         """Everyone who ever made a gesture, in the order in which they came."""
@@ -278,7 +279,7 @@ class Record:
         rows = self._db.execute("SELECT scan, first, last FROM marks WHERE gesture = ?", (gesture,))
         return {scan: (first, last) for scan, first, last in rows}
 
-    def _marks_before(self, who: str, scan: str, gesture: int) -> Marks:
+    def _marks_before(self, who: str, scan: str, gesture: int = LATEST) -> Marks:
         query = (
             f"SELECT first, last FROM {MARKS} WHERE who = ? AND scan = ? AND gesture < ? ORDER BY marks.id DESC LIMIT 1"
         )

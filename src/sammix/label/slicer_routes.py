@@ -31,10 +31,11 @@ from sammix.files import PLAIN_NAME
 from sammix.label.brain import Brain
 from sammix.label.brain_routes import BrainPage
 from sammix.label.guard import TooMuchError
-from sammix.label.service import RefusedError, Service
+from sammix.label.service import Service
 from sammix.label.slicer_masks import Segments, read_submitted
 from sammix.label.slicer_scans import ONE_FILE, NoSuchScanError, SlicerScans
 from sammix.label.slicer_training import SlicerTraining
+from sammix.label.web import misfit, told
 
 OPEN_PATHS = ("/auth/", "/info/", "/activelearning/", "/datastore/", "/infer/", "/train/")
 """What needs no token: 3D Slicer's module sends none."""
@@ -301,9 +302,7 @@ def parsed(kind: type[B], text: str | bytes) -> B:
     try:
         return kind.model_validate_json(text or b"{}")
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the body"
-        raise HTTPException(422, f"{where}: {first['msg']}") from None
+        raise HTTPException(422, misfit(error)) from None
 
 
 async def body_of(request: Request, kind: type[B]) -> B:
@@ -351,13 +350,9 @@ def _told(answer: Callable[[Request], Any]) -> Callable[[Request], Any]:
             return response
         except HTTPException as error:
             return JSONResponse({"detail": error.detail}, error.status_code)
-        except TooMuchError as error:
-            return JSONResponse({"detail": str(error)}, 413, {"connection": "close"})
         except NoSuchScanError as error:
             return JSONResponse({"detail": str(error)}, 404)
-        except RefusedError as error:
-            return JSONResponse({"detail": str(error)}, 409)
-        except SammixError as error:
-            return JSONResponse({"detail": str(error)}, 422)
+        except (TooMuchError, SammixError) as error:
+            return told("detail", error)
 
     return answered

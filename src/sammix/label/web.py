@@ -31,17 +31,19 @@ KINDS = {".html": "text/html; charset=utf-8", ".css": "text/css", ".js": "text/j
 B = TypeVar("B", bound=BaseModel)
 
 
-class _Body(BaseModel):
+class Body(BaseModel):
+    """A JSON body: nothing in it is unknown or of another type."""
+
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False, strict=True)
 
 
-class Said(_Body):
+class Said(Body):
     """An answer to a slice: 1 yes, 0 no, -1 left open."""
 
     label: int = Field(ge=-1, le=1)
 
 
-class Marked(_Body):
+class Marked(Body):
     """An end of the organ, or both."""
 
     first: int | None = Field(default=None, ge=0)
@@ -206,19 +208,34 @@ async def body_of(request: Request, kind: type[B]) -> B:
     try:
         return kind.model_validate_json(await request.body())
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the body"
-        raise HTTPException(400, f"{where}: {first['msg']}") from None
+        raise HTTPException(400, misfit(error)) from None
+
+
+def misfit(error: ValidationError) -> str:
+    """Say what of a body does not fit, without its values."""
+    first = error.errors(include_url=False, include_input=False)[0]
+    where = ".".join(str(part) for part in first["loc"]) or "the body"
+    return f"{where}: {first['msg']}"
+
+
+def status_of(error: Exception) -> int:
+    """The status that tells what went wrong: too much was sent, it does not fit what is known, or it cannot be done."""
+    return 413 if isinstance(error, TooMuchError) else 409 if isinstance(error, RefusedError) else 422
+
+
+def told(name: str, error: Exception) -> Response:
+    """Tell what went wrong in one line, under a name."""
+    headers = {"connection": "close"} if isinstance(error, TooMuchError) else None
+    return JSONResponse({name: str(error)}, status_of(error), headers)
 
 
 def application(routes: list[BaseRoute]) -> Starlette:
     """Put routes together. What goes wrong and can be mended is said in one line, as JSON ``{"error": …}``."""
     handlers: dict[Any, Any] = {
         HTTPException: _http_error,
-        TooMuchError: _too_much,
+        TooMuchError: _refused,
         ClientDisconnect: _gone,
-        RefusedError: _refused,
-        SammixError: _cannot,
+        SammixError: _refused,
         Exception: _broken,
     }
     return Starlette(routes=routes, exception_handlers=handlers)
@@ -229,21 +246,13 @@ async def _http_error(request: Request, error: Exception) -> Response:
     return JSONResponse({"error": error.detail}, error.status_code, error.headers)
 
 
-async def _too_much(request: Request, error: Exception) -> Response:
-    return JSONResponse({"error": str(error)}, 413, {"connection": "close"})
-
-
 async def _gone(request: Request, error: Exception) -> Response:
     """Nobody hears it: whoever asked went away within the request."""
     return Response(status_code=400)
 
 
 async def _refused(request: Request, error: Exception) -> Response:
-    return JSONResponse({"error": str(error)}, 409)
-
-
-async def _cannot(request: Request, error: Exception) -> Response:
-    return JSONResponse({"error": str(error)}, 422)
+    return told("error", error)
 
 
 async def _broken(request: Request, error: Exception) -> Response:

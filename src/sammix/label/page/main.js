@@ -339,7 +339,7 @@ async function accept() {
   }
   if (proposal?.k !== k) return;
   if (proposal.slices) {
-    if (await trying(() => api.post(`/api/stacks/${stack.stack}/slices/${k}/interpolation?accept=1`))) { proposal = null; await refresh(); await loadMask(k); paint(); }
+    if (await trying(() => api.post(`/api/stacks/${stack.stack}/slices/${k}/interpolation?accept=1`))) { proposal = null; await refresh(); }
   } else { points = []; await keep(proposal.mask); say("accepted"); }
   learning.answered();
 }
