@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from sammix.errors import OutputError
-from sammix.inference.destination import Destination
-from sammix.inference.shared_bucket import WORK, SharedBucket
+from sammix.inference.destination import WORK, Destination
+from sammix.inference.shared_bucket import SharedBucket
 
 
 def bucket(folder: Path, lease: float = 60) -> SharedBucket:

@@ -11,7 +11,8 @@ import pytest
 
 from sammix.errors import OutputError
 from sammix.files import LOCK
-from sammix.inference.shared_folder import WORK, SharedFolder
+from sammix.inference.destination import WORK
+from sammix.inference.shared_folder import SharedFolder
 
 
 def nothing() -> None:

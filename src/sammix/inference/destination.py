@@ -7,6 +7,9 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
 
+WORK = ".work"
+"""The folder there in which those who work there leave word for each other."""
+
 
 class Destination(Protocol):
     """A folder (:class:`~sammix.inference.shared_folder.SharedFolder`) or a part of an object store."""

@@ -16,13 +16,13 @@ from uuid import uuid4
 
 from sammix.errors import OutputError
 from sammix.files import csv_text, json_text
-from sammix.inference.destination import Destination
+from sammix.inference.destination import WORK, Destination
 from sammix.log import warn
 
 MODEL = ("model", "model_sha256")
 COLUMNS = ("name", "volume_ml", "hu_mean", "hu_sd", "z_extent_mm", "slices_with_organ", "confidence")
 QUALITY = ("expected_dice", "expected_dice_low", "expected_dice_high", "look")
-SCANS, RUNS = ".work/scans", ".work/runs"
+SCANS, RUNS = f"{WORK}/scans", f"{WORK}/runs"
 RARELY = 50
 """The three files are written again when this many times the time has passed that writing them took."""
 

@@ -15,9 +15,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from sammix.errors import OutputError, SammixError
+from sammix.inference.destination import WORK
 from sammix.io.remote import ObjectStore
 
-WORK = ".work"
 LEASE = 90.0
 """Seconds after which a claim that was not written again is taken over."""
 

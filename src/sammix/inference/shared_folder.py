@@ -18,8 +18,7 @@ from filelock import FileLock, Timeout
 
 from sammix.errors import OutputError
 from sammix.files import LEFT_OVER, LOCK, check_output, remove_left_overs, write_text
-
-WORK = ".work"
+from sammix.inference.destination import WORK
 
 
 class SharedFolder:
