@@ -33,7 +33,7 @@ from sammix.evaluation.metrics import dice
 from sammix.io.volume import Volume
 from sammix.models import installing
 from sammix.models.registry import kind_of
-from sammix.networks.interface import MASK_THRESHOLD, Network
+from sammix.networks.interface import MASK_THRESHOLD, Lesson, Network
 from sammix.networks.objectives import weighted_sum
 from sammix.training.batches import Batch
 from sammix.training.fitting import FitRequest, Hardware, fit
@@ -161,13 +161,15 @@ def small_grid() -> Preprocess:
 
 
 def phantom_slices(seed: int, grid: Preprocess) -> Batch:
-    """All 24 slices of a phantom, those with the organ drawn."""
+    """All 24 slices of a phantom, those with the organ drawn; a teacher knows them, softly."""
     phantom = make_phantom(seed, PORTAL.at((72, 72, 24)))
     hu, truth = (Volume(array, phantom.affine).axial().array for array in (phantom.hu, phantom.mask))
     images = torch.from_numpy(grid.images(hu))[:, None]
     masks = torch.from_numpy(grid.masks(truth))
     labels = masks.amax(dim=(1, 2)).long()
-    return Batch(images, labels, masks, labels == 1, features=images)
+    soft = 0.05 + 0.9 * masks.float()
+    lesson = Lesson(soft, soft, 0.1 + 0.8 * labels.float(), torch.ones(len(labels)))
+    return Batch(images, labels, masks, labels == 1, features=images, lesson=lesson)
 
 
 @pytest.fixture(scope="session")
@@ -184,7 +186,9 @@ def phantom_b(small_grid: Preprocess) -> Batch:
 def four(phantom_a: Batch) -> Batch:
     """The four slices that show most of the organ."""
     rows = phantom_a.masks.sum(dim=(1, 2)).argsort()[-4:]
-    return Batch(**{name: value[rows] for name, value in vars(phantom_a).items() if value is not None})
+    some = {name: value[rows] for name, value in vars(phantom_a).items() if isinstance(value, torch.Tensor)}
+    assert phantom_a.lesson is not None
+    return Batch(**some, lesson=Lesson(**{name: value[rows] for name, value in vars(phantom_a.lesson).items()}))
 
 
 @pytest.fixture(scope="session")

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from sammix.api.prediction import Prediction as Prediction
     from sammix.api.prediction import predict as predict
     from sammix.api.run import Run as Run
+    from sammix.api.run import distill as distill
     from sammix.api.run import fit as fit
     from sammix.api.scan_input import open_dataset as open_dataset
     from sammix.api.scan_input import read_scan as read_scan
@@ -48,6 +49,7 @@ _MODULES = {
     "load": "sammix.api.model",
     "predict": "sammix.api.prediction",
     "fit": "sammix.api.run",
+    "distill": "sammix.api.run",
     "evaluate": "sammix.api.measurement",
     "suggest": "sammix.api.suggestion",
     "read_scan": "sammix.api.scan_input",
@@ -71,6 +73,7 @@ __all__ = [  # noqa: RUF022  (in the order in which the reference is to be read)
     "load",
     "predict",
     "fit",
+    "distill",
     "evaluate",
     "suggest",
     "read_scan",

@@ -34,6 +34,19 @@ def test_it_is_the_fit_of_the_command_line(hospital_a: Path, tmp_path: Path) -> 
     assert (run.settings.seed, run.settings.labels, run.settings.config.fit.epochs) == (1, 3, 1)
 
 
+def test_a_student_is_that_of_the_command_line(hospital_a: Path, tmp_path: Path, run: sammix.Run) -> None:
+    settings = {"fit.epochs": 1, "model.width": 0.25}
+    student = sammix.distill(run, [hospital_a], out=tmp_path / "a", settings=settings, device="cpu")
+    lines = [f"{name}={value}" for name, value in settings.items()]
+    asked = FitRequest(load_preset("student", lines), 0, teacher=run.path)
+    fit_folder(hospital_a, RunFolder(tmp_path / "b"), asked, Hardware("cpu"))
+    own, other = weights(student), weights(sammix.Run(tmp_path / "b"))
+    assert all(torch.equal(own[name], other[name]) for name in own)
+    assert student.model.name == "tiny-4-student"
+    with pytest.raises(sammix.SammixError, match="names no folder"):
+        sammix.distill(run, [], out=tmp_path / "c")
+
+
 def test_a_run_tells_how_it_went(run: sammix.Run) -> None:
     assert [line["epoch"] for line in run.log] == [1, 2]
     assert all(line["loss"] > 0 for line in run.log)

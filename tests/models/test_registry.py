@@ -28,7 +28,7 @@ def test_every_preset_names_a_kind_and_every_kind_has_a_preset() -> None:
 
 
 def test_a_kind_that_is_not_there_is_named_with_those_that_are() -> None:
-    with pytest.raises(ConfigError, match=r"'v-net' \(model.kind\); there are: sam-mix, sam-pp, unet, nnunet-style"):
+    with pytest.raises(ConfigError, match=r"'v-net' \(model.kind\); there are: sam-mix, sam-pp, student, unet"):
         kind_of(load_preset("lite", ["model.kind=v-net"]).model)
 
 

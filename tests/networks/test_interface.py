@@ -112,10 +112,11 @@ def test_masks_that_no_one_drew_are_not_looked_at(
 
 
 def test_is_fitted_saved_loaded_and_evaluated_as_any_other(
-    preset: str, narrow: Callable[..., Config], hospital_a: Path, tmp_path: Path
+    preset: str, narrow: Callable[..., Config], small_teacher: Path, hospital_a: Path, tmp_path: Path
 ) -> None:
     config = narrow(preset, "fit.epochs=2", "fit.restart_epochs=1", "fit.batch_size=12", "fit.precision=32-true")
-    model = fit(hospital_a, RunFolder(tmp_path / "run"), FitRequest(config, labels=6), Hardware("cpu"))
+    asked = FitRequest(config, labels=6, teacher=small_teacher if kind_of(config.model).taught else None)
+    model = fit(hospital_a, RunFolder(tmp_path / "run"), asked, Hardware("cpu"))
     card = read_card(model)
     assert card.base_sha256 is None
     assert card.metrics["val_auc"] is not None

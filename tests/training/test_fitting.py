@@ -104,6 +104,37 @@ def test_a_fit_goes_on_from_a_trained_model(hospital_b: Path, tiny_run: Path, tm
     assert json.loads((tmp_path / "on" / "config.json").read_text())["start"] == str(tiny_run / "model")
 
 
+def student_of(teacher: Path) -> FitRequest:
+    return FitRequest(load_preset("student", ["fit.epochs=2", "model.width=0.25"]), labels=0, teacher=teacher)
+
+
+def test_a_student_learns_from_slices_that_nobody_labelled(
+    hospital_a: Path, tiny_run: Path, tmp_path: Path, log: Log
+) -> None:
+    scans = tmp_path / "scans"
+    scans.mkdir()
+    for scan in hospital_a.glob("volume-*"):
+        shutil.copy(scan, scans / f"{scan.name.removeprefix('volume-')}")
+    fit(scans, RunFolder(tmp_path / "run"), student_of(tiny_run), Hardware("cpu"))
+    lines = log(tmp_path / "run")
+    assert [line["epoch"] for line in lines] == [1, 2]
+    assert all(line[name] > 0 for line in lines for name in ("mask_entropy", "mask_dice", "map", "presence"))  # type: ignore[operator]
+    assert lines[0]["val_dice"] is None
+
+
+def test_an_interrupted_student_goes_on_as_if_it_had_not_been(
+    hospital_a: Path, tiny_run: Path, tmp_path: Path, interrupted: Interrupted, same_weights: SameWeights
+) -> None:
+    whole, cut = RunFolder(tmp_path / "whole"), RunFolder(tmp_path / "cut")
+    fit(hospital_a, whole, student_of(tiny_run), Hardware("cpu"))
+    with interrupted(RunFolder, "save_checkpoint", after=1):
+        fit(hospital_a, cut, student_of(tiny_run), Hardware("cpu"))
+    with pytest.raises(ConfigError, match="was begun with MODEL"):
+        fit(hospital_a, cut, student_of(whole.path), Hardware("cpu"), resume=True)
+    fit(hospital_a, cut, FitRequest(), Hardware("cpu"), resume=True)
+    assert same_weights(cut.path, whole.path)
+
+
 def test_all_labels_is_full_supervision(hospital_a: Path, tmp_path: Path) -> None:
     fit(
         hospital_a,
@@ -279,7 +310,11 @@ def test_float32_means_the_frozen_stages_too(hospital_a: Path, tmp_path: Path) -
         ([], FitRequest(seed=-1), "the seed is -1"),
         ([], FitRequest(labels=-3), "-3 annotated slices were asked for"),
         (["model.lora_blocks=20"], FitRequest(), "has 4 blocks, but model.lora_blocks asks for LoRA in 20"),
-        (["model.kind=vnet"], FitRequest(), "no kind of network is called 'vnet' .*there are: sam-mix, sam-pp, unet"),
+        (
+            ["model.kind=vnet"],
+            FitRequest(),
+            "no kind of network is called 'vnet' .*there are: sam-mix, sam-pp, student",
+        ),
         (["data.val_fraction=0.95"], FitRequest(), "val_fraction"),
     ],
 )

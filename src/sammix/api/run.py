@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import count
 from pathlib import Path
@@ -154,6 +155,61 @@ def fit(
     kept = None if cache is None else as_path(cache, "cache")
     with callers_state(progress):
         fitting.fit(source, RunFolder(folder, kept), asked, fitting.Hardware(device), resume=resume)
+    return Run(folder, device)
+
+
+def distill(
+    model: PathLike | Run,
+    data: PathLike | Sequence[PathLike],
+    *,
+    out: PathLike,
+    seed: int | None = None,
+    settings: Mapping[str, Any] | None = None,
+    resume: bool = False,
+    cache: PathLike | None = None,
+    device: str = "auto",
+    progress: bool = False,
+) -> Run:
+    """Train a small, fast student on a model's answers.
+
+    The student is used as any other model. It learns from the masks, maps and presence that its teacher finds in the
+    training patients' slices, and from people's yes and no where they gave them; drawn masks choose its best epoch.
+
+    Args:
+        model: the teacher: a run, a model's folder or a shipped model's name.
+        data: folders in supported layouts, or prepared stores; labels may be missing.
+        out: the run's folder, which must be new or empty.
+        seed: decides the splits and all chance; 0 by default.
+        settings: laid over the preset ``student``, as `fit` takes them.
+        resume: continue the interrupted run in ``out``.
+        cache: a folder that keeps the teacher's answers, for other students.
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
+        progress: show progress and the figures of each epoch on standard error.
+
+    Returns:
+        The finished run, with its best student.
+
+    Raises:
+        SammixError: there is no such model, a setting that does not exist or fit, data that cannot be read, a folder
+            that holds something.
+
+    >>> settings = {"fit.epochs": 1, "model.width": 0.25}
+    >>> student = sammix.distill(run, folder, out="student", settings=settings, device="cpu")
+    >>> student.model
+    Model('tiny-4-student', organ='liver', device='cpu')
+    """
+    many = [data] if isinstance(data, str | os.PathLike) else list(data)
+    sources = [as_path(one, "data") for one in many]
+    if not sources:
+        raise ConfigError("data names no folder to learn from")
+    teacher = as_path(model.path if isinstance(model, Run) else model, "model")
+    whole = None if seed is None else whole_number(seed, "seed", 0)
+    asked = fitting.FitRequest(_config(fitting.STUDENT, settings, resume), 0, whole, teacher=teacher)
+    folder, kept = as_path(out, "out"), None if cache is None else as_path(cache, "cache")
+    if not resume:
+        check_output(folder, overwrite=False, remedy="name another folder, or continue its run with resume=True")
+    with callers_state(progress):
+        fitting.fit(sources, RunFolder(folder, kept), asked, fitting.Hardware(device), resume=resume)
     return Run(folder, device)
 
 

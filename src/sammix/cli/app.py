@@ -11,6 +11,7 @@ import typer
 from sammix import __version__
 from sammix.cli.allocator import keep_freed_memory
 from sammix.cli.demo import demo
+from sammix.cli.distill import distill
 from sammix.cli.evaluate import evaluate
 from sammix.cli.fit import fit
 from sammix.cli.info import info
@@ -33,7 +34,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for verb in (demo, label, prepare, fit, predict, evaluate, suggest, reproduce, report, node, info):
+for verb in (demo, label, prepare, fit, distill, predict, evaluate, suggest, reproduce, report, node, info):
     app.command()(verb)
 app.add_typer(weights_app, name="weights", rich_help_panel=None)
 

@@ -32,9 +32,24 @@ def augment(images: Tensor, masks: Tensor, generator: torch.Generator) -> tuple[
     Returns:
         Images and masks of the same shapes and dtypes.
     """
+    seen, planes = augment_planes(images, masks[:, None].float(), generator)
+    return seen, (planes[:, 0] >= 0.5).to(masks.dtype)
+
+
+def augment_planes(images: Tensor, planes: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Make one random view of each slice, and move K planes of values with it.
+
+    Args:
+        images: (B, S, S) float32 in [0, 1].
+        planes: (B, K, S, S) float32, such as a teacher's probabilities; 0 outside of the frame.
+        generator: the only source of chance.
+
+    Returns:
+        Images and planes of the same shapes.
+    """
     size = images.shape[-1]
     grid = _grid(random_motion(len(images), generator), size) + _elastic(len(images), size, generator)
-    return vary_intensity(_sample(images, grid, "zeros"), generator), _sample_mask(masks, grid)
+    return vary_intensity(_sample(images, grid, "zeros"), generator), _sample(planes, grid, "zeros")
 
 
 def random_motion(batch: int, generator: torch.Generator) -> Tensor:

@@ -59,6 +59,11 @@ class Lineage(BaseModel):
         ]
         return min(found, key=lambda known: known.split != TRAIN, default=None)
 
+    @property
+    def learned(self) -> Lineage:
+        """The patients alone that the model has learned from."""
+        return Lineage(patients=tuple(known for known in self.patients if known.split == TRAIN))
+
     def joined(self, other: Lineage) -> Lineage:
         """Join the patients of both. Who is ``train`` in one of them and ``val`` in the other is ``train``."""
         of_name: dict[tuple[str, str], KnownPatient] = {}

@@ -123,7 +123,7 @@ def _negatives(rows: Sequence[SliceRow]) -> Negatives:
 def _prompts(source: str, rows: Sequence[SliceRow]) -> Prompts | None:
     ious = [row.box_iou for row in rows if row.box_iou is not None]
     maps = [row.cam_dice for row in rows if row.cam_dice is not None]
-    if not ious and not maps:
+    if source == "none" or not (ious or maps):  # a student has a map, which prompts nothing
         return None
     return Prompts(source=source, box_iou=Stat.of(ious), cam_dice=Stat.of(maps))
 

@@ -18,6 +18,7 @@ from sammix.networks.resnet38 import ResNet38
 from sammix.networks.sam.segment_anything import SAM, build_lite_medsam, build_sam_vit_b, build_tiny
 from sammix.networks.sam.tiny_vit import TinyViT
 from sammix.networks.sam_mix import SAMMix
+from sammix.networks.student import Student
 
 LITE_SIZE = 256  # px
 SHARED_WIDTH, POOLED_WIDTH = 64, 128  # channels
@@ -47,6 +48,16 @@ def build_sam_mix(model: ModelConfig, preprocess: Preprocess, name: str, network
     return network(sam, _classifier(model, sam), preprocess, model, name=name), digest
 
 
+def build_student(model: ModelConfig, preprocess: Preprocess, name: str) -> Built:
+    """A student.
+
+    Raises:
+        ConfigError: the slices' side cannot be halved as often as it does.
+    """
+    _check_side(model, preprocess.size, multiple=32)
+    return Student(preprocess, model.width, name), None
+
+
 def build_baseline(make: Callable[[ModelConfig, int], nn.Module], multiple: int | None = 32) -> Build:
     """How a baseline is built.
 
@@ -57,13 +68,16 @@ def build_baseline(make: Callable[[ModelConfig, int], nn.Module], multiple: int 
     """
 
     def build(model: ModelConfig, preprocess: Preprocess, name: str) -> Built:
-        size = preprocess.size
-        if size % (multiple or 32) or (multiple is None and size & (size - 1)):
-            wanted = "a power of two" if multiple is None else f"a multiple of {multiple}"
-            raise ConfigError(f"{model.kind} sees slices whose side is {wanted} px; data.size is {size}")
-        return Baseline(make(model, size), preprocess, name), None
+        _check_side(model, preprocess.size, multiple)
+        return Baseline(make(model, preprocess.size), preprocess, name), None
 
     return build
+
+
+def _check_side(model: ModelConfig, size: int, multiple: int | None) -> None:
+    if size % (multiple or 32) or (multiple is None and size & (size - 1)):
+        wanted = "a power of two" if multiple is None else f"a multiple of {multiple}"
+        raise ConfigError(f"{model.kind} sees slices whose side is {wanted} px; data.size is {size}")
 
 
 def _base(encoder: str) -> tuple[dict[str, Tensor] | None, str | None]:

@@ -20,10 +20,11 @@ from sammix.data.splits import TRAIN
 from sammix.data.table import SliceTable
 from sammix.errors import ConfigError
 from sammix.log import warn
-from sammix.models.build import Build, Built, build_baseline, build_sam_mix
+from sammix.models.build import Build, Built, build_baseline, build_sam_mix, build_student
 from sammix.networks.baselines.multimix import MultiMix
 from sammix.networks.baselines.transunet import TransUNet
 from sammix.networks.baselines.unet import UNet
+from sammix.networks.distillation import distillation_loss
 from sammix.networks.objectives import Objective, class_loss, joint_loss, supervised_loss, tuning_loss
 from sammix.networks.sam_pp import SAMPP
 
@@ -42,6 +43,7 @@ class Kind:
         epochs: (settings, number of annotated slices or None for all) → how long a fit takes. It refuses what the
             network cannot learn from.
         augment: an augmentation of its own, always used; None: that of ``fit.augment``.
+        taught: whether it learns from another model's answers, and from nothing else.
     """
 
     build: Build
@@ -49,6 +51,7 @@ class Kind:
     rows: Callable[[SliceTable, Rows], Rows]
     epochs: Callable[[Config, int | None], int]
     augment: Augment | None = None
+    taught: bool = False
 
 
 def kind_of(config: ModelConfig) -> Kind:
@@ -76,6 +79,11 @@ def build_model(config: Config, preprocess: Preprocess, name: str = "sammix") ->
 def labelled_rows(table: SliceTable, annotated: Rows) -> Rows:
     """All training slices with a label: what a network learns from that classifies."""
     return table.rows(TRAIN)
+
+
+def all_rows(table: SliceTable, annotated: Rows) -> Rows:
+    """All training slices: a teacher knows an answer for those, too, whose label is not known."""
+    return np.flatnonzero(table.split == TRAIN)
 
 
 def masked_rows(table: SliceTable, annotated: Rows) -> Rows:
@@ -140,6 +148,13 @@ def _nnunet_augment(images: Tensor, masks: Tensor, generator: torch.Generator) -
 KINDS: dict[str, Kind] = {
     "sam-mix": Kind(build_sam_mix, lambda config, epoch: joint_loss, labelled_rows, _joint_epochs),
     "sam-pp": Kind(partial(build_sam_mix, network=SAMPP), _staged_objective, labelled_rows, _staged_epochs),
+    "student": Kind(
+        build_student,
+        lambda config, epoch: distillation_loss,
+        all_rows,
+        lambda config, labels: config.fit.epochs,
+        taught=True,
+    ),
     "unet": _baseline(lambda model, size: UNet(model.width)),
     "nnunet-style": _baseline(_nnunet_style, multiple=None, augment=_nnunet_augment),
     "transunet": _baseline(lambda model, size: TransUNet(size, model.width)),

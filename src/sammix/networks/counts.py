@@ -9,6 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
+from sammix.data.preprocess import Preprocess
 from sammix.errors import MissingExtraError
 from sammix.networks.baselines.multimix import MultiMix
 from sammix.networks.baselines.nnunet_style import NNUNetStyle
@@ -17,6 +18,7 @@ from sammix.networks.baselines.unet import UNet
 from sammix.networks.classifiers import CAMClassifier, SharedClassifier, pooled_classifier
 from sammix.networks.resnet38 import ResNet38
 from sammix.networks.sam.segment_anything import SAM, build_lite_medsam, build_sam_vit_b
+from sammix.networks.student import Student
 
 BASELINES: dict[str, Callable[[], nn.Module]] = {
     "unet": UNet,
@@ -58,12 +60,14 @@ def parameter_counts() -> ModelCounts:
     with torch.device("meta"):
         lite, vit_b = build_lite_medsam(None), build_sam_vit_b(None)
         shared, pooled = SharedClassifier(), pooled_classifier()
+        student = Student(Preprocess())
         resnet = CAMClassifier(ResNet38(), 4096)
     parts = [
         *_sam_counts("LiteMedSAM", lite),
         *_sam_counts("SAM ViT-B", vit_b),
         PartCount("ResNet-38", "classifier with two-class head", _millions(resnet)),
         PartCount("shared", "classifier on frozen features", _millions(shared)),
+        PartCount("student", "learns from a model's answers", _millions(student)),
         PartCount("pooled", "classifier on frozen features, SAM-PP's", _millions(pooled)),
     ]
     left_out = []

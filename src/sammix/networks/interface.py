@@ -97,6 +97,27 @@ class Promptable(Segmenter, Protocol):
         """Make the masks' probabilities (B, S, S) that maps (B, S, S) in [0, 1] prompt of B encoded slices."""
 
 
+@dataclass(frozen=True)
+class Lesson:
+    """What a teacher says of B slices, for a student to learn from.
+
+    Attributes:
+        probability: (B, S, S) float32 in [0, 1], its masks'.
+        cam: (B, S, S) float32 in [0, 1], its activation maps; its masks again, of a teacher without maps.
+        presence: (B,) float32 in [0, 1], its classifier's.
+        trust: (B,) float32 in [0, 1], how far mask and map may be trusted: one minus their disagreement.
+    """
+
+    probability: Tensor
+    cam: Tensor
+    presence: Tensor
+    trust: Tensor
+
+    def to(self, device: torch.device) -> Lesson:
+        """Copy it to a device."""
+        return Lesson(**{name: values.to(device) for name, values in vars(self).items()})
+
+
 class TrainingBatch(Protocol):
     """B slices of one training step. Slices may have been moved about; everything here is moved alike."""
 
@@ -115,6 +136,10 @@ class TrainingBatch(Protocol):
     @property
     def has_mask(self) -> Tensor:
         """(B,) bool: whether the slice's mask may be used."""
+
+    @property
+    def lesson(self) -> Lesson | None:
+        """What a teacher says of the slices; None where there is no teacher."""
 
     def fine(self, rows: Tensor) -> Tensor:
         """(M, C, h, w) float32: the network's frozen features of some of the slices."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from sammix.errors import SammixError
 from sammix.log import Countable
 from sammix.models.registry import Augment
 from sammix.networks.classifiers import halve
+from sammix.networks.interface import Lesson
 from sammix.training.feature_cache import FeatureCache, SliceView
 
 VIEWS_MADE_BY = hashlib.sha256(
@@ -43,6 +44,7 @@ class Sample:
         image: (1, S, S) float32 in [0, 1]. mask: (S, S) uint8; all zero where it may not be used.
         features: (C, h, w) of SAM's frozen stages, from the cache; None: the network computes them.
         motion: (2, 3), how the slice is to be moved; None: it stays.
+        lesson: what a teacher says of it, B = 1, augmented as it is; None: there is no teacher.
     """
 
     image: Tensor
@@ -51,6 +53,7 @@ class Sample:
     has_mask: bool
     features: Tensor | None = None
     motion: Tensor | None = None
+    lesson: Lesson | None = None
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,7 @@ class Batch:
         features: (B, C, h, w) of SAM's frozen stages, as they were before the slices were moved about; None until the
             network has computed them.
         motion: (B, 2, 3), how the slices were moved; None where they were not.
+        lesson: what a teacher says of them; None where there is no teacher.
     """
 
     images: Tensor
@@ -71,6 +75,7 @@ class Batch:
     has_mask: Tensor
     features: Tensor | None = None
     motion: Tensor | None = None
+    lesson: Lesson | None = None
 
     def fine(self, rows: Tensor) -> Tensor:
         """Return features (M, C, h, w) of some of the slices, moved with them: what SAM begins from."""
@@ -86,7 +91,7 @@ class Batch:
 
     def to(self, device: torch.device) -> Batch:
         """Copy the batch to a device."""
-        return replace(self, **{name: tensor.to(device) for name, tensor in vars(self).items() if tensor is not None})
+        return replace(self, **{name: part.to(device) for name, part in vars(self).items() if part is not None})
 
     def with_features(self, features: Tensor) -> Batch:
         """Return the batch with the features that the frozen stages make of its images."""
@@ -161,6 +166,7 @@ def collate(samples: Sequence[Sample | SammixError]) -> Batch | SammixError:
     known = [sample for sample in samples if isinstance(sample, Sample)]
     features = [sample.features for sample in known if sample.features is not None]
     motions = [sample.motion for sample in known if sample.motion is not None]
+    lessons = [sample.lesson for sample in known if sample.lesson is not None]
     images, masks = torch.stack([sample.image for sample in known]), torch.stack([sample.mask for sample in known])
     motion = torch.stack(motions) if motions else None
     if motion is not None:
@@ -172,7 +178,13 @@ def collate(samples: Sequence[Sample | SammixError]) -> Batch | SammixError:
         has_mask=torch.tensor([sample.has_mask for sample in known]),
         features=torch.stack(features) if features else None,
         motion=motion,
+        lesson=_stacked(lessons) if lessons else None,
     )
+
+
+def _stacked(lessons: Sequence[Lesson]) -> Lesson:
+    names = (field.name for field in fields(Lesson))
+    return Lesson(**{name: torch.cat([getattr(lesson, name) for lesson in lessons]) for name in names})
 
 
 def loader(

@@ -35,12 +35,13 @@ class FeatureCache:
         folder: gets a folder of its own for the features that depend on ``key``. Several runs may use it at once.
         key: names all that the features depend on, but for row and view.
         shape: (C, h, w) of each.
+        what: computes them, in messages.
     """
 
-    def __init__(self, folder: Path, key: dict[str, Any], shape: tuple[int, ...]) -> None:
+    def __init__(self, folder: Path, key: dict[str, Any], shape: tuple[int, ...], what: str = "frozen stages") -> None:
         folder /= hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]
         folder.mkdir(parents=True, exist_ok=True)
-        self.folder, self.key, self.shape = folder, key, shape
+        self.folder, self.key, self.shape, self.what = folder, key, shape, what
         self.position: dict[SliceView, int] = {}
         self._bytes_each = 2 * int(np.prod(shape))
         self._features: Any = None
@@ -60,7 +61,7 @@ class FeatureCache:
             held = self._held(path, bytes_each)
             known = set(held)
             missing = [entry for entry in wanted if entry not in known]
-            _check_space(self.folder, len(missing) * bytes_each)
+            _check_space(self.folder, len(missing) * bytes_each, self.what)
             with path.open("r+b" if held else "w+b") as file:
                 file.truncate(len(held) * bytes_each)
                 file.seek(0, os.SEEK_END)
@@ -93,7 +94,7 @@ class FeatureCache:
     ) -> None:
         """Compute the missing features batch by batch; ``held`` grows with what is whole in the file."""
         starts = range(0, len(missing), ENCODE_BATCH)
-        for number, start in enumerate(track(starts, "frozen stages") if missing else (), start=1):
+        for number, start in enumerate(track(starts, self.what) if missing else (), start=1):
             batch = missing[start : start + ENCODE_BATCH]
             file.write(encode(batch).cpu().numpy().astype(np.float16).tobytes())
             held += batch
@@ -128,12 +129,12 @@ class FeatureCache:
         return held
 
 
-def _check_space(folder: Path, size: int) -> None:
+def _check_space(folder: Path, size: int, what: str) -> None:
     """Refuse, before anything is computed, what the disk has no room for."""
     free = shutil.disk_usage(folder).free
     if size > free:
         raise OutputError(
             folder,
-            f"the cache of the frozen stages takes {size / 1e9:.1f} GB more, but {free / 1e9:.1f} GB are free",
+            f"what the {what} compute takes {size / 1e9:.1f} GB more, but {free / 1e9:.1f} GB are free",
             "free space, or go without it (--set fit.cache=false)",
         )

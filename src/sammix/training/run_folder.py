@@ -45,6 +45,7 @@ class RunSettings(BaseModel):
     Attributes:
         labels: how many annotated slices; None: all.
         start: a trained model that it goes on from.
+        teacher: a trained model whose answers a student learns from.
         data: name, fingerprints, annotated slices and splits; None before.
         base_sha256: of the frozen base; None before, and where there is none.
         lineage: the patients that the model will know; None before.
@@ -55,6 +56,7 @@ class RunSettings(BaseModel):
     seed: int
     labels: int | None
     start: Path | None = None
+    teacher: Path | None = None
     data: dict[str, Any] | None = None
     base_sha256: str | None = None
     lineage: Lineage | None = None

@@ -22,6 +22,7 @@ from sammix.models.registry import kind_of
 from sammix.networks.interface import Network
 from sammix.training.batches import VIEWS_MADE_BY, CachedSlices, LiveSlices, Sample, augment_channels, read_view
 from sammix.training.feature_cache import FeatureCache, SliceView
+from sammix.training.lessons import Lessons, TaughtSlices
 from sammix.training.run_folder import RunFolder
 
 Views = dict[int, list[int]]
@@ -34,12 +35,14 @@ class FitData:
     Attributes:
         annotated: training rows whose mask may be used.
         train: rows that teach the network something. val: labelled rows of the validation patients.
+        lessons: of a student's teacher; None: there is no teacher.
     """
 
     table: SliceTable
     annotated: Rows
     train: Rows
     val: Rows
+    lessons: Lessons | None = None
 
     @property
     def usable_masks(self) -> Rows:
@@ -49,8 +52,11 @@ class FitData:
 
 
 def open_slices(network: Network, data: FitData, card: ModelCard, run: RunFolder) -> Dataset[Sample | SammixError]:
-    """Open the slices of a fit: from the cache, or from the scans, as its settings say."""
+    """Open the slices of a fit: with a teacher's lessons, from the cache, or from the scans, as its settings say."""
     fit = card.config.fit
+    if data.lessons is not None:
+        data.lessons.fill(data.train)
+        return TaughtSlices(data.table, data.usable_masks, data.lessons, fit.augment)
     if fit.cache:
         views = views_of(data, card)
         cache = filled_cache(network, data, card, run, views)

@@ -1,0 +1,48 @@
+"""``sammix distill``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sammix.cli.options import DeviceName, Model, Out, PatientFrom, Quiet, Settings, all_settings
+
+
+def distill(
+    model: Model,
+    data: Annotated[
+        list[Path],
+        typer.Argument(help="Prepared stores (.h5) or folders in supported layouts; labels may be missing."),
+    ],
+    out: Out,
+    seed: Annotated[
+        int | None,
+        typer.Option(min=0, help="Decides the splits, and all that is random.", show_default="0"),
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted run.")] = False,
+    settings: Settings = None,
+    patient_from: PatientFrom = None,
+    cache: Annotated[
+        Path | None, typer.Option(help="Keep the teacher's answers in this folder, for other students.")
+    ] = None,
+    device: DeviceName = "auto",
+    quiet: Quiet = False,
+) -> None:
+    """Train a small, fast student on a model's answers.
+
+    The student is used as any other model.
+    """
+    from sammix.config import load_preset
+    from sammix.log import show_on_terminal
+    from sammix.training.fitting import STUDENT, FitRequest, Hardware
+    from sammix.training.fitting import fit as fit_model
+    from sammix.training.run_folder import RunFolder
+
+    show_on_terminal(quiet)
+    lines = all_settings(settings, patient_from)
+    if resume and lines:
+        raise typer.BadParameter("a resumed run keeps its settings; --set and --patient-from do not go with --resume")
+    asked = FitRequest(load_preset(STUDENT, lines), labels=0, seed=seed, teacher=model)
+    print(fit_model(data, RunFolder(out, cache), asked, Hardware(device), resume=resume))

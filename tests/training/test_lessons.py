@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from sammix.config import load_preset
+from sammix.data.loading import load_table
+from sammix.data.sampling import SliceDraw
+from sammix.data.table import SliceTable
+from sammix.models.saved import load_model
+from sammix.networks.interface import Segmenter, SlicePrediction
+from sammix.training.batches import Sample
+from sammix.training.lessons import Lessons, TaughtSlices, lesson_of
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def table(hospital_a: Path) -> SliceTable:
+    return load_table(hospital_a, load_preset("tiny").data)
+
+
+def forbidden() -> Segmenter:
+    raise AssertionError("the teacher was asked again")
+
+
+def test_a_lesson_is_what_the_teacher_finds(table: SliceTable, tiny_run: Path, tmp_path: Path) -> None:
+    lessons = Lessons(table, tmp_path, "digest", partial(load_model, tiny_run, CPU))
+    lessons.fill(np.array([2, 5, 7]))
+    teacher = load_model(tiny_run, CPU)
+    image = torch.from_numpy(np.asarray(table.images[5], np.float32))[None, None]
+    found, lesson = lesson_of(teacher.segment(teacher.encode(image))), lessons[5]
+    for name, values in vars(found).items():
+        torch.testing.assert_close(getattr(lesson, name), values, atol=2e-3, rtol=1e-2)
+
+
+def test_the_teacher_is_asked_once(table: SliceTable, tiny_run: Path, tmp_path: Path) -> None:
+    Lessons(table, tmp_path, "digest", partial(load_model, tiny_run, CPU)).fill(np.array([0, 1]))
+    again = Lessons(table, tmp_path, "digest", forbidden)
+    again.fill(np.array([1, 0]))
+    assert again[1].probability.shape == (1, 64, 64)
+    with pytest.raises(AssertionError, match="asked again"):
+        Lessons(table, tmp_path, "another", forbidden).fill(np.array([0]))
+
+
+def test_where_map_and_mask_contradict_each_other_there_is_no_trust() -> None:
+    mask = torch.zeros(2, 16, 16)
+    mask[:, :8] = 1
+    maps = torch.stack([mask[0], 1 - mask[0]])
+    found = lesson_of(SlicePrediction(mask, torch.ones(2), maps, None, "cam"))
+    assert found.trust.tolist() == pytest.approx([1, 0], abs=1e-2)
+    alone = lesson_of(SlicePrediction(mask, torch.ones(2), None, None, "none"))
+    assert torch.equal(alone.cam, mask)
+    assert alone.trust.tolist() == [1, 1]
+
+
+def test_a_lesson_moves_with_its_slice(table: SliceTable, tiny_run: Path, tmp_path: Path) -> None:
+    lessons = Lessons(table, tmp_path, "digest", partial(load_model, tiny_run, CPU))
+    lessons.fill(np.array([5]))
+    slices = TaughtSlices(table, np.array([5]), lessons, augmented=True)
+    plain, moved, again, other = (slices[SliceDraw(5, seed)] for seed in (None, 1, 1, 2))
+    for sample in (plain, moved, again, other):
+        assert isinstance(sample, Sample)
+        assert sample.mask.any() == table.masks[5].any()
+    assert isinstance(plain, Sample)
+    assert plain.lesson is None
+    assert moved.lesson is not None
+    assert torch.equal(moved.image, again.image)
+    assert torch.equal(moved.lesson.probability, again.lesson.probability)
+    assert not torch.equal(moved.lesson.probability, other.lesson.probability)
+    still = TaughtSlices(table, np.array([5]), lessons, augmented=False)[SliceDraw(5, 1)]
+    assert torch.equal(still.lesson.probability, lessons[5].probability)
