@@ -25,8 +25,26 @@ def lesson(presence: list[float]) -> Lesson:
     )
 
 
+def batch(labels: list[int], drawn: list[int] | None = None) -> Batch:
+    """Slices with such labels, of which some have a mask, of their first row."""
+    masks = torch.zeros(len(labels), 4, 4, dtype=torch.uint8)
+    has_mask = torch.zeros(len(labels), dtype=torch.bool)
+    has_mask[drawn or []] = True
+    masks[:, 0] = 1  # that of the others must not be looked at
+    return Batch(torch.zeros(len(labels), 1, 4, 4), torch.tensor(labels), masks, has_mask)
+
+
+def test_what_people_drew_stands_over_what_the_teacher_says() -> None:
+    found = corrected(lesson([0.9, 0.2, 0.9]), batch([1, 1, 1], drawn=[0, 1]))
+    for planes, other in ((found.probability, 0.7), (found.cam, 0.6)):
+        assert torch.equal(planes[0], batch([1]).masks[0].float())
+        assert torch.equal(planes[1], planes[0])
+        assert planes[2].unique().tolist() == pytest.approx([other])
+    assert found.trust.tolist() == pytest.approx([1, 1, 0.9])
+
+
 def test_what_people_said_stands_over_what_the_teacher_says() -> None:
-    found = corrected(lesson([0.9, 0.9, 0.2, 0.3]), torch.tensor([0, 1, 1, -1]))
+    found = corrected(lesson([0.9, 0.9, 0.2, 0.3]), batch([0, 1, 1, -1]))
     assert found.probability.amax(dim=(1, 2)).tolist() == pytest.approx([0, 0.7, 0.7, 0.7])
     assert found.cam.amax(dim=(1, 2)).tolist() == pytest.approx([0, 0.6, 0.6, 0.6])
     assert found.presence.tolist() == pytest.approx([0, 1, 1, 0.3])
@@ -41,6 +59,7 @@ def test_a_lesson_that_is_not_trusted_is_not_learned(
     untrained: Callable[[str], Student], narrow: Callable[..., Config], four: Batch
 ) -> None:
     network, config = untrained("student").eval(), narrow("student")
+    four = replace(four, has_mask=torch.zeros(4, dtype=torch.bool))
     assert four.lesson is not None
     trust = torch.tensor([1.0, 0, 1, 1])
     lessons = [replace(four.lesson, trust=trust), replace(four.lesson, trust=trust)]

@@ -173,7 +173,7 @@ def distill(
     """Train a small, fast student on a model's answers.
 
     The student is used as any other model. It learns from the masks, maps and presence that its teacher finds in the
-    training patients' slices, and from people's yes and no where they gave them; drawn masks choose its best epoch.
+    training patients' slices. Where people said yes or no, or drew a mask, that stands over what the teacher says.
 
     Args:
         model: the teacher: a run, a model's folder or a shipped model's name.
@@ -204,7 +204,7 @@ def distill(
         raise ConfigError("data names no folder to learn from")
     teacher = as_path(model.path if isinstance(model, Run) else model, "model")
     whole = None if seed is None else whole_number(seed, "seed", 0)
-    asked = fitting.FitRequest(_config(fitting.STUDENT, settings, resume), 0, whole, teacher=teacher)
+    asked = fitting.FitRequest(_config(fitting.STUDENT, settings, resume), "all", whole, teacher=teacher)
     folder, kept = as_path(out, "out"), None if cache is None else as_path(cache, "cache")
     if not resume:
         check_output(folder, overwrite=False, remedy="name another folder, or continue its run with resume=True")

@@ -44,5 +44,5 @@ def distill(
     lines = all_settings(settings, patient_from)
     if resume and lines:
         raise typer.BadParameter("a resumed run keeps its settings; --set and --patient-from do not go with --resume")
-    asked = FitRequest(load_preset(STUDENT, lines), labels=0, seed=seed, teacher=model)
+    asked = FitRequest(load_preset(STUDENT, lines), labels="all", seed=seed, teacher=model)
     print(fit_model(data, RunFolder(out, cache), asked, Hardware(device), resume=resume))

@@ -30,7 +30,7 @@ def distillation_loss(
     """
     if batch.lesson is None:
         raise ValueError("a student learns from lessons, and the batch has none")
-    lesson = corrected(batch.lesson, batch.labels)
+    lesson = corrected(batch.lesson, batch)
     output: StudentOutput = network(batch.images)
     masks = (lesson.probability >= MASK_THRESHOLD).float()
     shown = lesson.trust * masks.flatten(1).amax(dim=1)
@@ -46,18 +46,21 @@ def distillation_loss(
     }
 
 
-def corrected(lesson: Lesson, labels: Tensor) -> Lesson:
-    """Let what people said of the slices, (B,) int64, stand over what the teacher says.
+def corrected(lesson: Lesson, batch: TrainingBatch) -> Lesson:
+    """Let what people said and drew stand over what the teacher says of a batch's slices.
 
     Where they said no, there is nothing to mark. Where they said yes and the teacher saw nothing, its mask and map are
-    not learned from.
+    not learned from, unless a mask was drawn.
     """
-    no, yes = labels == 0, labels == 1
+    no, yes = batch.labels == 0, batch.labels == 1
+    known = batch.has_mask | no
+    drawn = (batch.masks * batch.has_mask[:, None, None]).float()
+    doubted = yes & (lesson.presence < PRESENCE_THRESHOLD)
     return Lesson(
-        probability=lesson.probability.masked_fill(no[:, None, None], 0),
-        cam=lesson.cam.masked_fill(no[:, None, None], 0),
-        presence=torch.where(labels == UNKNOWN, lesson.presence, labels.float()),
-        trust=lesson.trust.masked_fill(yes & (lesson.presence < PRESENCE_THRESHOLD), 0).masked_fill(no, 1),
+        probability=torch.where(known[:, None, None], drawn, lesson.probability),
+        cam=torch.where(known[:, None, None], drawn, lesson.cam),
+        presence=torch.where(batch.labels == UNKNOWN, lesson.presence, batch.labels.float()),
+        trust=lesson.trust.masked_fill(doubted, 0).masked_fill(known, 1),
     )
 
 

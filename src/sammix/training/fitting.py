@@ -10,6 +10,7 @@ from functools import partial, reduce
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import torch
 from lightning_fabric import Fabric
 from lightning_fabric.utilities.rank_zero import rank_zero_only
@@ -19,7 +20,7 @@ from sammix.data.joined import joined
 from sammix.data.lineage import Lineage, known_rows, lineage_of
 from sammix.data.loading import load_table
 from sammix.data.preprocess import Preprocess
-from sammix.data.splits import VAL, check_both_classes, choose_annotated, with_splits
+from sammix.data.splits import TRAIN, VAL, check_both_classes, choose_annotated, with_splits
 from sammix.data.table import SliceTable
 from sammix.errors import ConfigError, InputError, SammixError
 from sammix.files import remove_left_overs, sole_writer
@@ -248,7 +249,10 @@ def _lessons(table: SliceTable, asked: RunSettings, run: RunFolder, device: torc
 
 
 def _fit_data(table: SliceTable, config: Config, asked: RunSettings, lessons: Lessons | None) -> FitData:
-    annotated = choose_annotated(table, asked.labels, asked.seed)
+    if lessons is None:
+        annotated = choose_annotated(table, asked.labels, asked.seed)
+    else:
+        annotated = np.flatnonzero(table.annotated & (table.split == TRAIN))  # all there are, and be it none
     return FitData(table, annotated, kind_of(config.model).rows(table, annotated), table.rows(VAL), lessons)
 
 

@@ -67,7 +67,7 @@ class TaughtSlices(Dataset[Sample | SammixError]):
     """Slices with a teacher's lessons, augmented anew in every batch.
 
     Args:
-        mask_rows: rows whose drawn mask may be used: those of validation.
+        mask_rows: rows whose drawn mask may be used.
         lessons: on all rows that are drawn with a seed; the others are seen as they are, and without a lesson.
         augmented: whether slices and lessons are augmented.
     """
@@ -85,7 +85,8 @@ class TaughtSlices(Dataset[Sample | SammixError]):
             return error
         lesson = None if draw.seed is None else self.lessons[draw.row]
         if lesson is not None and draw.seed is not None and self.augmented:
-            chance = torch.Generator().manual_seed(draw.seed)
-            images, planes = augment_planes(image[None], torch.stack([lesson.probability, lesson.cam], dim=1), chance)
-            image, lesson = images[0], Lesson(planes[:, 0], planes[:, 1], lesson.presence, lesson.trust)
+            planes = torch.stack([lesson.probability, lesson.cam, mask[None].float()], dim=1)
+            images, planes = augment_planes(image[None], planes, torch.Generator().manual_seed(draw.seed))
+            image, mask = images[0], (planes[0, 2] >= 0.5).to(mask.dtype)
+            lesson = Lesson(planes[:, 0], planes[:, 1], lesson.presence, lesson.trust)
         return Sample(image[None], int(self.table.label[draw.row]), mask, known, lesson=lesson)
