@@ -8,7 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sammix.data.splits import TEST, TRAIN, VAL, check_both_classes, choose_annotated, split_by_patient, with_splits
+from sammix.data.splits import (
+    TEST,
+    TRAIN,
+    VAL,
+    check_both_classes,
+    choose_annotated,
+    split_by_patient,
+    warn_without_validation,
+    with_splits,
+)
 from sammix.data.table import SliceTable
 from sammix.errors import ConfigError, SammixError
 
@@ -82,7 +91,6 @@ def test_who_has_no_split_of_their_own_is_left_out_and_said(
     table = make_table([1, 0, 1, 0, 1, 0], split=["train", "train", "", "", "", ""])
     assert with_splits(table, 0.3, 0.3, seed=0) is table
     assert "2 patients have no split of their own and are left out" in caplog.text
-    assert "own splits leave nothing to validate on, so the last epoch is kept" in caplog.text
 
 
 def test_own_test_patients_are_never_moved_to_training(make_table: MakeTable) -> None:
@@ -99,7 +107,7 @@ def test_a_seeded_split(make_table: MakeTable, caplog: pytest.LogCaptureFixture)
 @pytest.mark.parametrize(
     ("val", "test", "labels", "said"),
     [
-        (0.15, 0.2, [1, 0], ["nothing to validate on, so the last epoch is kept", "nothing to test on"]),
+        (0.15, 0.2, [1, 0], ["nothing to test on", "nothing to validate on, so the last epoch is kept"]),
         (0.0, 0.2, [1, 0], ["nothing to test on, so this data cannot measure the model"]),
         (0.0, 0.0, [1, 0], []),
     ],
@@ -107,17 +115,19 @@ def test_a_seeded_split(make_table: MakeTable, caplog: pytest.LogCaptureFixture)
 def test_an_empty_split_is_said(
     make_table: MakeTable, caplog: pytest.LogCaptureFixture, val: float, test: float, labels: list[int], said: list[str]
 ) -> None:
-    assert set(with_splits(make_table(labels, patient=["volume-0"] * 2), val, test, 0).split) == {TRAIN}
+    table = with_splits(make_table(labels, patient=["volume-0"] * 2), val, test, 0)
+    warn_without_validation(table, val)
+    assert set(table.split) == {TRAIN}
     assert len(caplog.records) == len(said)
     for expected, record in zip(said, caplog.records, strict=True):
         assert expected in record.getMessage()
-        assert "choose another --seed, add patients, or give the data splits" in record.getMessage()
+        assert "choose another --seed, add patients, or let some be of a split" in record.getMessage()
 
 
 def test_patients_without_a_label_are_nothing_to_validate_on(
     make_table: MakeTable, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with_splits(make_table([1, 0, 0, -1, 0, 1], patient=SIX), 0.15, 0.2, 0)
+    warn_without_validation(with_splits(make_table([1, 0, 0, -1, 0, 1], patient=SIX), 0.15, 0.2, 0), 0.15)
     assert "nothing to validate on" in caplog.text
     assert "nothing to test on" not in caplog.text
 

@@ -18,6 +18,8 @@ SALT = "sammix split 21"
 """Never change it: every patient's split would change with it. This one gives small examples both a validation and a
 test patient: six patients named volume-0 to volume-5 have one of each at seed 0."""
 
+REMEDY = "choose another --seed, add patients, or let some be of a split of their own"
+
 
 def split_by_patient(
     patients: NDArray[np.str_], val_fraction: float, test_fraction: float, seed: int
@@ -74,12 +76,15 @@ def with_splits(table: SliceTable, val_fraction: float, test_fraction: float, se
         _check_own_splits(table, given)
         return table
     table = table.with_split(split_by_patient(table.patient, val_fraction, test_fraction, seed))
-    remedy = "choose another --seed, add patients, or give the data splits of its own"
-    if val_fraction > 0 and not len(table.rows(VAL)):
-        warn(f"{table.name}: seed {seed} leaves nothing to validate on, so the last epoch is kept; {remedy}")
     if test_fraction > 0 and not len(table.rows(TEST)):
-        warn(f"{table.name}: seed {seed} leaves nothing to test on, so this data cannot measure the model; {remedy}")
+        warn(f"{table.name}: seed {seed} leaves nothing to test on, so this data cannot measure the model; {REMEDY}")
     return table
+
+
+def warn_without_validation(table: SliceTable, val_fraction: float) -> None:
+    """Say so where no slice is there to validate on, unless that was asked for: ``val_fraction`` of split data is 0."""
+    if val_fraction > 0 and not len(table.rows(VAL)):
+        warn(f"{table.name}: there is nothing to validate on, so the last epoch is kept; {REMEDY}")
 
 
 def _check_own_splits(table: SliceTable, given: NDArray[np.bool_]) -> None:
@@ -97,11 +102,6 @@ def _check_own_splits(table: SliceTable, given: NDArray[np.bool_]) -> None:
     if not given.all():
         left_out = len(np.unique(table.patient[~given]))
         warn(f"{table.name}: {left_out} patients have no split of their own and are left out; give them one")
-    if not len(table.rows(VAL)):
-        warn(
-            f"{table.name}: the data's own splits leave nothing to validate on, so the last epoch is kept; "
-            "let some patients be of the split 'val'"
-        )
 
 
 def choose_annotated(table: SliceTable, count: int | None, seed: int) -> NDArray[np.int64]:

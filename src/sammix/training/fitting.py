@@ -20,7 +20,7 @@ from sammix.data.joined import joined
 from sammix.data.lineage import Lineage, known_rows, lineage_of
 from sammix.data.loading import load_table
 from sammix.data.preprocess import Preprocess
-from sammix.data.splits import TRAIN, VAL, check_both_classes, choose_annotated, with_splits
+from sammix.data.splits import TRAIN, VAL, check_both_classes, choose_annotated, warn_without_validation, with_splits
 from sammix.data.table import SliceTable
 from sammix.errors import ConfigError, InputError, SammixError
 from sammix.files import remove_left_overs, sole_writer
@@ -200,6 +200,7 @@ def _trainer(data: Sequence[Path], run: RunFolder, asked: RunSettings, hardware:
     network, base = _network(config, asked)  # before the data, which may take long to read
     tables, content = _tables(data, asked)
     table = joined(tables)
+    warn_without_validation(table, config.data.val_fraction)
     network.preprocess = table.preprocess
     fit_data = _fit_data(table, config, asked, _lessons(table, asked, run, fabric.device))
     first_time = asked.data is None
