@@ -120,6 +120,9 @@ def test_a_student_learns_from_slices_that_nobody_labelled(
     assert [line["epoch"] for line in lines] == [1, 2]
     assert all(line[name] > 0 for line in lines for name in ("mask_entropy", "mask_dice", "map", "presence"))  # type: ignore[operator]
     assert lines[0]["val_dice"] is None
+    splits = json.loads((tmp_path / "run" / "config.json").read_text())["data"]["splits"]
+    learned = {known.name for known in read_card(tmp_path / "run").lineage.learned.patients if known.dataset == "scans"}
+    assert learned == {patient for patient, split in splits.items() if split == "train"}
 
 
 def test_an_interrupted_student_goes_on_as_if_it_had_not_been(

@@ -36,6 +36,33 @@ def _load_in_worker(model: Path, sha256: str, device: str) -> Network:
     return load_model(model, pick_device(own_device(device)))
 
 
+def _model_and_inputs(paths: list[str], fast: bool) -> tuple[Path, list[Path | str]]:
+    """Tell the model from the scans.
+
+    Raises:
+        BadParameter: no scan is named, or the model is named in the wrong place, or twice. InputError: the first path
+            is neither a model nor anything that can be read.
+    """
+    from sammix.io.readers.formats import check_readable
+    from sammix.io.remote import is_url
+    from sammix.models.card import DEFAULT_MODEL, FAST_MODEL, close_to_shipped, is_model
+
+    first, places = Path(paths[0]), [path if is_url(path) else Path(path) for path in paths]
+    if is_model(first):
+        if fast:
+            raise typer.BadParameter(f"--fast takes the model {FAST_MODEL}; leave out {first}, or --fast")
+        if not places[1:]:
+            raise typer.BadParameter("name a scan, or several, after the model")
+        return first, places[1:]
+    if not (has_magic(paths[0]) or is_url(paths[0])):
+        if later := next((path for path in paths[1:] if is_model(Path(path))), None):
+            raise typer.BadParameter(f"the model comes first: sammix predict {later} {first} …")
+        if not first.exists() and (meant := close_to_shipped(first)):
+            raise typer.BadParameter(f"{first} is no file, no folder and no model; did you mean {meant}?")
+        check_readable(first)  # it may be meant as a model: what is missing there is no input like others
+    return Path(FAST_MODEL if fast else DEFAULT_MODEL), places
+
+
 def predict(
     paths: Annotated[
         list[str],
@@ -54,6 +81,9 @@ def predict(
     ] = False,
     all_parts: AllParts = False,
     every_slice: EverySlice = False,
+    fast: Annotated[
+        bool, typer.Option("--fast", help="Take liver-ct-fast, a small student of liver-ct-lite, as the model.")
+    ] = False,
     series: SeriesUid = None,
     skip_done: Annotated[
         bool,
@@ -82,11 +112,10 @@ def predict(
     from sammix.inference.scans import OutputOptions, PredictOptions
     from sammix.inference.scans import predict as predict_scans
     from sammix.inference.shards import Shard
-    from sammix.io.readers.formats import check_readable
     from sammix.io.remote import is_url
     from sammix.io.writers.mask_format import check_format
     from sammix.log import say, show_on_terminal
-    from sammix.models.card import DEFAULT_MODEL, close_to_shipped, is_model, read_card
+    from sammix.models.card import read_card
     from sammix.models.devices import pick_device
     from sammix.models.saved import load_model, model_sha256
     from sammix.report.predictions import draw_index, draw_scan
@@ -100,18 +129,9 @@ def predict(
     part = None if shard is None else Shard.read(shard)
     leave_cleanly_on_sigterm()
     engine = Engine(workers, scheduler) if workers or scheduler else None
-    first, places = Path(paths[0]), [path if is_url(path) else Path(path) for path in paths]
-    if not (is_model(first) or has_magic(paths[0]) or is_url(paths[0])):
-        if later := next((path for path in paths[1:] if is_model(Path(path))), None):
-            raise typer.BadParameter(f"the model comes first: sammix predict {later} {first} …")
-        if not first.exists() and (meant := close_to_shipped(first)):
-            raise typer.BadParameter(f"{first} is no file, no folder and no model; did you mean {meant}?")
-        check_readable(first)  # it may be meant as a model: what is missing there is no input like others
-    model, inputs = (first, places[1:]) if is_model(first) else (Path(DEFAULT_MODEL), places)
+    model, inputs = _model_and_inputs(paths, fast)
     card = read_card(model)
     say(f"model: {model}" + (f", version {card.version}" if card.version else ""))
-    if not inputs:
-        raise typer.BadParameter("name a scan, or several, after the model")
     sha256 = model_sha256(model)
     if engine:  # other processes have other working directories
         load = partial(_load_in_worker, model.absolute() if model.exists() else model, sha256, device)

@@ -79,12 +79,16 @@ def _merged(a: KnownPatient, b: KnownPatient) -> KnownPatient:
     return a.model_copy(update={"split": TRAIN if TRAIN in (a.split, b.split) else VAL, "digests": digests})
 
 
-def lineage_of(table: SliceTable) -> Lineage:
+def lineage_of(table: SliceTable, unlabelled: bool = False) -> Lineage:
     """Record the patients that a fit on a table uses: those with a labelled training or validation slice.
 
     All cases of such a patient are recorded, also those that the fit leaves out.
+
+    Args:
+        unlabelled: training slices without a label are learned from, too, as a student does.
     """
-    train, val = (np.unique(table.patient[table.rows(split)]).tolist() for split in (TRAIN, VAL))
+    learned = np.flatnonzero(table.split == TRAIN) if unlabelled else table.rows(TRAIN)
+    train, val = (np.unique(table.patient[rows]).tolist() for rows in (learned, table.rows(VAL)))
     splits: dict[str, Literal["train", "val"]] = {**dict.fromkeys(val, "val"), **dict.fromkeys(train, "train")}
     digests = _digests(table)
     return Lineage(

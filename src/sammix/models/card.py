@@ -24,7 +24,7 @@ FIRST_FORMAT = "sammix-model-1"
 """Without lineage: it names cases with their splits, not patients. It is still read."""
 
 SHIPPED_FOLDER = Path(__file__).parent / "shipped"
-DEFAULT_MODEL = "liver-ct-lite"
+DEFAULT_MODEL, FAST_MODEL = "liver-ct-lite", "liver-ct-fast"
 
 
 class ModelCard(BaseModel):

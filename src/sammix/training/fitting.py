@@ -281,7 +281,7 @@ def _lineage(tables: Sequence[SliceTable], asked: RunSettings) -> Lineage:
     """List the patients that the model will know: this fit's, and those of the models that it learns from."""
     if asked.lineage is not None:  # of a resumed run, whose first model may have moved
         return asked.lineage
-    lineage = reduce(Lineage.joined, map(lineage_of, tables))
+    lineage = reduce(Lineage.joined, (lineage_of(table, unlabelled=asked.teacher is not None) for table in tables))
     for origin in filter(None, (asked.start, asked.teacher)):
         inherited = read_card(origin).lineage
         if any(known_rows(table, inherited.learned)[table.rows(VAL)].any() for table in tables):
