@@ -76,7 +76,7 @@ class ModelConfig(_Section):
     encoder: Literal["lite-medsam", "sam-vit-b", "medsam-vit-b", "tiny"] = "lite-medsam"
     lora_rank: int = Field(default=8, ge=0, le=1024, description="of q and v; 0: no LoRA")
     lora_blocks: int = Field(default=1, ge=0, description="last blocks of the encoder with LoRA; all before is frozen")
-    classifier: Literal["shared", "pooled", "resnet38"] = "shared"
+    classifier: Literal["shared", "pooled", "resnet38", "student"] = "shared"
     classifier_width: float = Field(default=1.0, gt=0, le=64, description="channel multiplier")
     presence_offset: float = Field(
         default=0.0,

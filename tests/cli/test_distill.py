@@ -11,15 +11,17 @@ def test_a_student_of_two_hospitals_is_used_as_any_other(
     out = tmp_path / "student"
     settings = ["--set", "fit.epochs=1", "--set", "model.width=0.25"]
     assert run("distill", tiny_run, hospital_a, hospital_b, "--out", out, "--device", "cpu", *settings) == 0
-    assert capsys.readouterr().out == f"{out / 'model'}\n"
+    assert capsys.readouterr().out == f"{out / 'model'}\n{out / 'prompted'}\n"
     card = read_card(out)
     assert (card.name, card.data["teacher"]) == ("tiny-4-student", "tiny-4")
     names = {(known.dataset, known.name) for known in card.lineage.patients}
     assert {dataset for dataset, _ in names} >= {hospital_b.name}
     assert names >= {(known.dataset, known.name) for known in read_card(tiny_run).lineage.patients}
     scan = next(hospital_b.rglob("ct.nii.gz"))
-    assert run("predict", out, scan, "--out", tmp_path / "masks", "--device", "cpu") == 0
-    assert next((tmp_path / "masks").glob("*_liver.nii.gz")).is_file()
+    for model in (out, out / "prompted"):
+        masks = tmp_path / f"masks-{model.name}"
+        assert run("predict", model, scan, "--out", masks, "--device", "cpu") == 0
+        assert next(masks.glob("*_liver.nii.gz")).is_file()
 
 
 def test_a_student_needs_a_teacher_and_no_other_network_does(

@@ -32,7 +32,8 @@ def distill(
 ) -> None:
     """Train a small, fast student on a model's answers.
 
-    The student is used as any other model.
+    The student is used as any other model. It also takes the place of the classifier that prompts its teacher's SAM:
+    that is a second model, in the folder prompted.
     """
     from sammix.config import load_preset
     from sammix.log import show_on_terminal
@@ -45,4 +46,7 @@ def distill(
     if resume and lines:
         raise typer.BadParameter("a resumed run keeps its settings; --set and --patient-from do not go with --resume")
     asked = FitRequest(load_preset(STUDENT, lines), labels="all", seed=seed, teacher=model)
-    print(fit_model(data, RunFolder(out, cache), asked, Hardware(device), resume=resume))
+    run = RunFolder(out, cache)
+    print(fit_model(data, run, asked, Hardware(device), resume=resume))
+    if run.prompted_folder.exists():
+        print(run.prompted_folder)

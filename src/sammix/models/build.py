@@ -18,7 +18,7 @@ from sammix.networks.resnet38 import ResNet38
 from sammix.networks.sam.segment_anything import SAM, build_lite_medsam, build_sam_vit_b, build_tiny
 from sammix.networks.sam.tiny_vit import TinyViT
 from sammix.networks.sam_mix import SAMMix
-from sammix.networks.student import Student
+from sammix.networks.student import Student, StudentClassifier, StudentUNet
 
 LITE_SIZE = 256  # px
 SHARED_WIDTH, POOLED_WIDTH = 64, 128  # channels
@@ -43,6 +43,8 @@ def build_sam_mix(model: ModelConfig, preprocess: Preprocess, name: str, network
             f"the encoder {model.encoder} has {BLOCKS[model.encoder]} blocks, but model.lora_blocks asks for LoRA in "
             f"{model.lora_blocks}; set it to {BLOCKS[model.encoder]} or less"
         )
+    if model.classifier == "student":
+        _check_side(model, preprocess.size, multiple=32)
     state, digest = _base(model.encoder)
     sam = _sam(model, preprocess.size, state)
     return network(sam, _classifier(model, sam), preprocess, model, name=name), digest
@@ -55,7 +57,7 @@ def build_student(model: ModelConfig, preprocess: Preprocess, name: str) -> Buil
         ConfigError: the slices' side cannot be halved as often as it does.
     """
     _check_side(model, preprocess.size, multiple=32)
-    return Student(preprocess, model.width, name), None
+    return Student(StudentUNet(model.width), preprocess, name), None
 
 
 def build_baseline(make: Callable[[ModelConfig, int], nn.Module], multiple: int | None = 32) -> Build:
@@ -98,10 +100,12 @@ def _sam(model: ModelConfig, size: int, state: dict[str, Tensor] | None) -> SAM:
     return build_sam_vit_b(state, image_size=size, **split)
 
 
-def _classifier(model: ModelConfig, sam: SAM) -> CAMClassifier | SharedClassifier:
+def _classifier(model: ModelConfig, sam: SAM) -> CAMClassifier | SharedClassifier | StudentClassifier:
+    if model.classifier == "student":
+        return StudentClassifier(StudentUNet(model.classifier_width))
     if model.classifier == "resnet38":
         backbone = ResNet38(width=model.classifier_width)
-        return CAMClassifier(backbone, backbone.out_channels)
+        return CAMClassifier(backbone, backbone.out_channels, reads_slices=True)
     if not isinstance(sam.image_encoder, TinyViT):
         raise ConfigError(
             f"the {model.classifier} classifier reads LiteMedSAM's frozen stages; with {model.encoder} use resnet38"

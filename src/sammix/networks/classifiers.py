@@ -24,11 +24,14 @@ class CAMClassifier(nn.Module):
     Args:
         extractor: (B, …) → feature maps (B, channels, h, w).
         channels: of the feature maps.
+        reads_slices: it takes slices (B, 1, S, S), not SAM's frozen features.
     """
 
-    def __init__(self, extractor: nn.Module, channels: int) -> None:
+    gives_logits = False
+
+    def __init__(self, extractor: nn.Module, channels: int, reads_slices: bool = False) -> None:
         super().__init__()
-        self.extractor = extractor
+        self.extractor, self.reads_slices = extractor, reads_slices
         self.head = nn.Linear(channels, 2, bias=False)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -109,6 +112,8 @@ class SharedClassifier(nn.Module):
         strongest: the share of positions that decide the class.
         dropout: share of the features' channels left out in training.
     """
+
+    reads_slices, gives_logits = False, True
 
     def __init__(
         self, in_channels: int = 320, width: int = 64, strongest: float = 1 / 256, dropout: float = 0.1

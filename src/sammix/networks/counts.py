@@ -9,7 +9,6 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
-from sammix.data.preprocess import Preprocess
 from sammix.errors import MissingExtraError
 from sammix.networks.baselines.multimix import MultiMix
 from sammix.networks.baselines.nnunet_style import NNUNetStyle
@@ -18,7 +17,7 @@ from sammix.networks.baselines.unet import UNet
 from sammix.networks.classifiers import CAMClassifier, SharedClassifier, pooled_classifier
 from sammix.networks.resnet38 import ResNet38
 from sammix.networks.sam.segment_anything import SAM, build_lite_medsam, build_sam_vit_b
-from sammix.networks.student import Student
+from sammix.networks.student import StudentUNet
 
 BASELINES: dict[str, Callable[[], nn.Module]] = {
     "unet": UNet,
@@ -60,8 +59,8 @@ def parameter_counts() -> ModelCounts:
     with torch.device("meta"):
         lite, vit_b = build_lite_medsam(None), build_sam_vit_b(None)
         shared, pooled = SharedClassifier(), pooled_classifier()
-        student = Student(Preprocess())
-        resnet = CAMClassifier(ResNet38(), 4096)
+        student = StudentUNet()
+        resnet = CAMClassifier(ResNet38(), 4096, reads_slices=True)
     parts = [
         *_sam_counts("LiteMedSAM", lite),
         *_sam_counts("SAM ViT-B", vit_b),

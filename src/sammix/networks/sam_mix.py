@@ -15,6 +15,7 @@ from sammix.networks.classifiers import PRESENT, CAMClassifier, SharedClassifier
 from sammix.networks.interface import Network, PromptSource, SlicePrediction, TrainingBatch
 from sammix.networks.prompts import Boxes, BoxMode, activation_map, boxes_from_map, enlarge, mask_prompt, mislead
 from sammix.networks.sam.segment_anything import SAM
+from sammix.networks.student import StudentClassifier
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,8 @@ class SAMMix(Network):
 
     Args:
         sam: SAM with LoRA in its image encoder.
-        classifier: class logits and class map, from the frozen features or from the slice (ResNet-38).
+        classifier: class logits and class map, from the slice (``reads_slices``) or from the frozen features. Its map's
+            sigmoid is the activation map (``gives_logits``), or the map is scaled to its own peak.
         preprocess: how slices are made for this network.
         config: how the map becomes prompts and which mask is the answer.
     """
@@ -87,7 +89,7 @@ class SAMMix(Network):
     def __init__(
         self,
         sam: SAM,
-        classifier: CAMClassifier | SharedClassifier,
+        classifier: CAMClassifier | SharedClassifier | StudentClassifier,
         preprocess: Preprocess,
         config: ModelConfig,
         name: str = "sammix",
@@ -106,13 +108,13 @@ class SAMMix(Network):
         """Class and activation map of B slices. In use, ``model.presence_offset`` is taken from the log-odds of a yes.
 
         Args:
-            images: (B, 1, S, S), what ResNet-38 reads.
+            images: (B, 1, S, S), what some classifiers read.
             coarse: (B, C, h/2, w/2), halved features, what the others read.
         """
-        class_logits, class_map = self.classifier(images if self.config.classifier == "resnet38" else coarse)
+        class_logits, class_map = self.classifier(images if self.classifier.reads_slices else coarse)
         if not self.training:
             class_logits = class_logits - class_logits.new_tensor([0.0, self.config.presence_offset])
-        if self.config.classifier != "shared":
+        if not self.classifier.gives_logits:
             return Classification(class_logits, activation_map(class_map, self.preprocess.size), None)
         map_logits = enlarge(class_map, self.preprocess.size)
         return Classification(class_logits, map_logits.sigmoid(), map_logits)

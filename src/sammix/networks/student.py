@@ -1,7 +1,7 @@
 """A student: a small U-Net that learns from a trained model's answers, and gives a mask, a map and a presence.
 
 It has no prompts. Its map is made of its coarser features by a head of its own, so that where map and mask contradict
-each other, one of them is wrong, as with its teacher.
+each other, one of them is wrong, as with its teacher. It may also take its place in SAM-Mix, as the classifier.
 """
 
 from __future__ import annotations
@@ -40,17 +40,15 @@ class StudentOutput:
     presence: Tensor
 
 
-class Student(Network):
+class StudentUNet(nn.Module):
     """Five levels of residual blocks, of which the first works on 2 × 2 px at once.
 
     Args:
-        preprocess: how slices are made for it: as for its teacher. Their side is a multiple of 32 px.
         width: factor on all channel counts.
-        name: what outputs call it.
     """
 
-    def __init__(self, preprocess: Preprocess, width: float = 1.0, name: str = "student") -> None:
-        super().__init__(preprocess, name)
+    def __init__(self, width: float = 1.0) -> None:
+        super().__init__()
         widths = [max(1, round(channels * width)) for channels in WIDTHS]
         self.down = nn.ModuleList(
             _Residual(before, after, stride=1 if level == 0 else 2)
@@ -64,25 +62,43 @@ class Student(Network):
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, images: Tensor) -> StudentOutput:
-        """(B, 1, S, S) in [0, 1] → logits."""
+        """(B, 1, S, S) in [0, 1], S a multiple of 32 → logits."""
         x = F.pixel_unshuffle(images, 2).contiguous(memory_format=torch.channels_last)
         x = x.to(self.mask_head.weight.dtype)
         levels = []
         for block in self.down:
             x = block(x)
             levels.append(x)
-        x = self.bottom(x)
-        maps = x
+        x = coarse = self.bottom(x)
         for join, beside in zip(self.up, levels[-2::-1], strict=True):
-            maps = x
+            coarse = x
             x = join(torch.cat([F.interpolate(x, size=beside.shape[-2:], mode="nearest"), beside], dim=1))
-        map_logits = self.map_head(maps)[:, 0].float()
+        map_logits = self.map_head(coarse)[:, 0].float()
         strongest = map_logits.flatten(1).topk(max(1, round(STRONGEST * map_logits[0].numel())), dim=1).values
         return StudentOutput(F.pixel_shuffle(self.mask_head(x), 2)[:, 0].float(), map_logits, strongest.mean(dim=1))
+
+
+class Student(Network):
+    """A student behind the interface of all networks.
+
+    Args:
+        network: (B, 1, S, S) in [0, 1] → logits.
+        preprocess: how slices are made for it: as for its teacher.
+        name: what outputs call it.
+    """
+
+    def __init__(self, network: StudentUNet, preprocess: Preprocess, name: str = "student") -> None:
+        super().__init__(preprocess, name)
+        self.network = network
 
     def features(self, images: Tensor) -> Tensor:
         """The slices themselves: nothing of a student is frozen."""
         return images
+
+    def forward(self, images: Tensor) -> StudentOutput:
+        """(B, 1, S, S) in [0, 1] → logits."""
+        output: StudentOutput = self.network(images)
+        return output
 
     @torch.inference_mode()
     def encode(self, images: Tensor) -> StudentOutput:
@@ -110,6 +126,25 @@ class Student(Network):
     def cast_encoder(self, dtype: torch.dtype) -> None:
         """Hold all of it in ``dtype``."""
         self.to(dtype)
+
+
+class StudentClassifier(nn.Module):
+    """A student as the classifier whose map prompts SAM: its mask is the map.
+
+    Args:
+        network: the student.
+    """
+
+    reads_slices, gives_logits = True, True
+
+    def __init__(self, network: StudentUNet) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, 1, S, S) in [0, 1] → class logits (B, 2), "absent" being 0, and the map's logits (B, S, S)."""
+        output: StudentOutput = self.network(images)
+        return torch.stack([torch.zeros_like(output.presence), output.presence], dim=1), output.mask
 
 
 class _Residual(nn.Module):

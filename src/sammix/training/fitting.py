@@ -31,6 +31,7 @@ from sammix.models.registry import build_model, kind_of
 from sammix.models.saved import load_model, load_weights, model_sha256
 from sammix.networks.interface import Network
 from sammix.training.lessons import Lessons
+from sammix.training.prompting import write_prompted_teacher
 from sammix.training.run_folder import RunFolder, RunSettings
 from sammix.training.sources import FitData
 from sammix.training.tracking import tracked
@@ -160,7 +161,7 @@ def fit(
         resume: continue an interrupted run, with the settings that it was begun with.
 
     Returns:
-        The model's folder.
+        The model's folder. A student's run has another one, ``run.prompted_folder``: the teacher, prompted by it.
 
     Raises:
         SammixError: the data cannot be learned from, a folder cannot be used or is in use, weights are missing.
@@ -185,7 +186,10 @@ def fit(
                 if not resume:
                     run.forget()  # nothing was learned: the same command may be given again
                 raise
-            return trainer.train()
+            model = trainer.train()
+            if wanted.teacher is not None:
+                write_prompted_teacher(wanted.teacher, model, trainer.data, run.prompted_folder, trainer.fabric.device)
+            return model
 
 
 def _trainer(data: Sequence[Path], run: RunFolder, asked: RunSettings, hardware: Hardware) -> Trainer:

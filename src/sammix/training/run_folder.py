@@ -88,6 +88,11 @@ class RunFolder:
         """The best model so far, in the form that ``predict`` reads."""
         return self.path / "model"
 
+    @property
+    def prompted_folder(self) -> Path:
+        """Of a student's run: the teacher with the student as the classifier that prompts it."""
+        return self.path / "prompted"
+
     def check_new(self) -> None:
         """Raise OutputError where the folder holds something."""
         check_output(self.path, overwrite=False, remedy="name another folder, or continue it with --resume")

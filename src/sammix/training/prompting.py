@@ -1,0 +1,74 @@
+"""A teacher whose student takes its classifier's place: the student's mask is then the map that prompts SAM."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+
+from sammix.data.sampling import SliceDraw
+from sammix.log import track
+from sammix.models.card import find_model, read_card
+from sammix.models.registry import build_model
+from sammix.models.saved import load_model, load_trained_state, save_model
+from sammix.networks.interface import Network, Promptable
+from sammix.networks.quality import calibrate
+from sammix.training.batches import Batch, LiveSlices, collate
+from sammix.training.sources import FitData
+from sammix.training.validation import validate
+
+AT_ONCE = 8  # slices
+CLASSIFIER = "classifier."
+
+
+def write_prompted_teacher(teacher: Path, student: Path, data: FitData, out: Path, device: torch.device) -> bool:
+    """Put a student in the place of its teacher's classifier, measure that on the validation slices, and save it.
+
+    SAM stays as the teacher has it. Its mask needs no further pass with its own mask as the map, since a student's map
+    is as fine as a mask.
+
+    Args:
+        teacher, student: folders of saved models.
+        data: whose validation slices tell how good a mask is to be expected.
+        out: the folder to write.
+
+    Returns:
+        Whether there is such a model: a teacher without prompts has no place for a student.
+    """
+    taught, own = read_card(student), read_card(teacher)
+    model = own.config.model.model_copy(
+        update={
+            "classifier": "student",
+            "classifier_width": taught.config.model.width,
+            "presence_offset": 0.0,
+            "refinements": 0,
+        }
+    )
+    config = own.config.model_copy(update={"model": model})
+    network, base = build_model(config, own.preprocess, name=f"{own.name}-prompted")
+    if not isinstance(network, Promptable):
+        return False
+    of_teacher, of_student = (load_file(find_model(folder) / "model.safetensors") for folder in (teacher, student))
+    state = {name: value for name, value in of_teacher.items() if not name.startswith(CLASSIFIER)}
+    load_trained_state(network, state | {CLASSIFIER + name: value for name, value in of_student.items()}, student)
+    card = taught.model_copy(update={"name": network.name, "config": config, "base_sha256": base})
+    save_model(out, network, card.model_copy(update={"metrics": {}, "quality": None}))
+    found = validate(used := load_model(out, device), _batches(used, data), np.asarray(data.table.patient[data.val]))
+    save_model(out, network, card.model_copy(update={"metrics": found.metrics, "quality": calibrate(found.measured)}))
+    return True
+
+
+def _batches(network: Network, data: FitData) -> Iterator[Batch]:
+    """Make batches of the validation slices, as they are, with their features."""
+    slices, device = LiveSlices(data.table, data.usable_masks, None), next(network.parameters()).device
+    starts = range(0, len(data.val), AT_ONCE)
+    for start in track(starts, "the teacher, prompted by its student") if starts else ():
+        batch = collate([slices[SliceDraw(int(row), None)] for row in data.val[start : start + AT_ONCE]])
+        if isinstance(batch, Exception):
+            raise batch
+        with torch.inference_mode():
+            batch = batch.to(device)
+            yield batch.with_features(network.features(batch.images))
