@@ -26,6 +26,11 @@ REPORT: dict[str, Any] = {
         ({}, True, "better, in use: Dice 0.900 on 9 held-out slices, +0.050"),
         ({"score": 0.85}, True, "as good, in use: Dice 0.850 on 9 held-out slices, +0.000"),
         ({"score": 0.8}, False, "not better, kept aside: Dice 0.800 on 9 held-out slices, -0.050"),
+        (
+            {"score": 0.8, "held_out": 4},
+            True,
+            "has learned from more and too few are held out: Dice 0.800 on 4 held-out",
+        ),
         ({"before": None}, True, "in use: Dice 0.900"),
         ({"score": None, "measure": None}, True, "Not measured: no answers of held-out patients yet"),
         ({"measure": "val_auc"}, True, "AUC 0.900"),

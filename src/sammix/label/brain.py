@@ -30,6 +30,9 @@ if TYPE_CHECKING:  # both import torch
 PATIENCE, PATIENCE_SCAN = 120.0, 1800.0
 """Seconds for a proposal, the first of which waits until the network is loaded; and for a whole scan."""
 
+ENOUGH_TO_JUDGE = 5
+"""Held-out slices: on fewer, chance decides which of two models seems better."""
+
 REMEMBERED = 64
 """Maps of slices that are kept, the last ones asked for."""
 
@@ -317,14 +320,18 @@ def verdict(report: dict[str, Any]) -> str:
     if report["before"] is None:
         return f"{took}, {learned}; in use: {held}"
     change = report["score"] - report["before"]
+    if change < 0 and is_better(report):
+        return (
+            f"{took}, {learned}; in use, since it has learned from more and too few are held out: {held}, {change:+.3f}"
+        )
     if is_better(report):
         return f"{took}, {learned}; {'better' if change > 0 else 'as good'}, in use: {held}, {change:+.3f}"
     return f"{took}, {learned}; not better, kept aside: {held}, {change:+.3f}"
 
 
 def is_better(report: dict[str, Any]) -> bool:
-    """Whether a new model is to be used: it is as good, since it has learned from more, or nothing can tell."""
-    if report["score"] is None or report["before"] is None:
+    """Whether a new model, which has learned from more, is to be used: unless enough slices tell that it is worse."""
+    if report["score"] is None or report["before"] is None or report["held_out"] < ENOUGH_TO_JUDGE:
         return True
     return bool(report["score"] >= report["before"])
 

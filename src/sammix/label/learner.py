@@ -8,7 +8,7 @@ import traceback
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -99,7 +99,8 @@ def learn(lesson: Lesson, say: Any) -> dict[str, Any]:
 
     Returns:
         ``seconds`` (of all), ``fit_seconds``, how many slices of each sort it learned from, and ``score`` and
-        ``before`` with ``measure`` (``val_dice`` or ``val_auc``; None where nothing is held out).
+        ``before`` with ``measure`` (``val_dice`` or ``val_auc``; None where nothing is held out) and ``held_out``, of
+        how many slices they are.
 
     Raises:
         SammixError: it cannot be learned from what is labelled.
@@ -117,8 +118,8 @@ def learn(lesson: Lesson, say: Any) -> dict[str, Any]:
     fitting = time.monotonic()
     fit(store, RunFolder(lesson.run, places.features), asked, Hardware("auto"))
     fitted = time.monotonic()
-    scores = {"score": _score(lesson.run, table, places.features)}
-    scores["before"] = None if lesson.before is None else _score(lesson.before, table, places.features)
+    score = _score(lesson.run, table, places.features)
+    before = None if lesson.before is None else _score(lesson.before, table, places.features)
     store.unlink()
     report = {
         "quick": lesson.quick,
@@ -126,17 +127,30 @@ def learn(lesson: Lesson, say: Any) -> dict[str, Any]:
         "seconds": round(time.monotonic() - began, 1),
         "fit_seconds": round(fitted - fitting, 1),
         **counts,
-        "held_out": len(table.rows(VAL)),
-        "measure": None if scores["score"] is None else scores["score"][0],
-        "score": None if scores["score"] is None else scores["score"][1],
-        "before": None if scores["before"] is None else scores["before"][1],
+        "held_out": 0 if score is None else score.slices,
+        "measure": None if score is None else score.measure,
+        "score": None if score is None else score.value,
+        "before": None if before is None else before.value,
         "from": None if lesson.before is None else lesson.before.name,
     }
     write_json(lesson.run / "label.json", report)
     return report
 
 
-def _score(model: Path, table: SliceTable, cache: Path) -> tuple[str, float] | None:
+class Score(NamedTuple):
+    """How good a model is on the held-out answers.
+
+    Attributes:
+        measure: ``val_dice`` or ``val_auc``.
+        value: a mean over ``slices``: those with a mask, or, of AUC, those with an answer.
+    """
+
+    measure: str
+    value: float
+    slices: int
+
+
+def _score(model: Path, table: SliceTable, cache: Path) -> Score | None:
     """Measure a model on the held-out answers; None where there are none that can tell."""
     rows = table.rows(VAL)
     if not len(rows) or not is_model(model):
@@ -146,5 +160,7 @@ def _score(model: Path, table: SliceTable, cache: Path) -> tuple[str, float] | N
         return None
     network = load_model(model, pick_device("auto"))
     kept = KeptFeatures(network, table, card.config.model, card.base_sha256, cache)
-    score, measure = selection_score(validate(network, kept.batches(rows, AT_ONCE), table.patient[rows]).metrics)
-    return None if measure not in ("val_dice", "val_auc") else (measure, score)
+    found = validate(network, kept.batches(rows, AT_ONCE), table.patient[rows])
+    value, measure = selection_score(found.metrics)
+    slices = {"val_dice": len(found.measured.dice), "val_auc": len(rows)}
+    return Score(measure, value, slices[measure]) if measure in slices else None
