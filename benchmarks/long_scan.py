@@ -35,7 +35,7 @@ def of_axial(scan: Volume, slice_mm: float) -> nib.Nifti1Image:
     """Resample axial HU (n, H, W), from inferior to superior, along the axis of its slices."""
     hu = ndimage.zoom(scan.array.astype(np.float32), (scan.spacing[0] / slice_mm, 1, 1), order=1)
     affine = np.diag([-scan.spacing[2], -scan.spacing[1], slice_mm, 1.0])  # right to left, front to back, upwards
-    return nib.Nifti1Image(hu.round().astype(np.int16).transpose(2, 1, 0), affine)
+    return nib.Nifti1Image(hu.round().astype(np.int16).transpose(2, 1, 0), affine)  # type: ignore[no-untyped-call]
 
 
 if __name__ == "__main__":

@@ -56,7 +56,7 @@ def main() -> None:
     settings = [word for setting in SETTINGS for word in ("--set", setting)]
     sammix("fit", table, "--from", START, "--labels", "all", "--seed", arguments.seed, "--out", run, *settings)
     shipped = arguments.out / NAME
-    ship(run, shipped)
+    ship(run, shipped, VERSION)
     for name in ("liver-slices", *OTHERS):
         sammix("evaluate", shipped, arguments.data / name, "--out", arguments.out / name)
     print_table(arguments.out, ("liver-slices", *OTHERS))
@@ -87,22 +87,25 @@ def add_series(source: Path, target: Path) -> None:
     write_csv(target / "slices.csv", list(rows[0]), rows + series)
 
 
-def ship(run: Path, folder: Path) -> None:
-    """The run's model in half precision, with what the card has to say and without the list of every slice."""
-    card = read_card(run)
-    facts = {name: card.data[name] for name in ("fingerprint", "seed", "labels")}
+def ship(model: Path, folder: Path, version: str, facts: tuple[str, ...] = ("fingerprint", "seed", "labels")) -> None:
+    """Save a model in half precision, under the folder's name, with what its card has to say.
+
+    The list of every slice is left out; ``facts`` are what stays of what its data is known by.
+    """
+    card = read_card(model)
+    known = {name: card.data[name] for name in facts}
     shipped = card.model_copy(
         update={
-            "name": NAME,
-            "version": VERSION,
-            "data": {"name": f"liver-slices, licensed sources, and {SERIES}", **facts, "sources": SOURCES | OF_SERIES},
+            "name": folder.name,
+            "version": version,
+            "data": {"name": f"liver-slices, licensed sources, and {SERIES}", **known, "sources": SOURCES | OF_SERIES},
             "licence": "CC BY-SA 4.0",
             "notes": "Not a medical device, not for clinical use. See MODEL_CARD.md.",
         }
     )
-    model, base = build_model(card.config, card.preprocess, NAME)
-    load_weights(model, base, run)
-    save_model(folder, model, shipped, dtype=torch.float16)
+    network, base = build_model(card.config, card.preprocess, folder.name)
+    load_weights(network, base, model)
+    save_model(folder, network, shipped, dtype=torch.float16)
 
 
 if __name__ == "__main__":

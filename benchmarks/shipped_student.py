@@ -12,15 +12,11 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-import torch
 from real_ct import OTHERS, print_table, sammix
-from shipped_model import OF_SERIES, SERIES, SOURCES, copy_licensed
-
-from sammix.models.card import read_card
-from sammix.models.registry import build_model
-from sammix.models.saved import load_weights, save_model
+from shipped_model import SERIES, copy_licensed, ship
 
 TEACHER = "liver-ct-lite-2"
+FACTS = ("fingerprint", "seed", "labels", "teacher", "teacher_sha256")
 SHIPPED = {"model": ("liver-ct-fast", "1"), "prompted": ("liver-ct-lite", "3")}
 
 
@@ -33,7 +29,9 @@ def main() -> None:
     table, run = arguments.out / "licensed-slices", arguments.out / "run"
     copy_licensed(arguments.data / "liver-slices", table)
     sammix("distill", TEACHER, table, arguments.data / SERIES, "--seed", arguments.seed, "--out", run)
-    shipped = [ship(run / part, arguments.out, *named) for part, named in SHIPPED.items()]
+    shipped = [arguments.out / name for name, _ in SHIPPED.values()]
+    for folder, (part, (_, version)) in zip(shipped, SHIPPED.items(), strict=True):
+        ship(run / part, folder, version, FACTS)
     for model in (*shipped, Path(TEACHER)):
         reports = arguments.out / "reports" / model.name
         for name in ("liver-slices", *OTHERS):
@@ -41,25 +39,6 @@ def main() -> None:
         print_table(reports, ("liver-slices", *OTHERS))
     for folder in shipped:
         print(f"{folder}: {sum(file.stat().st_size for file in folder.iterdir()) / 1e6:.1f} MB")
-
-
-def ship(model: Path, out: Path, name: str, version: str) -> Path:
-    """Save a model in half precision, with what the card has to say and without the list of every slice."""
-    card = read_card(model)
-    facts = {key: card.data[key] for key in ("fingerprint", "seed", "labels", "teacher", "teacher_sha256")}
-    shipped = card.model_copy(
-        update={
-            "name": name,
-            "version": version,
-            "data": {"name": f"liver-slices, licensed sources, and {SERIES}", **facts, "sources": SOURCES | OF_SERIES},
-            "licence": "CC BY-SA 4.0",
-            "notes": "Not a medical device, not for clinical use. See MODEL_CARD.md.",
-        }
-    )
-    network, base = build_model(card.config, card.preprocess, name)
-    load_weights(network, base, model)
-    save_model(out / name, network, shipped, dtype=torch.float16)
-    return out / name
 
 
 if __name__ == "__main__":

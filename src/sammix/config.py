@@ -119,6 +119,9 @@ class FitConfig(_Section):
     views: int = Field(default=100, ge=0, description="augmented, in the cache, of all annotated slices together")
     painted: float = Field(default=0.0, ge=0, le=1, description="of augmented views, how many have the organ painted")
     cache: bool = Field(default=True, description="compute the frozen stages once")
+    average: float = Field(
+        default=0.0, ge=0, lt=1, description="of the weights, what a running average keeps a step; 0: no average"
+    )
     workers: int = Field(default=0, ge=0, description="processes that make batches; 0: the training process itself")
     tensorboard: bool = Field(default=False, description="log for TensorBoard, too; needs the extra tracking")
     precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = "auto"

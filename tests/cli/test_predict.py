@@ -11,6 +11,8 @@ from pathlib import Path
 import nibabel as nib
 import pytest
 
+from sammix.models.card import FAST_MODEL
+
 
 def test_masks_of_another_model_of_the_same_name_are_not_kept(
     tiny_run: Path, hospital_a: Path, tmp_path: Path, run, capsys: pytest.CaptureFixture[str]
@@ -63,6 +65,16 @@ def test_a_model_after_the_scans_and_a_misspelt_one_are_said_in_one_line(
     assert "did you mean liver-ct-lite?" in _words(capsys)
     assert run("evaluate", "liver-ct-light", hospital_a, "--out", tmp_path / "out") == 2
     assert "did you mean liver-ct-lite?" in _words(capsys)
+
+
+def test_fast_takes_the_fast_model_and_no_other_beside_it(
+    tiny_run: Path, hospital_a: Path, tmp_path: Path, run, capsys
+) -> None:
+    scan, out = next(hospital_a.glob("volume-0*")), tmp_path / "out"
+    assert run("predict", "--fast", scan, "--out", out, "--device", "cpu") == 0
+    assert json.loads((out / "manifest.json").read_text())["model"] == FAST_MODEL
+    assert run("predict", tiny_run, scan, "--fast", "--out", tmp_path / "other") == 2
+    assert f"--fast takes the model {FAST_MODEL}; leave out" in capsys.readouterr().err
 
 
 def test_a_run_leaves_a_page(tiny_run: Path, hospital_a: Path, tmp_path: Path, run, capsys) -> None:

@@ -4,12 +4,13 @@ from itertools import pairwise
 
 import pytest
 import torch
+from torch import nn
 
 from sammix.config import FitConfig, load_preset
 from sammix.data.preprocess import Preprocess
 from sammix.models.registry import build_model
 from sammix.networks.sam_mix import SAMMix
-from sammix.training.optimisation import optimiser, schedule
+from sammix.training.optimisation import optimiser, running_average, schedule
 
 
 def rates(config: FitConfig, steps: int, count: int) -> list[float]:
@@ -45,3 +46,30 @@ def test_the_classifier_learns_at_its_own_rate() -> None:
     sam, classifier = optimiser(network, config.fit).param_groups
     assert (sam["lr"], classifier["lr"]) == (1e-4, 2e-3)
     assert {id(p) for p in classifier["params"]} == {id(p) for p in network.classifier.parameters()}
+
+
+def test_the_average_follows_the_weights_and_forgets_the_first_steps(narrow_network: nn.Linear) -> None:
+    """Against the closed form: each step keeps the lesser of the decay and (1 + n) / (10 + n) of the average."""
+    average, expected = running_average(narrow_network, 0.5), 0.0  # type: ignore[arg-type]
+    for step in range(30):
+        with torch.no_grad():
+            narrow_network.weight.fill_(float(step))
+        average.update_parameters(narrow_network)
+        kept = min(0.5, (1 + step) / (10 + step))
+        expected = kept * expected + (1 - kept) * step if step else 0.0
+    torch.testing.assert_close(average.module.weight, torch.full((1, 1), expected))
+
+
+def test_counts_are_taken_over_as_they_are() -> None:
+    network = nn.BatchNorm2d(2)
+    average = running_average(network, 0.9)  # type: ignore[arg-type]
+    for _ in range(3):
+        network(torch.randn(4, 2, 3, 3))
+        average.update_parameters(network)
+    assert int(average.module.num_batches_tracked) == 3
+    assert average.module.running_mean.dtype == torch.float32
+
+
+@pytest.fixture
+def narrow_network() -> nn.Linear:
+    return nn.Linear(1, 1, bias=False)

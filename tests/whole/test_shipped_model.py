@@ -1,4 +1,4 @@
-"""The model that comes with the package."""
+"""The models that come with the package."""
 
 from __future__ import annotations
 
@@ -12,22 +12,31 @@ from sammix.config import load_preset
 from sammix.data.scan_slices import extract
 from sammix.evaluation.metrics import dice
 from sammix.io import open_dataset
-from sammix.models.card import DEFAULT_MODEL, SHIPPED_FOLDER, read_card, shipped_models
+from sammix.models.card import DEFAULT_MODEL, FAST_MODEL, SHIPPED_FOLDER, read_card, shipped_models
 from sammix.models.saved import load_model
 from sammix.networks.interface import MASK_THRESHOLD
 from sammix.training.fitting import FitRequest, Hardware, fit
 from sammix.training.run_folder import RunFolder
 
 MEGABYTES = 1_000_000
-pytestmark = pytest.mark.usefixtures("lite_medsam")
+LIMITS = {DEFAULT_MODEL: 12 * MEGABYTES, FAST_MODEL: 6 * MEGABYTES}
+"""Of each model's folder, in bytes."""
 
 
-def test_it_is_small_and_says_what_it_is() -> None:
-    assert DEFAULT_MODEL in shipped_models()
-    folder = SHIPPED_FOLDER / DEFAULT_MODEL
-    assert sum(file.stat().st_size for file in folder.iterdir()) < 12 * MEGABYTES
-    card = read_card(Path(DEFAULT_MODEL))
-    assert card.organ == "liver"
+@pytest.fixture(params=sorted(LIMITS))
+def name(request: pytest.FixtureRequest) -> str:
+    """Each model that ``predict`` takes by itself; where it needs LiteMedSAM's weights, with these."""
+    if read_card(Path(request.param)).base_sha256 is not None:
+        request.getfixturevalue("lite_medsam")
+    return str(request.param)
+
+
+def test_it_is_small_and_says_what_it_is(name: str) -> None:
+    assert name in shipped_models()
+    folder = SHIPPED_FOLDER / name
+    assert sum(file.stat().st_size for file in folder.iterdir()) < LIMITS[name]
+    card = read_card(Path(name))
+    assert (card.name, card.organ) == (name, "liver")
     assert card.licence
     assert "Not a medical device" in card.notes
     text = (folder / "MODEL_CARD.md").read_text(encoding="utf-8")
@@ -36,8 +45,8 @@ def test_it_is_small_and_says_what_it_is() -> None:
         assert licence in text
 
 
-def test_it_finds_the_liver_in_another_hospitals_scan(real_data: Path) -> None:
-    model = load_model(Path(DEFAULT_MODEL))
+def test_it_finds_the_liver_in_another_hospitals_scan(name: str, real_data: Path) -> None:
+    model = load_model(Path(name))
     case = open_dataset(real_data / "chaos-ct-3").cases[0]
     stack = extract(case, model.preprocess, middle_fraction=1.0)
     assert stack.masks is not None
@@ -48,6 +57,11 @@ def test_it_finds_the_liver_in_another_hospitals_scan(real_data: Path) -> None:
         assert (dice(probability >= MASK_THRESHOLD, truth) or 0) > 0.9
 
 
+def test_the_fast_one_needs_no_weights_from_elsewhere() -> None:
+    assert read_card(Path(FAST_MODEL)).base_sha256 is None
+
+
+@pytest.mark.usefixtures("lite_medsam")
 def test_a_fit_goes_on_from_it(hospital_a: Path, tmp_path: Path) -> None:
     settings = ["data.middle_fraction=0.6", "fit.epochs=1", "fit.views=0", "fit.batch_size=12", "fit.decoded=2"]
     run = tmp_path / "run"

@@ -1,10 +1,12 @@
-"""How fast which part learns: AdamW, a warm-up, and cosines that may begin anew."""
+"""How fast which part learns: AdamW, a warm-up, and cosines that may begin anew. And an average over all steps."""
 
 from __future__ import annotations
 
 import math
 
 import torch
+from torch import Tensor
+from torch.optim.swa_utils import AveragedModel
 
 from sammix.config import FitConfig
 from sammix.networks.interface import Network
@@ -31,3 +33,18 @@ def schedule(optimizer: torch.optim.Optimizer, config: FitConfig, steps: int) ->
         return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * progress))
 
     return torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+
+
+def running_average(network: Network, decay: float) -> AveragedModel:
+    """Copy a network, to hold the exponential average of its weights and statistics over all steps.
+
+    Args:
+        decay: the share that the average keeps a step. The first steps, which are far off, are forgotten sooner.
+    """
+
+    def moved(average: Tensor, now: Tensor, step: int | Tensor) -> Tensor:
+        if not average.is_floating_point():
+            return now
+        return average.lerp(now, 1 - min(decay, (1 + float(step)) / (10 + float(step))))
+
+    return AveragedModel(network, avg_fn=moved, use_buffers=True)

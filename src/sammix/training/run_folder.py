@@ -26,6 +26,9 @@ FORMAT = "sammix-run-2"
 CHECKPOINT = "checkpoint.pt"
 PREVIOUS = "checkpoint-previous.pt"
 STATE = {"epoch", "best", "model", "optimizer", "scheduler", "scaler"}
+OF_AVERAGE = {"average", "averaged"}
+"""What a checkpoint holds besides, of a fit that averages its weights."""
+
 PACKAGES = (
     "sammix",
     "torch",
@@ -184,7 +187,7 @@ def _read_checkpoint(path: Path) -> dict[str, Any]:
             if content.testzip():
                 raise ValueError("a checksum differs")
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-        if state.keys() != STATE:
+        if state.keys() - OF_AVERAGE != STATE:
             raise ValueError("it is not of a fit")
         return state
     except Exception as error:  # whatever an unpickler makes of foreign bytes

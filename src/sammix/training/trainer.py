@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -25,7 +25,7 @@ from sammix.networks.interface import Network
 from sammix.networks.objectives import Terms, positive_weight
 from sammix.networks.quality import calibrate
 from sammix.training.batches import Batch, Loader, loader
-from sammix.training.optimisation import optimiser, schedule
+from sammix.training.optimisation import optimiser, running_average, schedule
 from sammix.training.parallel import average_gradients, same_start, shared_loss
 from sammix.training.run_folder import CHECKPOINT, RunFolder
 from sammix.training.sources import FitData, open_slices
@@ -52,6 +52,7 @@ class Trainer:
         self.plain_optimizer = optimiser(network, self.fit)
         self.optimizer: Any = fabric.setup_optimizers(self.plain_optimizer)  # scales 16-bit gradients
         self.scheduler = schedule(self.plain_optimizer, self.fit, len(self.batches))
+        self.average = running_average(network, self.fit.average) if self.fit.average else None
         self.own_config = with_share_of_masks(self.config, fabric.global_rank, fabric.world_size)
         labels = torch.from_numpy(np.asarray(data.table.label[data.train]))
         self.alpha = positive_weight(labels, self.fit.focal_alpha)
@@ -84,6 +85,7 @@ class Trainer:
             return 1, None
         try:
             load_trained_state(self.network, state["model"], self.run.path)
+            self._restore_average(state)
             self.plain_optimizer.load_state_dict(state["optimizer"])
             self.scheduler.load_state_dict(state["scheduler"])
             self.fabric.strategy.precision.load_state_dict(state["scaler"])
@@ -94,6 +96,16 @@ class Trainer:
         if 0 < epoch < self.fit.epochs:
             say(f"continuing after epoch {epoch}")
         return epoch + 1, state["best"]
+
+    def _restore_average(self, state: dict[str, Any]) -> None:
+        if self.average is not None:
+            load_trained_state(self._judged, state["average"], self.run.path)
+            self.average.n_averaged.fill_(state["averaged"])
+
+    @property
+    def _judged(self) -> Network:
+        """The network that is validated and kept: the average over all steps, where there is one."""
+        return self.network if self.average is None else cast(Network, self.average.module)
 
     def _open(self) -> tuple[Loader, Loader]:
         """Open training and validation batches. The first process fills the cache of the frozen stages' features."""
@@ -134,12 +146,14 @@ class Trainer:
         average_gradients(self.network.parameters(), self.fabric.world_size)
         if whole:  # a shuffled batch may hold nothing that this epoch learns from
             self.optimizer.step()
+            if self.average is not None:
+                self.average.update_parameters(self.network)
         self.scheduler.step()
         return sum(term.weight * float(term.mean) for term in whole.values()), whole
 
     def _validate(self, batches: Loader) -> Validation:
         patients = np.asarray(self.data.table.patient[self.data.val])
-        return validate(self.network, map(self._at_hand, batches), patients, self.fabric.autocast)
+        return validate(self._judged, map(self._at_hand, batches), patients, self.fabric.autocast)
 
     def _at_hand(self, batch: Batch | SammixError) -> Batch:
         """Move a batch to the device and compute its features; raise the error that it may be instead."""
@@ -162,7 +176,7 @@ class Trainer:
             if is_best:
                 chosen = {"epoch": epoch, **metrics, "chosen_by": chosen_by}
                 known = {"metrics": chosen, "quality": calibrate(validation.measured)}
-                save_model(self.run.model_folder, self.network, self.card.model_copy(update=known))
+                save_model(self.run.model_folder, self._judged, self.card.model_copy(update=known))
             self.run.log(epoch=epoch, **losses, **metrics, best=is_best, learning_rate=self.scheduler.get_last_lr()[0])
             self.run.save_checkpoint(self._state(epoch, best))
         self.fabric.barrier()
@@ -172,7 +186,10 @@ class Trainer:
         return best
 
     def _state(self, epoch: int, best: float | None) -> dict[str, Any]:
-        return {
+        averaged: dict[str, Any] = {}
+        if self.average is not None:
+            averaged = {"average": trained_state(self._judged), "averaged": int(self.average.n_averaged)}
+        return averaged | {
             "epoch": epoch,
             "best": best,
             "model": trained_state(self.network),
