@@ -154,7 +154,7 @@ def on_the_page(data: Path) -> Iterator[tuple[LabelServer, Page]]:
         browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
         page = browser.new_page(viewport={"width": SIZE[0], "height": SIZE[1]})
         page.set_default_timeout(120_000)
-        page.goto(server.secret_address)
+        page.goto(server.secret_addresses[0])
         page.wait_for_selector("body[data-ready]")
         page.locator("#view").focus()
         yield server, page

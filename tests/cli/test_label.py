@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import re
 import signal
+import socket
 import subprocess
 import urllib.error
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -43,11 +45,7 @@ def test_another_address_is_warned_of_needs_the_token_and_the_log_tells_no_patie
     for path in ("/api/session", stack, f"{stack}/slices/0/pixels", f"{stack}/slices/99/pixels", "/nothing"):
         for headers in ({}, {"authorization": f"token {token}"}):
             asked = urllib.request.Request(address + path, headers=headers)
-            try:
-                status = urllib.request.urlopen(asked).status
-            except urllib.error.HTTPError as error:
-                status = error.code
-            assert (status == 403) is (not headers)
+            assert (answered(asked) == 403) is (not headers)
     program.send_signal(signal.SIGINT)
     _, errors = program.communicate()
     assert "can be reached from other machines (127.0.0.2)" in errors
@@ -56,9 +54,46 @@ def test_another_address_is_warned_of_needs_the_token_and_the_log_tells_no_patie
     assert token not in errors
 
 
+def test_at_every_address_it_prints_where_others_find_it_and_answers_there(
+    start_sammix: Callable[..., subprocess.Popen[str]], hospital_a: Path, tmp_path: Path
+) -> None:
+    options = ("--store", tmp_path / "labels", "--port", "0", "--preset", "tiny", "--no-open", "--quiet")
+    program = start_sammix("label", hospital_a, *options, "--host", "0.0.0.0", "--allow-host", "Labels.example.org")
+    assert program.stdout is not None
+    addresses = [urlsplit(program.stdout.readline().strip()) for _ in range(2)]
+    assert addresses[0].hostname == "127.0.0.1"
+    assert addresses[1].hostname not in ("127.0.0.1", "0.0.0.0", None)
+    assert addresses[0].query == addresses[1].query
+    here = f"http://127.0.0.1:{addresses[0].port}/api/session"
+    token = {"authorization": f"token {addresses[0].query.removeprefix('token=')}"}
+    hosts = {
+        addresses[1].netloc: 200,
+        f"{socket.gethostname()}:{addresses[0].port}": 200,
+        "10.0.0.7:8765": 200,
+        "labels.example.org": 200,
+        "evil.example": 403,
+    }
+    for host, expected in hosts.items():
+        for headers, status in ((token, expected), ({}, 403)):
+            assert answered(urllib.request.Request(here, headers={**headers, "host": host})) == status, host
+    program.send_signal(signal.SIGINT)
+    program.communicate()
+
+
+def answered(asked: urllib.request.Request) -> int:
+    try:
+        status: int = urllib.request.urlopen(asked).status
+    except urllib.error.HTTPError as error:
+        return error.code
+    return status
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
+        ("--allow-host", "http://labels.example.org/"),
+        ("--allow-host", "*"),
+        ("--slicer", "--allow-host", "labels.example.org"),
         ("--organ", "../liver"),
         ("--annotator", ""),
         ("--annotator", "ada\n"),

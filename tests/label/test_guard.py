@@ -61,16 +61,76 @@ def test_the_token_counts_in_the_address_of_the_page_alone(server: LabelServer) 
     assert ask(server, "GET", "/api/session", cookie="", authorization=f"token {server.token}")[0] == 200
 
 
-@pytest.mark.parametrize("host", ["evil.example", "evil.example:{port}", "127.0.0.1", "127.0.0.1:1", "10.0.0.7:{port}"])
+@pytest.mark.parametrize(
+    "host",
+    [
+        "evil.example",
+        "evil.example:{port}",
+        "10.0.0.7:{port}",
+        "0.0.0.0:{port}",
+        "127.0.0.1.evil.example",
+        "[::1",
+        "a b",
+    ],
+)
 def test_a_foreign_host_is_refused(server: LabelServer, host: str) -> None:
-    assert ask(server, "GET", "/api/session", host=host.format(port=server.port))[0] == 403
+    status, _, body = ask(server, "GET", "/api/session", host=host.format(port=server.port))
+    assert status == 403
+    assert b"--allow-host" in body
 
 
-def test_localhost_is_no_foreign_host(server: LabelServer) -> None:
-    assert ask(server, "GET", "/api/session", host=f"localhost:{server.port}")[0] == 200
+@pytest.mark.parametrize("host", ["localhost:{port}", "LOCALHOST:{port}", "127.0.0.1:9000", "[::1]:{port}"])
+def test_this_machine_is_no_foreign_host_whatever_port_a_tunnel_begins_at(server: LabelServer, host: str) -> None:
+    name = host.format(port=server.port)
+    assert ask(server, "GET", "/api/session", host=name)[0] == 200
+    assert ask(server, "POST", "/api/undo", b"{}", host=name, origin=f"http://{name.lower()}")[0] == 200
+    assert ask(server, "POST", "/api/undo", b"{}", host=name, origin=f"http://127.0.0.1:{server.port + 1}")[0] == 403
 
 
-@pytest.mark.parametrize("origin", ["http://evil.example", "https://127.0.0.1:{port}", "null", "http://127.0.0.1:1"])
+@pytest.mark.parametrize(
+    ("host", "passes"),
+    [
+        ("192.168.1.5:8765", True),  # no page of another site comes under an address
+        ("[fe80::1]:8765", True),
+        ("scanner-pc:8765", True),
+        ("Labels.example.org", True),
+        ("labels.example.org.evil.example:8765", False),
+        ("evil.example:8765", False),
+        ("192.168.1.5.evil.example:8765", False),
+        ("0.0.0.0:8765", False),
+        ("[::]:8765", False),
+        ("999.1.1.1:8765", False),
+        ("[evil.example]:8765", False),
+        ("192.168.1.5:8765@evil.example", False),
+        ("", False),
+    ],
+)
+def test_from_other_machines_it_is_asked_by_addresses_and_by_names_that_are_its_own(
+    server: LabelServer, host: str, passes: bool
+) -> None:
+    """A page of evil.example that has its name lead here (DNS rebinding) still asks under that name."""
+    rules = Rules("t", 8765, ("scanner-pc", "labels.example.org"), any_address=True)
+    guard = Guard(server.server.config.app, rules)  # type: ignore[arg-type]
+    scope = {"path": "/api/session", "method": "GET", "query_string": b"", "client": ("192.168.1.9", 5)}
+    shown = {"authorization": "token t"}
+    assert (guard._refusal(scope, {"host": host, **shown}) is None) is passes
+    assert guard._refusal(scope, {"host": host}), "the token is asked for all the same"
+    assert guard._refusal(scope, {"host": host, "origin": "http://evil.example:8765", **shown})
+    assert (guard._refusal(scope, {"host": host, "origin": f"http://{host.lower()}", **shown}) is None) is passes
+
+
+def test_behind_a_proxy_that_encrypts_the_page_of_an_allowed_name_may_ask(server: LabelServer) -> None:
+    guard = Guard(server.server.config.app, Rules("t", 8765, ("labels.example.org",)))  # type: ignore[arg-type]
+    scope = {"path": "/api/undo", "method": "POST", "query_string": b"", "client": ("127.0.0.1", 5)}
+    shown = {"host": "labels.example.org", "authorization": "token t"}
+    assert guard._refusal(scope, {**shown, "origin": "https://labels.example.org"}) is None
+    assert guard._refusal(scope, {**shown, "origin": "https://evil.example"})
+    assert guard._refusal(scope, {**shown, "host": "10.0.0.7", "origin": "http://10.0.0.7"})
+
+
+@pytest.mark.parametrize(
+    "origin", ["http://evil.example", "http://127.0.0.1:{port}.evil.example", "null", "http://127.0.0.1:1"]
+)
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_another_page_may_not_ask(server: LabelServer, origin: str, method: str) -> None:
     own = origin.format(port=server.port)

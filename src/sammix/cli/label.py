@@ -28,6 +28,10 @@ def label(
     host: Annotated[str, typer.Option(help="The address to listen at; with any but this one, others can reach it.")] = (
         "127.0.0.1"
     ),
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option("--allow-host", metavar="NAME", help="Another name under which the page is found; repeatable."),
+    ] = None,
     annotator: Annotated[
         str | None, typer.Option(help="Who labels; can be changed on the page.", show_default="the user's name")
     ] = None,
@@ -48,10 +52,11 @@ def label(
     for option, name in (("--organ", organ), ("--annotator", annotator)):
         if name is not None and not re.fullmatch(PLAIN_NAME, name):
             raise typer.BadParameter(f"{option} takes a name of up to 64 characters, without slashes, not '{name}'")
+    for name in allow_host or []:
+        if not re.fullmatch(r"[A-Za-z0-9_.-]+", name):
+            raise typer.BadParameter(f"--allow-host takes a name such as labels.example.org, not '{name}'")
     load_preset(preset)
     with needs_extra("label", "the page"):
         from sammix.label.serving import Wanted, serve
-    serve(
-        Wanted(data, store, organ, host, port, annotator or getpass.getuser(), model, preset, slicer=slicer),
-        open_browser,
-    )
+    who, hosts = annotator or getpass.getuser(), tuple(allow_host or ())
+    serve(Wanted(data, store, organ, host, port, hosts, who, model, preset, slicer=slicer), open_browser)

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import ipaddress
 import json
+import re
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from dataclasses import dataclass
 from http.cookies import CookieError, SimpleCookie
 from typing import Any
 from urllib.parse import parse_qs
+
+from sammix.label.addresses import LOOPBACK
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -17,7 +21,8 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
+HOST = re.compile(r"(?P<name>[a-z0-9_.-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?")
+"""What a browser sends as ``Host``: a name or an address, and a port unless it is the usual one."""
 
 MOST = 64 * 2**20
 """Bytes that a request's body may have."""
@@ -46,19 +51,33 @@ class Rules:
     Attributes:
         token: that a browser must show once.
         port: that the server listens at.
-        hosts: names and addresses by which it may be asked, beside those of this machine itself.
+        hosts: names and addresses by which it may be asked, beside those of this machine to itself; in small letters.
+        any_address: it may be asked by any IP address, as other machines do.
         open_paths: what needs no token, being asked by a program that cannot send one; from this machine alone.
     """
 
     token: str
     port: int
     hosts: tuple[str, ...] = ()
+    any_address: bool = False
     open_paths: tuple[str, ...] = ()
 
     @property
     def cookie(self) -> str:
         """The cookie's name. Cookies do not know of ports, so that two servers need two names."""
         return f"sammix-label-{self.port}"
+
+    def may_be_asked_as(self, host: str) -> bool:
+        """Tell whether a ``Host`` in small letters names this server.
+
+        A page of another site can have that site's name lead to this machine, and then is of one origin with this
+        server (DNS rebinding). The browser sends that name here, so names must be known. An address is no such name.
+        The port does not matter: a tunnel, or a container, may begin at another one.
+        """
+        if (found := HOST.fullmatch(host)) is None:
+            return False
+        name = found["name"].strip("[]")
+        return name in LOOPBACK or name in self.hosts or (self.any_address and _is_address(name))
 
 
 class Guard:
@@ -92,11 +111,10 @@ class Guard:
 
     def _refusal(self, scope: Scope, headers: dict[str, str]) -> str | None:
         """Say why a request is refused; None where it is not."""
-        hosts = {f"{host}:{self.rules.port}" for host in (*LOOPBACK, *self.rules.hosts)}
-        if headers.get("host") not in hosts:
-            return "this server is not asked by that name"  # or a foreign page could, by a name that leads here
-        origin = headers.get("origin")
-        if origin is not None and origin.removeprefix("http://") not in hosts:
+        host, origin = headers.get("host", "").lower(), headers.get("origin")
+        if not self.rules.may_be_asked_as(host):
+            return "this server is not asked by that name; sammix label --allow-host NAME lets it be"
+        if origin is not None and origin.partition("://")[2] != host:
             return "another page may not ask this server"
         if scope["method"] not in ("GET", "HEAD") and headers.get("sec-fetch-site", "same-origin") != "same-origin":
             return "another page may not ask this server"
@@ -146,6 +164,14 @@ async def _answer(send: Send, status: int, body: bytes, headers: Iterable[tuple[
     raw.append((b"content-length", str(len(body)).encode()))
     await send({"type": "http.response.start", "status": status, "headers": raw})
     await send({"type": "http.response.body", "body": body})
+
+
+def _is_address(name: str) -> bool:
+    """Tell whether this is an IP address, and one that a machine can have."""
+    try:
+        return not ipaddress.ip_address(name).is_unspecified
+    except ValueError:
+        return False
 
 
 def _claimed(headers: dict[str, str]) -> int:

@@ -14,11 +14,12 @@ from pathlib import Path
 import uvicorn
 
 from sammix.errors import SammixError
+from sammix.label.addresses import LOOPBACK, own_names, page_hosts
 from sammix.label.brain import Brain
 from sammix.label.brain_routes import BrainPage
 from sammix.label.collection import open_collection
 from sammix.label.events import Events
-from sammix.label.guard import LOOPBACK, Guard, Rules
+from sammix.label.guard import Guard, Rules
 from sammix.label.means import Means
 from sammix.label.places import Places
 from sammix.label.project import LabelProject, folder_for
@@ -38,6 +39,7 @@ class Wanted:
         store: where answers are kept; None: beside the data.
         organ: what is sought; None: what the data names, else the liver.
         host, port: where to listen; port 0 takes any that is free.
+        allowed_hosts: names, beside this machine's own, under which the page may be asked for.
         annotator: who labels, where the browser does not say it.
         model: to begin with; None: SAM as it came, until something is learned.
         preset: whose network and settings are used where there is no model.
@@ -50,11 +52,23 @@ class Wanted:
     organ: str | None = None
     host: str = "127.0.0.1"
     port: int = 8765
+    allowed_hosts: tuple[str, ...] = ()
     annotator: str = "annotator"
     model: Path | None = None
     preset: str = "lite"
     threads: int = 2
     slicer: bool = False
+
+    @property
+    def for_others(self) -> bool:
+        """Whether other machines can reach the page."""
+        return self.host not in LOOPBACK
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """Names and addresses under which the page may be asked for, in small letters."""
+        own = own_names(self.host) if self.for_others else ()
+        return (*own, *(name.lower() for name in self.allowed_hosts))
 
 
 class LabelServer:
@@ -65,8 +79,8 @@ class LabelServer:
         self.token = secrets.token_urlsafe(32)
         self.socket = _listening(wanted.host, wanted.port)
         self.port = int(self.socket.getsockname()[1])
-        hosts = () if wanted.host in LOOPBACK else (wanted.host,)
-        rules = Rules(self.token, self.port, hosts, OPEN_PATHS if wanted.slicer else ())
+        open_paths = OPEN_PATHS if wanted.slicer else ()
+        rules = Rules(self.token, self.port, wanted.hosts, any_address=wanted.for_others, open_paths=open_paths)
         routes = [*Page(service, wanted.annotator).routes(), *BrainPage(service, brain).routes()]
         routes += SlicerPage(service, brain, wanted.annotator).routes() if wanted.slicer else []
         app = Guard(application(routes), rules)
@@ -83,15 +97,14 @@ class LabelServer:
         self.server = uvicorn.Server(config)
 
     @property
-    def address(self) -> str:
-        """Of the page, without the token: what may be written down."""
-        host = "127.0.0.1" if self.wanted.host in ("0.0.0.0", "localhost") else self.wanted.host
-        return f"http://{host}:{self.port}/"
+    def addresses(self) -> list[str]:
+        """Of the page, from this machine first, then from others; without the token, so they may be written down."""
+        return [f"http://{host}:{self.port}/" for host in page_hosts(self.wanted.host)]
 
     @property
-    def secret_address(self) -> str:
+    def secret_addresses(self) -> list[str]:
         """Of the page, with the token: for the person at the terminal alone."""
-        return f"{self.address}?token={self.token}"
+        return [f"{address}?token={self.token}" for address in self.addresses]
 
     def run(self) -> None:
         """Answer until :meth:`stop`, or Ctrl-C."""
@@ -110,8 +123,9 @@ def label_server(wanted: Wanted) -> Iterator[LabelServer]:
     Raises:
         SammixError: there is nothing to label, another server has it, or the port is taken.
     """
-    if wanted.slicer and wanted.host not in LOOPBACK:
-        raise SammixError(f"3D Slicer sends no token, so --slicer and --host {wanted.host} do not go together")
+    if wanted.slicer and (wanted.for_others or wanted.allowed_hosts):
+        beside = f"--host {wanted.host}" if wanted.for_others else "--allow-host"
+        raise SammixError(f"3D Slicer sends no token, so --slicer and {beside} do not go together")
     store = wanted.store or folder_for(wanted.data)
     collection = open_collection(wanted.data, wanted.organ, Places(store).scans)
     for remark in collection.remarks:
@@ -126,7 +140,7 @@ def label_server(wanted: Wanted) -> Iterator[LabelServer]:
         server = LabelServer(Service(project, collection, events), brain, wanted)
         ends.callback(server.socket.close)
         ends.callback(server.stop)
-        project.announce(server.address)
+        project.announce(server.addresses[-1])
         yield server
 
 
@@ -143,7 +157,7 @@ def _model(path: Path, organ: str) -> Path:
 def serve(wanted: Wanted, open_browser: bool) -> None:
     """Label until Ctrl-C. The address is printed, with its token, and opened in a browser if that is wanted."""
     with label_server(wanted) as server:
-        if wanted.host not in LOOPBACK:
+        if wanted.for_others:
             warn(
                 f"the page can be reached from other machines ({wanted.host}): whoever has the address with its token "
                 "sees the scans, and nothing is encrypted on the way; prefer an SSH tunnel to 127.0.0.1"
@@ -152,12 +166,12 @@ def serve(wanted: Wanted, open_browser: bool) -> None:
         say(f"{count} to label; answers are kept in {server.service.project.folder}")
         if wanted.slicer:
             say(
-                f"in 3D Slicer's module MONAI Label, give {server.address.rstrip('/')} as the server; every program "
-                "on this machine, of other users too, can ask it without a token"
+                f"in 3D Slicer's module MONAI Label, give {server.addresses[0].rstrip('/')} as the server; every "
+                "program on this machine, of other users too, can ask it without a token"
             )
-        print(server.secret_address, flush=True)
+        print(*server.secret_addresses, sep="\n", flush=True)
         if open_browser:
-            threading.Timer(0.5, webbrowser.open, [server.secret_address]).start()
+            threading.Timer(0.5, webbrowser.open, server.secret_addresses[:1]).start()
         server.run()
 
 

@@ -48,7 +48,7 @@ def address(study: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[s
     with label_server(wanted) as server:
         thread = threading.Thread(target=server.run, daemon=True)
         thread.start()
-        yield server.secret_address
+        yield server.secret_addresses[0]
         server.stop()
         thread.join(60)
         assert not thread.is_alive()
