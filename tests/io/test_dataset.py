@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import shutil
 from dataclasses import replace
 
@@ -8,8 +9,9 @@ import pytest
 
 from sammix.errors import InputError
 from sammix.io import find_inputs, open_dataset
-from sammix.io.dataset import listing, unpaired
+from sammix.io.dataset import Case, Dataset, listing, unpaired
 from sammix.io.label_rules import LabelRules
+from sammix.io.presence import Presence
 
 
 @pytest.fixture
@@ -58,12 +60,27 @@ def test_the_fingerprint_sees_names_masks_labels_and_splits(folder):
         (replace(one, patient="x"), two),
         (replace(one, labels=(1,)), two),
         (replace(one, hu_range=(0.0, 1.0)), two),
+        (replace(one, ignore=(255,)), two),
+        (replace(one, undrawn="no"), two),
+        (replace(one, presence=Presence(whole=0)), two),
     ]
     prints = {replace(dataset, cases=cases).fingerprint() for cases in [dataset.cases, *variants]}
-    assert len(prints) == 7
+    assert len(prints) == 10
     assert replace(dataset, cases=(two, one)).fingerprint() == dataset.fingerprint()
     (folder / "two/001.dcm").rename(folder / "two/009.dcm")
     assert open_dataset(folder).fingerprint() not in prints
+
+
+def test_the_fingerprint_is_that_of_the_first_version(tmp_path):
+    """By it stores, grids of jobs and kept results are recognised, whatever sammix has learned to read since."""
+    for name in ("a.nii", "a_mask.nii"):
+        (tmp_path / name).write_bytes(name.encode())
+    case = Case("a", tmp_path / "a.nii", tmp_path / "a_mask.nii", patient="p", source="s", split="test", labels=(1,))
+    dataset = Dataset(tmp_path, "d", "liver", "scans", (case,))
+    digest = hashlib.sha256(b"('p', 's', 'test', None, None, (1,))")
+    for name in (b"a.nii", b"a_mask.nii"):
+        digest.update(name + str(len(name)).encode() + name)
+    assert dataset.fingerprint() == digest.hexdigest()
 
 
 def test_a_file_that_vanished_is_named_by_the_fingerprint(folder):

@@ -144,6 +144,9 @@ class Dataset:
     def fingerprint(self) -> str:
         """Hash the files' names, sizes and contents, labels and splits (SHA-256): a copy has the same.
 
+        Stores, grids of jobs and kept results are recognised by it, so it stays the same over versions of sammix.
+        What a later version learns to read of a case counts only where it says something.
+
         Cheap: at most 48 KiB of each file are read. In a gzip file the last bytes are a checksum of all.
 
         Raises:
@@ -153,8 +156,9 @@ class Dataset:
         for case in sorted(self.cases, key=lambda c: c.image):
             patient = "" if case.patient == case.name else case.patient
             source = "" if case.source == self.name else case.source  # the folder's own name must not count
-            facts = (patient, source, case.split, case.label, case.hu_range, case.labels, case.ignore, case.undrawn)
-            digest.update(repr((*facts, case.presence)).encode())
+            facts = (patient, source, case.split, case.label, case.hu_range, case.labels)
+            later = (case.ignore, case.undrawn, case.presence)
+            digest.update(repr(facts if later == ((), "unknown", None) else (*facts, *later)).encode())
             for file in (*(case.files or _files(case.image)), *_files(case.mask)):
                 place = file.relative_to(self.root).as_posix() if file.is_relative_to(self.root) else file.name
                 digest.update(place.encode(errors="surrogateescape"))
