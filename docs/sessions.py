@@ -3,7 +3,8 @@
 Where a block of the kind ``sh`` is followed at once by one of the kind ``console``, the second holds what the commands
 of the first print. These blocks of a page are one session: they run from the first to the last, in one folder, where
 ``docs`` is the repository's. The tests run them and compare. A line ``…`` stands for any lines, and ``…`` within a line
-for any characters: times, and figures that depend on the machine.
+for any characters: times, and figures that depend on the machine. Lines that say how far the work is are left out: how
+many come depends on the machine, too.
 
 What would take the tests too long has a line between the two that says when and by which commit it was printed; so has
 what the demo printed. The tests leave these alone, and this script renews all of them::
@@ -32,6 +33,7 @@ SESSION = re.compile(
     rf"^```sh\n(?P<commands>{LINES})```\n\n(?:(?P<stamp>{STAMP})\n\n)?```console\n(?P<printed>{LINES})```$",
     re.MULTILINE,
 )
+PROGRESS = re.compile(r"^.+: \d+/\d+, about \d+ s left\n", re.MULTILINE)
 DEMO = "make demo"
 MACHINE = "on two cores of an AMD EPYC"
 
@@ -63,13 +65,13 @@ def folder_for_a_session(folder: Path) -> Path:
 
 
 def run(commands: str, folder: Path) -> str:
-    """What commands print, to either stream, in a terminal that is 120 characters wide."""
+    """What commands print, to either stream, in a terminal that is 120 characters wide; without the progress."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     environment = os.environ | {"PATH": path, "PYTHONUNBUFFERED": "1", "COLUMNS": "120", "NO_COLOR": "1"}
     done = subprocess.run(
         commands, shell=True, cwd=folder, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     )
-    return done.stdout
+    return PROGRESS.sub("", done.stdout)
 
 
 def agree(written: str, printed: str) -> bool:

@@ -68,6 +68,15 @@ def test_an_ellipsis_stands_for_anything_and_nothing_else_does(written: str, pri
     assert DOCS["agree"](written, printed) == same
 
 
+def test_lines_of_progress_are_left_out_as_a_quick_machine_prints_none(tmp_path: Path) -> None:
+    """The very lines that the program prints, not what they looked like once."""
+    program = (
+        "import sammix.log as log; log.PLAIN_INTERVAL = -1; log.show_on_terminal(); "
+        "[log.say(f'slice {i}') for i in log.track(range(3), 'frozen stages')]"
+    )
+    assert DOCS["run"](f'python -c "{program}"', tmp_path) == "slice 0\nslice 1\nslice 2\n"
+
+
 def test_a_page_is_renewed_by_what_its_commands_print_now() -> None:
     page = "Say:\n\n```sh\necho one\necho two\n```\n\n```console\none\n```\n\nThen:\n\n```sh\nignored\n```\n"
     assert DOCS["renewed"](page, None) == page.replace("```console\none\n", "```console\none\ntwo\n")
