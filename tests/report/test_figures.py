@@ -16,6 +16,7 @@ from sammix.report.figures import (
     dice_by_labels,
     dice_by_minutes,
     hausdorff_boxes,
+    round_areas,
     spread_out,
     standalone,
 )
@@ -85,11 +86,11 @@ def test_every_line_is_named_within_the_picture() -> None:
         assert 0 < x < width - 20
 
 
-@given(st.lists(st.floats(0.2, 0.8), max_size=6))
-def test_labels_keep_their_distance(values: list[float]) -> None:
-    places = spread_out(values, gap=0.1, top=1)
+@given(st.lists(st.floats(0, 1), max_size=6))
+def test_labels_keep_their_distance_and_stay_beside_the_axis(values: list[float]) -> None:
+    places = spread_out(values, gap=0.1, ends=(0, 1))
     assert all(b - a >= 0.1 - 1e-9 for a, b in itertools.pairwise(sorted(places)))
-    assert max(places, default=0) <= 1
+    assert all(-1e-9 <= place <= 1 + 1e-9 for place in places)
     assert [values[i] for i in np.argsort(places)] == sorted(values)
     apart = len(values) < 2 or min(b - a for a, b in itertools.pairwise(sorted(values))) >= 0.1 + 1e-9
     assert not apart or places == pytest.approx(values)
@@ -105,6 +106,15 @@ def test_a_chart_alone_brings_its_colours() -> None:
 def test_a_chart_of_many_slices_stays_small() -> None:
     many = RNG.integers(1, 9000, 20_000).tolist()
     assert len(dice_by_area(many, RNG.random(20_000).tolist(), "liver")) < 400_000
+
+
+@given(st.floats(1, 65_536), st.floats(1, 65_536))
+def test_the_axis_of_areas_can_be_read_from_end_to_end(one: float, other: float) -> None:
+    smallest, largest = sorted((one, other))
+    ticks = round_areas(smallest, largest)
+    assert 1 <= len(ticks) <= 6
+    assert ticks == sorted(set(ticks))
+    assert largest < 2 * smallest or len(ticks) > 1, "one tick gives no scale"
 
 
 def test_the_axis_of_areas_names_the_organ() -> None:

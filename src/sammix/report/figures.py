@@ -16,6 +16,7 @@ from scipy.optimize import isotonic_regression
 
 DIAGONAL = 256 * np.sqrt(2)
 MOST_POINTS = 1500
+MOST_TICKS = 6
 # Stand-ins that matplotlib draws with, and what the page puts in their place.
 INK, RULE, FILL, POINT = "#010203", "#040506", "#070809", "#0a0b0c"
 _THEME = {INK: "var(--ink)", RULE: "var(--rule)", FILL: "var(--box)", POINT: "var(--accent)"}
@@ -90,10 +91,25 @@ def dice_by_area(area_px: Sequence[int], dice: Sequence[float], organ: str) -> s
         axes.set_xscale("log")
         axes.set(ylim=(-0.03, 1.03), xlabel=f"{organ} in the slice (px at 256²)", ylabel="Dice of a slice")
         axes.grid(axis="y")
-        axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
         axes.minorticks_off()
+        if len(area):
+            ticks = round_areas(float(area.min()), float(area.max()))
+            axes.set_xticks(ticks, [f"{tick:,}" for tick in ticks])
 
     return _svg(draw, height=2.4, name="area")
+
+
+def round_areas(smallest: float, largest: float) -> list[int]:
+    """Choose the ticks of a logarithmic axis: 1, 2 and 5 times a power of ten; of many, powers of ten alone.
+
+    >>> round_areas(180, 7900), round_areas(3, 20_000), round_areas(210, 260)
+    ([200, 500, 1000, 2000, 5000], [10, 100, 1000, 10000], [210, 260])
+    """
+    powers = [10**exponent for exponent in range(int(np.log10(max(largest, 1))) + 1)]
+    fine = [step * power for power in powers for step in (1, 2, 5) if smallest <= step * power <= largest]
+    if len(fine) < 2:
+        return sorted({round(smallest), round(largest)})
+    return fine if len(fine) <= MOST_TICKS else [tick for tick in fine if tick in powers]
 
 
 def dice_by_labels(curves: Mapping[str, Sequence[tuple[int, float, float | None]]], levels: Mapping[str, float]) -> str:
@@ -117,7 +133,7 @@ def dice_by_labels(curves: Mapping[str, Sequence[tuple[int, float, float | None]
         for name, mean in levels.items():
             axes.axhline(mean, color=POINT, linestyle=(0, (4, 3)), linewidth=0.9)
             ends.append((mean, name, POINT))
-        places = spread_out([mean for mean, _, _ in ends], gap=0.06 * (1 - bottom), top=1)
+        places = spread_out([mean for mean, _, _ in ends], gap=0.06 * (1 - bottom), ends=(bottom, 1))
         for place, (_, name, colour) in zip(places, ends, strict=True):
             beside = axes.get_yaxis_transform()  # x in shares of the frame, y in Dice
             axes.text(1.02, place, name, transform=beside, va="center", fontsize=8.5, color=colour)
@@ -161,10 +177,12 @@ def dice_by_minutes(curves: Mapping[str, Sequence[tuple[float, float, float | No
     return _svg(draw, height=2.8, name="minutes")
 
 
-def spread_out(values: Sequence[float], gap: float, top: float) -> list[float]:
+def spread_out(values: Sequence[float], gap: float, ends: tuple[float, float]) -> list[float]:
     """Place labels, in the order given, as near to their values as can be with ``gap`` between any two.
 
-    >>> spread_out([0.5, 0.5, 0.1], gap=0.2, top=1)
+    None lies beyond ``ends``, unless there are more than fit: then they go on above.
+
+    >>> spread_out([0.5, 0.5, 0.1], gap=0.2, ends=(0, 1))
     [0.4, 0.6, 0.1]
     """
     order = np.argsort(values, kind="stable")
@@ -172,7 +190,8 @@ def spread_out(values: Sequence[float], gap: float, top: float) -> list[float]:
     places = np.empty(len(values))
     if len(values):  # without the gaps they need only ascend: isotonic regression
         fitted = isotonic_regression(np.asarray(values)[order] - steps).x
-        places[order] = fitted.clip(max=top - steps[-1]) + steps
+        bottom, top = ends
+        places[order] = fitted.clip(bottom, max(bottom, top - steps[-1])) + steps
     return [float(place) for place in places]
 
 

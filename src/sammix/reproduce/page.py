@@ -27,6 +27,7 @@ from sammix.reproduce.tables import Table, make_table, to_csv, to_latex, to_mark
 
 TITLES: dict[Domain, str] = {"in-domain": "Table 1: in-domain", "across": "Table 2: across domains"}
 UNTUNED = "* SAM is not tuned. The oracle row is prompted with true boxes: a reference, not a result."
+IN_ROW = 5  # methods beside each other on the page
 HONESTY = (
     "Misses count: Dice 0 and the diagonal, 362.04 px. ± is the standard deviation over seeds.",
     "SAM-Mix and SAM-PP start from pretrained weights, all others from random ones; LiteMedSAM, the usual start, has "
@@ -45,7 +46,7 @@ class Section:
     reference: str
     comparisons: list[Comparison]
     boxes: Markup
-    pictures: str | None
+    pictures: list[str]
 
 
 def write_page(grid: Grid) -> Path:
@@ -138,8 +139,27 @@ def _write_table(path: Path, table: Table) -> None:
         write_text(path.with_suffix(suffix), text)
 
 
-def _pictures(grid: Grid, results: list[Result], domain: Domain) -> str | None:
-    """Draw figure 3 or 4: the same few slices by every method's first seed. Returns a data URI."""
+def _pictures(grid: Grid, results: list[Result], domain: Domain) -> list[str]:
+    """Draw figure 3 or 4: the same few slices by every method's first seed.
+
+    The file has a column for each method. On the page they are in groups, so that each slice can be read.
+
+    Returns:
+        A data URI for each group; none where no slices were kept.
+    """
+    views, masks = _shown(grid, results, domain)
+    if not views:
+        return []
+    with atomic_path(grid.out / ("figure3.png" if domain == "in-domain" else "figure4.png")) as temporary:
+        temporary.write_bytes(comparison(views, masks))
+    groups = (masks[at : at + IN_ROW] for at in range(0, len(masks), IN_ROW))
+    return ["data:image/png;base64," + b64encode(comparison(views, group)).decode() for group in groups]
+
+
+def _shown(
+    grid: Grid, results: list[Result], domain: Domain
+) -> tuple[list[View], list[tuple[str, list[np.ndarray | None]]]]:
+    """Gather the slices of which masks were kept, and each method's masks of them."""
     paths = [grid.stores.in_domain] if domain == "in-domain" else list(grid.stores.across)
     ct, truth, captions = [], [], []
     masks: dict[str, list[np.ndarray | None]] = {METHODS[r.method].row(r.labels): [] for r in results}
@@ -153,15 +173,10 @@ def _pictures(grid: Grid, results: list[Result], domain: Domain) -> str | None:
             for result in results:
                 packed = result.domains[domain][place].pictures[number].mask
                 masks[METHODS[result.method].row(result.labels)].append(unpack(packed))
-    if not ct:
-        return None
     window = (PAPER_GRID.window_level, PAPER_GRID.window_width)
     planes = zip(ct, captions, truth, strict=True)
     views = [View(plane, words, window, truth=drawn) for plane, words, drawn in planes]
-    png = comparison(views, list(masks.items()))
-    with atomic_path(grid.out / ("figure3.png" if domain == "in-domain" else "figure4.png")) as temporary:
-        temporary.write_bytes(png)
-    return "data:image/png;base64," + b64encode(png).decode()
+    return views, list(masks.items())
 
 
 def _all_boxes(groups: list[list[Result]]) -> list[Series]:
