@@ -25,7 +25,7 @@ docs-figures: demo  ## what the pages print under commands, made anew; the demo'
 	$(BIN)/python docs/sessions.py docs/tutorial.md docs/how-to.md --demo demo
 
 screenshots: docs weights  ## every kind of page, 1400 and 420 px wide, light and dark: build/screenshots
-	$(BIN)/python benchmarks/screenshots.py
+	$(BIN)/python benchmarks/screenshots.py $(if $(wildcard ../shared/data),--data ../shared/data)
 
 weights: $(STAMP)
 	$(BIN)/sammix weights fetch lite-medsam
