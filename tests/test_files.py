@@ -62,10 +62,18 @@ def test_full_disk_is_one_clear_line(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("name", ["a file/b.txt", f"{'a' * 300}.txt"])
-def test_a_path_that_cannot_be_is_one_clear_line(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("a file/b.txt", r"/a file: is a file, not a folder; name another folder$"),
+        ("a file/b/c.txt", r"/a file: is a file, not a folder; name another folder$"),
+        (f"{'a' * 300}.txt", r"cannot be written \(.+\); free space or choose another folder$"),
+        (f"{'a' * 300}/b.txt", r"cannot be written \(.+\); free space or choose another folder$"),
+    ],
+)
+def test_a_path_that_cannot_be_is_one_clear_line(tmp_path: Path, name: str, told: str) -> None:
     (tmp_path / "a file").write_text("no folder")
-    with pytest.raises(OutputError, match=r"cannot be written \(.+\); free space or choose another folder$"):
+    with pytest.raises(OutputError, match=told):
         write_text(tmp_path / name, "text")
     assert [path.name for path in tmp_path.iterdir()] == ["a file"]
 

@@ -42,6 +42,8 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         yield temporary
         os.replace(temporary, path)
     except OSError as error:
+        if (file := next((one for one in path.parents if os.path.isfile(one)), None)) is not None:
+            raise OutputError(file, "is a file, not a folder", "name another folder") from error
         reason = error.strerror or str(error)
         raise OutputError(path, f"cannot be written ({reason})", "free space or choose another folder") from error
     finally:

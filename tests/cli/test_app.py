@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -64,6 +65,17 @@ def test_the_whole_way_from_scans_to_a_report(hospital_a: Path, hospital_b: Path
         (["predict", "DATA", "--device", "cuda:99", "--out", "OUT"], "device 'cuda:99' is not available"),
         (["predict", "nowhere", "DATA", "--out", "OUT"], "nowhere: there is no such file or folder"),
         (["predict", "liver-ct-lite", "--out", "OUT"], "name a scan, or several, after the model"),
+        (["predict", "EMPTY", "--out", "OUT"], "holds no file; is this the right folder?"),
+        (["predict", "TEXT", "--out", "OUT"], "is of no format that sammix reads"),
+        (["predict", "DATA", "--out", "TEXT/out"], "is a file, not a folder"),
+        (["label", "EMPTY"], "holds no file; is this the right folder?"),
+        (["label", "TEXT"], "is of no format that sammix reads"),
+        (["evaluate", "liver-ct-lite", "EMPTY", "--out", "OUT"], "holds no file; is this the right folder?"),
+        (["fit", "EMPTY", "--out", "OUT"], "holds no file; is this the right folder?"),
+        (["fit", "DATA", "--preset", "tiny", "--out", "TEXT/run"], "is a file, not a folder"),
+        (["fit", "DATA", "--set", "fit=3", "--out", "OUT"], "there are: fit.epochs"),
+        (["report", "nowhere", "--out", "OUT.html"], "there is no such file or folder"),
+        (["report", "TEXT", "--out", "OUT.html"], "is a file, not a folder"),
         (["evaluate", "DATA", "DATA", "--out", "OUT"], "holds no model"),
         (["prepare", "DATA", "--out", "OUT"], "let it end in .h5"),
         (["info", "nowhere"], "nowhere"),
@@ -74,8 +86,12 @@ def test_the_whole_way_from_scans_to_a_report(hospital_a: Path, hospital_b: Path
 def test_bad_usage_is_one_line_and_exit_code_2(
     arguments: list[str], message: str, hospital_a: Path, tmp_path: Path, run, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    places = {"DATA": str(hospital_a), "OUT": str(tmp_path / "out"), "nowhere": str(tmp_path / "nowhere")}
-    assert run(*[places.get(word, word) for word in arguments]) == 2
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "notes.txt").write_text("no scan")
+    places = {"DATA": hospital_a, "OUT": "out", "nowhere": "nowhere", "EMPTY": "empty", "TEXT": "notes.txt"}
+    places = {word: str(tmp_path / place) for word, place in places.items()}
+    written = re.compile("|".join(places))
+    assert run(*[written.sub(lambda found: places[found[0]], word) for word in arguments]) == 2
     shown = capsys.readouterr()
     assert message in shown.err
     assert "Traceback" not in shown.err
@@ -100,9 +116,21 @@ def test_a_full_disk_is_one_line(run, monkeypatch: pytest.MonkeyPatch, capsys: p
     assert capsys.readouterr().err == "error: store.h5: No space left on device\n"
 
 
-def test_no_line_of_the_help_is_cut(run, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COLUMNS", "80")
+@pytest.mark.parametrize("columns", ["40", "80"])
+def test_no_line_of_the_help_is_cut(
+    run, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, columns: str
+) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
     for command in (["--help"], ["weights", "--help"]):
         run(*command)
         listed = capsys.readouterr().out.split("Commands:")[1]
         assert "..." not in listed
+        assert listed.rstrip().endswith((".", "verify.", "SHA-256."))
+
+
+@pytest.mark.parametrize("verb", ["predict", "report"])
+def test_what_may_be_repeated_has_one_ellipsis(run, capsys: pytest.CaptureFixture[str], verb: str) -> None:
+    run(verb, "--help")
+    usage = capsys.readouterr().out.split("\n\n")[0]
+    assert usage.endswith("...")
+    assert "…" not in usage

@@ -17,6 +17,7 @@ from sammix.cli.fit import fit
 from sammix.cli.info import info
 from sammix.cli.label import label
 from sammix.cli.node import node
+from sammix.cli.options import first_line
 from sammix.cli.predict import predict
 from sammix.cli.prepare import prepare
 from sammix.cli.report import report
@@ -35,8 +36,8 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 for verb in (demo, label, prepare, fit, distill, predict, evaluate, suggest, reproduce, report, node, info):
-    app.command()(verb)
-app.add_typer(weights_app, name="weights", rich_help_panel=None)
+    app.command(short_help=first_line(verb))(verb)
+app.add_typer(weights_app, name="weights", short_help=weights_app.info.help)
 
 
 @app.callback(invoke_without_command=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -49,6 +50,11 @@ EverySlice = Annotated[
     typer.Option("--every-slice", help="Put all slices through the network, even those that others tell enough of."),
 ]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Write into a folder that holds something already.")]
+
+
+def first_line(verb: Callable[..., None]) -> str:
+    """Give the first line of a verb's help. Named as the short one it is wrapped in lists, and not cut."""
+    return (verb.__doc__ or "").partition("\n")[0]
 
 
 def all_settings(settings: list[str] | None, patient_from: str | None) -> list[str]:

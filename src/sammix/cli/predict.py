@@ -69,7 +69,7 @@ def predict(
         typer.Argument(
             help="A model, or none for liver-ct-lite, which comes with sammix; then scans: NIfTI files, "
             "DICOM folders, pictures, zip archives, folders of those, s3://… (extra s3).",
-            metavar="[MODEL] INPUT…",
+            metavar="[MODEL] INPUT",
         ),
     ],
     out: Annotated[str, typer.Option("--out", help="Where to write: a folder that is new or empty, or s3://…")],

@@ -9,7 +9,7 @@ import typer
 
 
 def report(
-    runs: Annotated[list[Path], typer.Argument(help="Folders that `sammix evaluate` wrote.", metavar="RUN…")],
+    runs: Annotated[list[Path], typer.Argument(help="Folders that `sammix evaluate` wrote.", metavar="RUN")],
     out: Annotated[Path, typer.Option("--out", help="The page to write (.html).")],
 ) -> None:
     """Compare several evaluations on one page."""

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from sammix.cli.options import Quiet
+from sammix.cli.options import Quiet, first_line
 
 weights_app = typer.Typer(help="Pretrained weights: list, fetch, import, verify.", no_args_is_help=True)
 
 
-@weights_app.command("list")
 def weights_list() -> None:
     """Show the known weights and whether they are installed."""
     from sammix.models import pretrained
@@ -23,7 +23,6 @@ def weights_list() -> None:
         print(f"{'':14}{entry.description}; {entry.licence}; {sum(entry.sizes) / 2e6:.0f} MB")
 
 
-@weights_app.command("fetch")
 def weights_fetch(name: Annotated[str, typer.Argument(help="Such as lite-medsam.")], quiet: Quiet = False) -> None:
     """Download weights, resume a broken download, check the SHA-256."""
     from sammix.models import installing
@@ -31,7 +30,6 @@ def weights_fetch(name: Annotated[str, typer.Argument(help="Such as lite-medsam.
     print(installing.fetch(name, progress=not quiet))
 
 
-@weights_app.command("import")
 def weights_import(
     name: Annotated[str, typer.Argument(help="Such as sam-vit-b.")],
     file: Annotated[Path, typer.Argument(help="A file you have.")],
@@ -42,7 +40,6 @@ def weights_import(
     print(installing.import_file(name, file))
 
 
-@weights_app.command("verify")
 def weights_verify() -> None:
     """Check installed weights against their SHA-256."""
     from sammix.models import pretrained
@@ -52,3 +49,13 @@ def weights_verify() -> None:
         print(f"{name}: {state}")
     if "damaged" in {state for _, state in states}:
         raise typer.Exit(1)
+
+
+VERBS: dict[str, Callable[..., None]] = {
+    "list": weights_list,
+    "fetch": weights_fetch,
+    "import": weights_import,
+    "verify": weights_verify,
+}
+for name, verb in VERBS.items():
+    weights_app.command(name, short_help=first_line(verb))(verb)

@@ -66,6 +66,8 @@ def open_dataset(path: str | Path, organ: str | None = None, rules: LabelRules |
             raise InputError(error.filename or root, problem, "check its permissions") from error
         if dataset is not None:
             return replace(dataset, problems=dataset.problems + _dead_links(root)).under(rules)
+    if not walk(root).files:
+        raise InputError(root, "holds no file", "is this the right folder?")
     looked_for = "; ".join(layout.LOOKED_FOR for layout in LAYOUTS)
     raise InputError(root, "no scans found", f"looked for {looked_for}")
 

@@ -16,7 +16,7 @@ from sammix.io.layouts.pairing import in_mask_folder
 from sammix.io.readers.dicom_files import is_dicom_file
 from sammix.io.readers.dicom_index import DicomIndex, index_files
 from sammix.io.readers.dicom_scans import DicomScan
-from sammix.io.readers.formats import check_readable, is_image_file
+from sammix.io.readers.formats import SCAN_FILES, check_readable, has_suffix, is_image_file, unknown_format
 from sammix.io.stock import Stock, other_kind
 from sammix.io.walk import walk
 
@@ -49,7 +49,8 @@ def find_inputs(path: str | Path) -> Inputs:
         study, series number and UID.
 
     Raises:
-        InputError: no such path, a table that is wrong, or nothing in it that could be a scan.
+        InputError: no such path, a file of no format that is read, a table that is wrong, or nothing in it that could
+            be a scan.
     """
     path = Path(path)
     check_readable(path)
@@ -59,6 +60,8 @@ def find_inputs(path: str | Path) -> Inputs:
         return _in_archive(path)
     if is_dicom_file(path):
         return find_in_files([path])
+    if not has_suffix(path, SCAN_FILES):
+        raise unknown_format(path)
     return Inputs((_one_file(path),), Stock(1))
 
 

@@ -17,6 +17,7 @@ from sammix import __version__
 from sammix.errors import InputError
 from sammix.evaluation.schema import Metrics, read_metrics
 from sammix.files import write_text
+from sammix.io.readers.formats import check_readable
 from sammix.report.figures import Series, dice_boxes, hausdorff_boxes
 from sammix.report.html import environment
 
@@ -181,6 +182,9 @@ def find_evaluations(folder: Path) -> list[Path]:
     Raises:
         InputError: there is none.
     """
+    check_readable(folder)
+    if not folder.is_dir():
+        raise InputError(folder, "is a file, not a folder", "name the folder that `sammix evaluate` wrote")
     found = sorted(path.parent.resolve() for path in folder.rglob("metrics.json"))
     if not found:
         raise InputError(folder, "holds no evaluation (no metrics.json)", "run `sammix evaluate` first")

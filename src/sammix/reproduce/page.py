@@ -12,6 +12,7 @@ import numpy as np
 from markupsafe import Markup
 
 from sammix import __version__
+from sammix.data.display import Displayed
 from sammix.data.store import open_store
 from sammix.errors import SammixError
 from sammix.files import atomic_path, write_json, write_text
@@ -159,23 +160,20 @@ def _pictures(grid: Grid, results: list[Result], domain: Domain) -> list[str]:
 def _shown(
     grid: Grid, results: list[Result], domain: Domain
 ) -> tuple[list[View], list[tuple[str, list[np.ndarray | None]]]]:
-    """Gather the slices of which masks were kept, and each method's masks of them."""
+    """Gather the slices of which masks were kept, in the window of their store, and each method's masks of them."""
     paths = [grid.stores.in_domain] if domain == "in-domain" else list(grid.stores.across)
-    ct, truth, captions = [], [], []
+    views = []
     masks: dict[str, list[np.ndarray | None]] = {METHODS[r.method].row(r.labels): [] for r in results}
     for place, path in enumerate(paths):
         table = open_store(path)
         for number, shown in enumerate(results[0].domains[domain][place].pictures):
             row = find_row(table, shown.case, shown.slice)
-            ct.append(PAPER_GRID.images(PAPER_GRID.hu(np.asarray(table.images[row], np.float32)[None]))[0])
-            truth.append(PAPER_GRID.masks(np.asarray(table.masks[row])[None])[0])
-            captions.append(f"{shown.case}, slice {shown.slice}")
+            ct = Displayed.of_network(table.images[row], table.preprocess, f"slice {shown.slice}")
+            truth = PAPER_GRID.masks(np.asarray(table.masks[row])[None])[0]
+            views.append(View.of(ct, f"{shown.case}, {ct.place}", truth=truth))
             for result in results:
                 packed = result.domains[domain][place].pictures[number].mask
                 masks[METHODS[result.method].row(result.labels)].append(unpack(packed))
-    window = (PAPER_GRID.window_level, PAPER_GRID.window_width)
-    planes = zip(ct, captions, truth, strict=True)
-    views = [View(plane, words, window, truth=drawn) for plane, words, drawn in planes]
     return views, list(masks.items())
 
 

@@ -13,6 +13,8 @@ from sammix.io.volume import Volume
 NIFTI = (".nii", ".nii.gz")
 ITK = (".mha", ".mhd", ".nrrd", ".nhdr")
 PICTURE = (".png", ".jpg", ".jpeg")
+SCAN_FILES = NIFTI + ITK + PICTURE
+"""What files with a scan in them end in, but for DICOM, which is known by its first bytes."""
 
 SLICER = ".seg.nrrd"
 """A segmentation by 3D Slicer: never a scan."""
@@ -61,7 +63,7 @@ def read_volume(
 
     if path.is_dir() or is_dicom_file(path):
         return read_dicom(path, series, files)
-    raise InputError(path, "is of no format that sammix reads", f"give {SUPPORTED}")
+    raise unknown_format(path)
 
 
 def read_labels(path: str | Path) -> Volume:
@@ -89,9 +91,14 @@ def read_labels(path: str | Path) -> Volume:
     )
 
 
+def unknown_format(path: Path) -> InputError:
+    """Say that no reader takes a file as a scan."""
+    return InputError(path, "is of no format that sammix reads", f"give {SUPPORTED}")
+
+
 def is_image_file(path: Path) -> bool:
     """Tell by its name whether a file is an image. Hidden files (macOS's ``._x``) do not count."""
-    return has_suffix(path, NIFTI + ITK + PICTURE) and not path.name.startswith(".") and path.is_file()
+    return has_suffix(path, SCAN_FILES) and not path.name.startswith(".") and path.is_file()
 
 
 def has_suffix(path: Path, suffixes: tuple[str, ...]) -> bool:
@@ -101,7 +108,7 @@ def has_suffix(path: Path, suffixes: tuple[str, ...]) -> bool:
 
 def stem(path: Path) -> str:
     """Take the format's suffix off a name: ``scan.v2.nii.gz`` → ``scan.v2``. A folder keeps its whole name."""
-    for suffix in (".nii.gz", *NIFTI, *ITK, *PICTURE):
+    for suffix in (".nii.gz", *SCAN_FILES):
         if path.name.lower().endswith(suffix):
             return path.name[: -len(suffix)]
     return path.name
