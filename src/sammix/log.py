@@ -10,7 +10,8 @@ from __future__ import annotations
 import logging
 import sys
 import time
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Protocol, TypeVar
@@ -39,6 +40,24 @@ def say(message: str) -> None:
 def warn(message: str) -> None:
     """Log a line that a person must see, even with ``--quiet`` (level WARNING)."""
     logger.warning(message, stacklevel=2)
+
+
+def once(told: Iterable[tuple[str, str]]) -> list[str]:
+    """Say each warning once, and of how many cases it is true; not once a slice.
+
+    Args:
+        told: warnings, each with the case that it is about.
+
+    >>> once([("odd", "a"), ("odd", "b"), ("rare", "a")])
+    ['2 cases: odd (first: a)', 'a: rare']
+    """
+    cases: dict[str, list[str]] = defaultdict(list)
+    for warning, case in told:
+        cases[warning].append(case)
+    return [
+        f"{names[0]}: {warning}" if len(names) == 1 else f"{len(names)} cases: {warning} (first: {names[0]})"
+        for warning, names in cases.items()
+    ]
 
 
 class _Lines(logging.Handler):

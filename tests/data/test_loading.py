@@ -5,6 +5,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
+from PIL import Image
 
 from sammix.config import load_preset
 from sammix.data.loading import label_rules, load_table, open_data, prepare, rules_of_model
@@ -145,6 +146,18 @@ def test_a_model_is_put_to_data_under_its_own_rules_but_a_store_keeps_its(hospit
     assert rules_of_model(tmp_path / "a.h5", own) == SMALL
     with pytest.raises(ConfigError, match=r"data\.size is the model's own; what can be set here: data\.label"):
         rules_of_model(hospital_a, own, ["data.size=32"])
+
+
+def test_a_warning_of_many_slices_is_said_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A folder of pictures holds a case a slice: hundreds of lines that say the same would hide all others."""
+    for folder in ("images", "masks"):
+        (tmp_path / folder).mkdir()
+    for name in range(5):
+        Image.fromarray(np.full((40, 40), 90 + name, np.uint8)).save(tmp_path / "images" / f"p{name}.png")
+        Image.fromarray(np.eye(40, dtype=np.uint8) * 255).save(tmp_path / "masks" / f"p{name}.png")
+    assert len(load_table(tmp_path, SMALL)) == 5
+    lines = [record.getMessage() for record in caplog.records if "no HU range is given" in record.getMessage()]
+    assert lines == ["5 cases: no HU range is given; black to white is taken as -160 to 240 HU (first: p0)"]
 
 
 def test_what_is_doubtful_is_said_in_one_line_of_all_cases(hospital_a: Path, tmp_path: Path, caplog) -> None:

@@ -139,6 +139,19 @@ def test_slices_in_which_map_and_mask_contradict_each_other_are_named(bright_rig
     assert json.loads((tmp_path / "no-map" / "manifest.json").read_text())["scans"][0]["doubtful_slices"] is None
 
 
+def test_a_warning_of_many_pictures_is_said_of_the_first_few(bright_right, tmp_path: Path, caplog) -> None:
+    (tmp_path / "in").mkdir()
+    for name in range(6):
+        Image.fromarray(np.full((64, 64), 90 + name, np.uint8)).save(tmp_path / "in" / f"p{name}.png")
+    with caplog.at_level("INFO", "sammix"):
+        assert predict(lambda: bright_right, [tmp_path / "in"], tmp_path / "out", LIVER) == 0
+    lines = [record.getMessage() for record in caplog.records if "no HU range is given" in record.getMessage()]
+    assert [line.split(":")[0] for line in lines[:-1]] == ["p0", "p1", "p2"]
+    assert lines[-1].startswith("of further scans this is said in manifest.json alone: ")
+    manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
+    assert all("no HU range" in scan["warnings"][0] for scan in manifest["scans"])
+
+
 def test_crumbs_are_dropped_unless_all_parts_are_wanted(bright_right, scan_with_a_crumb, tmp_path: Path) -> None:
     scan = scan_with_a_crumb
     masks = {}

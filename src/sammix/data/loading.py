@@ -10,14 +10,14 @@ from sammix.config import LABEL_RULES, DataConfig, with_label_rules
 from sammix.data.gather import in_memory
 from sammix.data.preprocess import Preprocess
 from sammix.data.scan_slices import SliceStack, extract
-from sammix.data.slice_labels import tell
+from sammix.data.slice_labels import SliceDoubt, tell
 from sammix.data.store import is_store, is_store_name, open_store, write_store
 from sammix.data.table import SliceTable
 from sammix.errors import InputError, OutputError, SammixError
 from sammix.io import open_dataset
 from sammix.io.dataset import Dataset
 from sammix.io.label_rules import LabelRules
-from sammix.log import say, track, warn
+from sammix.log import once, say, track, warn
 
 DEFAULT_LEVEL, DEFAULT_WIDTH = 40.0, 400.0  # HU: the paper's window
 
@@ -145,7 +145,7 @@ def read_stacks(dataset: Dataset, preprocess: Preprocess, middle_fraction: float
     """Read every case that can be read, one after the other; name the others and leave them out."""
     for problem in dataset.problems:
         warn(problem)
-    failed, doubts = 0, []
+    failed, told, doubts = 0, list[tuple[str, str]](), list[tuple[str, SliceDoubt]]()
     for case in track(dataset.cases, f"reading {dataset.name}"):
         try:
             stack = extract(case, preprocess, middle_fraction)
@@ -153,11 +153,10 @@ def read_stacks(dataset: Dataset, preprocess: Preprocess, middle_fraction: float
             failed += 1
             warn(f"left out: {error}")
             continue
-        for warning in stack.warnings:
-            warn(f"{case.name}: {warning}")
+        told += [(warning, case.name) for warning in stack.warnings]
         doubts += [(case.name, doubt) for doubt in stack.doubts]
         yield stack
-    for line in tell(doubts):
+    for line in (*once(told), *tell(doubts)):
         warn(line)
     if failed:
         say(f"{failed} of {len(dataset.cases)} cases were left out")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import groupby
@@ -19,7 +18,7 @@ from sammix.evaluation.schema import Metrics, Protocol
 from sammix.evaluation.stacks import EvaluationStack
 from sammix.evaluation.summary import Notes, summarise
 from sammix.inference.scan import ScanAssembler
-from sammix.log import warn
+from sammix.log import once, warn
 from sammix.networks.interface import Segmenter
 
 CONTRADICTION = "labelled as free of the organ, but its mask is not empty"
@@ -86,24 +85,6 @@ def evaluate_stacks(
     notes.warnings += once(told)
     metrics = summarise(protocol, sources.pop(), rows, volumes, notes)
     return Evaluation(metrics, rows, volumes, gallery.choose())
-
-
-def once(told: Iterable[tuple[str, str]]) -> list[str]:
-    """Say each warning once, and of how many cases it is true; not once a slice.
-
-    Args:
-        told: warnings, each with the case that it is about.
-
-    >>> once([("odd", "a"), ("odd", "b"), ("rare", "a")])
-    ['2 cases: odd (first: a)', 'a: rare']
-    """
-    cases: dict[str, list[str]] = defaultdict(list)
-    for warning, case in told:
-        cases[warning].append(case)
-    return [
-        f"{names[0]}: {warning}" if len(names) == 1 else f"{len(names)} cases: {warning} (first: {names[0]})"
-        for warning, names in cases.items()
-    ]
 
 
 def _nothing_done(dataset: str, notes: Notes) -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from itertools import count
 from pathlib import Path
@@ -37,6 +38,7 @@ from sammix.networks.interface import Segmenter
 from sammix.networks.quality import Quality
 
 SHOWN = 10  # names of scans in one line
+SAID = 3  # scans of which the same warning is said
 
 PreviewWriter = Callable[[Path, Sequence[SliceEvidence], str, str], None]
 """Draws a scan's picture: (file to write, some slices, the scan's name, the organ)."""
@@ -163,6 +165,15 @@ class _Run:
     to: Destination
     wanted: OutputOptions
     batch_size: int
+    said: Counter[str] = field(default_factory=Counter)
+
+    def warn_of(self, name: str, warning: str) -> None:
+        """Say what is odd about a scan; what is odd about many is said of the first few alone."""
+        self.said[warning] += 1
+        if self.said[warning] <= SAID:
+            warn(f"{name}: {warning}")
+        if self.said[warning] == SAID + 1:
+            say(f"of further scans this is said in manifest.json alone: {warning}")
 
     @cached_property
     def segmenter(self) -> Segmenter:
@@ -248,7 +259,7 @@ def _predict_one(run: _Run, name: str, case: Case) -> tuple[Record, Record]:
     check_source(case.image, bool(case.files), wanted.mask_format)
     volume = case.read()
     for warning in volume.warnings:
-        warn(f"{name}: {warning}")
+        run.warn_of(name, warning)
     images = image_numbers(volume.axial(), case.files)
     found = predict_volume(
         run.segmenter,
