@@ -6,7 +6,7 @@ STAMP := $(VENV)/installed
 
 .PHONY: demo test check docs docs-figures screenshots weights clean
 
-demo: weights  ## phantoms → fit → predict → evaluate → report, about eight minutes on two CPU cores
+demo: weights  ## phantoms → fit → predict → evaluate → report, about six minutes on two CPU cores
 	$(BIN)/sammix demo --out demo
 
 test: weights  ## all checks: style, types, tests with coverage

@@ -145,7 +145,8 @@ def press(tab: Page, keys: str) -> None:
     for key in keys:
         tab.keyboard.press(key)
     if "a" in keys:
-        tab.wait_for_function("sammix.proposal", timeout=300_000)
+        said = "document.querySelector('#says').innerText"
+        tab.wait_for_function(f"/propose/.test({said})", timeout=300_000)  # one, or that there is none here
 
 
 if __name__ == "__main__":
