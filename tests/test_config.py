@@ -47,7 +47,6 @@ def test_settings_may_be_a_dictionary(settings: dict[str, Any]) -> None:
         ("epochs=3", "no setting is called 'epochs'; did you mean 'fit.epochs'?"),
         ("sparkle.much=3", "no setting is called 'sparkle.much'; its section is one of data, model, fit"),
         ("fit=3", "no setting is called 'fit'; there are: fit.epochs, "),
-        ("fit.sparkle=3", "no setting is called 'fit.sparkle'; there are: fit.epochs, "),
         ("nonsense", "'nonsense' is not of the form section.key=value"),
         ("model.box=[", "the value cannot be read"),
         ("fit.epochs=many", "setting fit.epochs must be a whole number, at least 1, not 'many'"),

@@ -256,7 +256,7 @@ def _known(key: str) -> str:
     if key in known:
         return key
     near = [name for name in known if name.endswith(f".{key}")] or difflib.get_close_matches(str(key), known, n=1)
-    of_section = [name for name in known if name.startswith(f"{key.partition('.')[0]}.")]
+    of_section = [name for name in known if name.startswith(f"{str(key).partition('.')[0]}.")]
     there_are = f"there are: {', '.join(of_section)}" if of_section else f"its section is one of {', '.join(SECTIONS)}"
     hint = f"did you mean '{near[0]}'?" if near else there_are
     raise ConfigError(f"no setting is called '{key}'; {hint}")

@@ -42,8 +42,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         yield temporary
         os.replace(temporary, path)
     except OSError as error:
-        if (file := next((one for one in path.parents if os.path.isfile(one)), None)) is not None:
-            raise OutputError(file, "is a file, not a folder", "name another folder") from error
+        check_folder(path.parent)
         reason = error.strerror or str(error)
         raise OutputError(path, f"cannot be written ({reason})", "free space or choose another folder") from error
     finally:
@@ -113,6 +112,7 @@ def sole_writer(folder: Path, check: Callable[[], None]) -> Iterator[None]:
     except Timeout as error:
         raise OutputError(folder, "another sammix is writing there", "wait for it, or name another folder") from error
     except OSError as error:
+        check_folder(folder)
         raise OutputError(folder, f"cannot be made ({error.strerror})", "choose another folder") from error
     try:
         check()
@@ -138,13 +138,23 @@ def _is_empty(folder: Path) -> bool:
     return all(path.name == LOCK for path in folder.iterdir())
 
 
+def check_folder(path: Path) -> None:
+    """Refuse a folder's path that leads to a file, or through one.
+
+    Raises:
+        OutputError: naming that file.
+    """
+    for one in (path, *path.parents):
+        if os.path.exists(one) and not os.path.isdir(one):
+            raise OutputError(one, "is a file, not a folder", "name another folder")
+
+
 def check_output(out: Path, overwrite: bool, remedy: str = "name another folder, or say --overwrite") -> None:
     """Refuse, before any work, a folder that holds something.
 
     Raises:
         OutputError: it is a file, or not empty and not to be overwritten.
     """
-    if out.exists() and not out.is_dir():
-        raise OutputError(out, "is a file, not a folder", "name another folder")
+    check_folder(out)
     if out.is_dir() and not overwrite and not _is_empty(out):
         raise OutputError(out, "exists already and is not empty", remedy)

@@ -36,8 +36,8 @@ def node(
 
     Not for clinical use.
     """
-    from sammix.errors import ConfigError, OutputError
-    from sammix.files import sole_writer
+    from sammix.errors import ConfigError
+    from sammix.files import check_folder, sole_writer
     from sammix.inference.scans import OutputOptions
     from sammix.io.writers.mask_format import check_format
     from sammix.log import say, show_on_terminal
@@ -59,11 +59,7 @@ def node(
         raise ConfigError("a DICOM node sends DICOM: --format dicom-seg or rtstruct")
     send = Stow(stow).send if stow else Peer.read(str(send_to), aet).send
 
-    def check() -> None:
-        if queue.exists() and not queue.is_dir():
-            raise OutputError(queue, "is a file, not a folder", "name another folder")
-
-    with sole_writer(queue, check):
+    with sole_writer(queue, lambda: check_folder(queue)):
         wanted = OutputOptions(
             organ=read_card(model).organ,
             mask_format=chosen,

@@ -112,7 +112,7 @@ def compare_report(folders: Sequence[Path], out: Path) -> None:
         .render(
             version=__version__,
             entries=entries,
-            links=[_link(entry.folder / "report.html", out) for entry in entries],
+            links={entry.name: _link(entry.folder / "report.html", out) for entry in entries},
             charts=[
                 (
                     Markup(dice_boxes([Series(e.name, e.dice) for e in panel])),
