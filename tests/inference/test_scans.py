@@ -144,7 +144,7 @@ def test_a_warning_of_many_pictures_is_said_of_the_first_few(bright_right, tmp_p
     for name in range(6):
         Image.fromarray(np.full((64, 64), 90 + name, np.uint8)).save(tmp_path / "in" / f"p{name}.png")
     with caplog.at_level("INFO", "sammix"):
-        assert predict(lambda: bright_right, [tmp_path / "in"], tmp_path / "out", LIVER) == 0
+        assert predict(bright_right, [tmp_path / "in"], tmp_path / "out", LIVER) == 0
     lines = [record.getMessage() for record in caplog.records if "no HU range is given" in record.getMessage()]
     assert [line.split(":")[0] for line in lines[:-1]] == ["p0", "p1", "p2"]
     assert lines[-1].startswith("of further scans this is said in manifest.json alone: ")

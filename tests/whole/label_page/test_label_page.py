@@ -168,6 +168,16 @@ def test_it_learns_while_one_labels_and_the_labels_can_be_taken_away(address: st
     assert all(case.mask is not None and case.presence is not None for case in cases)
 
 
+OVERLAPPING = """[...document.querySelectorAll('.corner, .side')].flatMap((one, i, all) => {
+    const a = one.getBoundingClientRect();
+    return all.slice(i + 1).filter(other => {
+        const b = other.getBoundingClientRect();
+        return a.right > b.left && a.left < b.right && a.bottom > b.top && a.top < b.bottom;
+    }).map(other => `${one.textContent} and ${other.textContent}`);
+})"""
+"""Words over the slice that lie on each other."""
+
+
 @pytest.mark.parametrize("width", [1280, 420])
 def test_it_bars_nobody(
     address: str, open_page: Open, serious_faults: Callable[[Page], dict[str, list[str]]], width: int
@@ -177,4 +187,5 @@ def test_it_bars_nobody(
     wide = f"[...document.querySelectorAll('*')].filter(one => one.getBoundingClientRect().right > {width + 1})"
     assert page.evaluate(wide + ".map(one => one.id || one.className || one.tagName)") == []
     assert page.locator("#view").bounding_box()["width"] >= 0.4 * width
+    assert page.evaluate(OVERLAPPING) == []
     assert serious_faults(page) == {}
