@@ -21,7 +21,7 @@ from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
 from sammix.config import load_preset
-from sammix.data.loading import prepare
+from sammix.data.preparing import prepare
 from sammix.data.preprocess import Preprocess
 from sammix.data.store import open_store
 from sammix.demo.phantoms import PORTAL, make_phantom, write_lits

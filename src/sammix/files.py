@@ -126,6 +126,20 @@ def sole_writer(folder: Path, check: Callable[[], None]) -> Iterator[None]:
         lock.release()
 
 
+@contextmanager
+def attempted(mark: Path) -> Iterator[int]:
+    """Count how often a piece of work was begun whose process was killed in it: gives which attempt this is, from 1.
+
+    Whoever is killed leaves the count behind; whoever ends in another way leaves none. For one process at a time.
+    """
+    attempt = 1 + (int(mark.read_text() or 0) if mark.is_file() else 0)
+    mark.write_text(str(attempt))
+    try:
+        yield attempt
+    finally:
+        mark.unlink(missing_ok=True)
+
+
 def remove_left_overs(folder: Path) -> None:
     """Remove what a killed process left half-written in ``folder`` or in a folder of it."""
     for path in (*folder.glob(".*"), *folder.glob("[!.]*/.*")):

@@ -14,11 +14,14 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 PLAIN_INTERVAL = 15.0  # seconds between plain lines
+
+Line = tuple[int, str]
+"""What was said, with its level."""
 
 
 class Countable(Protocol[T_co]):
@@ -26,6 +29,19 @@ class Countable(Protocol[T_co]):
 
     def __len__(self) -> int: ...
     def __iter__(self) -> Iterator[T_co]: ...
+
+
+class Counted(Generic[T]):
+    """What comes one by one, and how many there will be."""
+
+    def __init__(self, count: int, items: Iterable[T]) -> None:
+        self._count, self._items = count, items
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __iter__(self) -> Iterator[T]:
+        return iter(self._items)
 
 
 logger = logging.getLogger("sammix")
@@ -72,15 +88,15 @@ class _Lines(logging.Handler):
 class _Kept(logging.Handler):
     def __init__(self) -> None:
         super().__init__()
-        self.lines: list[tuple[int, str]] = []
+        self.lines: list[Line] = []
 
     def emit(self, record: logging.LogRecord) -> None:
         self.lines.append((record.levelno, record.getMessage()))
 
 
 @contextmanager
-def kept() -> Iterator[list[tuple[int, str]]]:
-    """Keep what is said in this context, each line with its level, in place of showing it: it is said elsewhere."""
+def kept() -> Iterator[list[Line]]:
+    """Keep what is said in this context in place of showing it: it is said elsewhere, by :func:`say_again`."""
     handlers, level, propagate = list(logger.handlers), logger.level, logger.propagate
     handler = _Kept()
     try:
@@ -90,6 +106,12 @@ def kept() -> Iterator[list[tuple[int, str]]]:
     finally:
         logger.handlers[:], logger.propagate = handlers, propagate
         logger.setLevel(level)
+
+
+def say_again(lines: Iterable[Line]) -> None:
+    """Say what was kept elsewhere."""
+    for level, line in lines:
+        (warn if level >= logging.WARNING else say)(line)
 
 
 @contextmanager

@@ -11,9 +11,11 @@ import distributed
 import pytest
 import torch
 
+from sammix import __version__
 from sammix.cluster import engine
 from sammix.cluster.engine import Engine, connected, each_done
 from sammix.errors import ConfigError, SammixError
+from sammix.log import say_again, warn
 
 
 def touch(folder: Path, name: str) -> tuple[str, int]:
@@ -30,12 +32,12 @@ def touch(folder: Path, name: str) -> tuple[str, int]:
 
 def test_the_death_of_a_process_costs_no_job(tmp_path: Path) -> None:
     jobs = {name: (tmp_path, name) for name in [f"job{k}" for k in range(6)] + ["kill1", "kill2"]}
-    with connected(Engine(workers=2)) as client:
-        results = dict(each_done(client, touch, jobs))
+    with connected(Engine(workers=2)) as workers:
+        results = dict(each_done(workers, touch, jobs))
         with pytest.raises(SammixError, match=r"fault could not be done .* need sammix .* and its packages"):
-            list(each_done(client, touch, {"fault": (tmp_path, "fault")}))
-    assert {name: result[0] for name, result in results.items()} == {name: name for name in jobs}
-    assert os.getpid() not in {pid for _, pid in results.values()}
+            list(each_done(workers, touch, {"fault": (tmp_path, "fault")}))
+    assert {name: done.result[0] for name, done in results.items()} == {name: name for name in jobs}
+    assert os.getpid() not in {done.result[1] for done in results.values()}
 
 
 def test_a_workers_torch_has_the_threads_that_are_said(
@@ -44,12 +46,42 @@ def test_a_workers_torch_has_the_threads_that_are_said(
     import dask.system
 
     monkeypatch.setattr(dask.system, "CPU_COUNT", 4)
-    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):  # an earlier cluster of this process leaves its own
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
         monkeypatch.delenv(name, raising=False)
     caplog.set_level("INFO", logger="sammix")
-    with connected(Engine(workers=2)) as client:
-        assert client.submit(torch.get_num_threads).result(60) == min(2, os.cpu_count() or 1)  # MKL takes no more
+    with connected(Engine(workers=2)) as workers:
+        assert workers.client.submit(torch.get_num_threads).result(60) == min(2, os.cpu_count() or 1)  # MKL's most
     assert "2 workers, each with 2 threads and" in caplog.text
+    assert not {"OMP_NUM_THREADS", "MKL_NUM_THREADS"} & os.environ.keys(), "this process keeps its own number"
+
+
+def test_the_users_own_number_of_threads_holds_for_workers_and_is_said(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    import dask.system
+
+    monkeypatch.setattr(dask.system, "CPU_COUNT", 4)
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.delenv("MKL_NUM_THREADS", raising=False)
+    caplog.set_level("INFO", logger="sammix")
+    with connected(Engine(workers=1)) as workers:
+        assert workers.client.submit(torch.get_num_threads).result(60) == 1
+    assert "1 worker with 1 thread (OMP_NUM_THREADS) and" in caplog.text
+
+
+def test_a_worker_with_another_sammix_does_nothing(tmp_path: Path) -> None:
+    with pytest.raises(SammixError, match=r"a worker on .* has sammix .*, not 0\.0\.1"):
+        engine._do("0.0.1", touch, (tmp_path, "job"))
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_a_job_says_is_given_back(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", logger="sammix")
+    done = engine._do(__version__, warn, ("look at this",))
+    assert done.lines == [(30, "look at this")]
+    assert not caplog.text
+    say_again(done.lines)
+    assert "look at this" in caplog.text
 
 
 @pytest.fixture
@@ -63,10 +95,10 @@ def test_work_that_nobody_comes_for_is_given_up(no_workers: Any, monkeypatch: py
     monkeypatch.setattr(engine, "LOOK", 0.1)
     monkeypatch.setattr(engine, "PATIENCE", 0)
     with (
-        connected(Engine(scheduler=no_workers.scheduler_address)) as client,
+        connected(Engine(scheduler=no_workers.scheduler_address)) as workers,
         pytest.raises(SammixError, match="no worker was there for 0 s; what is done stays"),
     ):
-        list(each_done(client, touch, {"job": (Path(), "job")}))
+        list(each_done(workers, touch, {"job": (Path(), "job")}))
 
 
 def test_a_scheduler_that_ends_is_named(no_workers: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -74,10 +106,10 @@ def test_a_scheduler_that_ends_is_named(no_workers: Any, monkeypatch: pytest.Mon
     monkeypatch.setattr(engine, "ANSWER", 1)
     monkeypatch.setattr(engine, "_count", lambda _: no_workers.close() or 1)
     with (
-        connected(Engine(scheduler=no_workers.scheduler_address)) as client,
+        connected(Engine(scheduler=no_workers.scheduler_address)) as workers,
         pytest.raises(SammixError, match="the scheduler is gone; what is done stays"),
     ):
-        list(each_done(client, touch, {"job": (Path(), "job")}))
+        list(each_done(workers, touch, {"job": (Path(), "job")}))
 
 
 @pytest.mark.parametrize("address", ["nonsense", "tcp://127.0.0.1:9"])

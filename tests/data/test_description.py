@@ -14,7 +14,7 @@ from PIL import Image
 import sammix.io.glance
 from sammix.config import load_preset
 from sammix.data.description import describe_path
-from sammix.data.loading import prepare
+from sammix.data.preparing import prepare
 from sammix.data.store import open_store
 from sammix.errors import InputError
 from sammix.io import find_inputs, read_volume

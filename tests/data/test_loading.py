@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 
 from sammix.config import load_preset
-from sammix.data.loading import label_rules, load_table, open_data, prepare, rules_of_model
+from sammix.data.loading import label_rules, load_table, open_data, rules_of_model
+from sammix.data.preparing import prepare
 from sammix.data.table import COLUMNS, SliceTable
 from sammix.errors import ConfigError, InputError, OutputError
 from sammix.io import Dataset

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from sammix.config import load_preset
-from sammix.data.loading import prepare
+from sammix.data.preparing import prepare
 from sammix.data.store import FORMAT, open_store
 from sammix.errors import InputError
 

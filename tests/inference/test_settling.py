@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
+from sammix.cluster.engine import ATTEMPTS
 from sammix.inference.inputs import origin
 from sammix.inference.manifest import Manifest, note
-from sammix.inference.settling import ATTEMPTS, settle, settle_all
+from sammix.inference.settling import settle, settle_all
 from sammix.inference.shared_folder import SharedFolder
 from sammix.io import Case
 

@@ -77,3 +77,13 @@ def test_a_claim_that_is_held_for_long_stays(tmp_path: Path) -> None:
             with other.claimed("a") as theirs:
                 assert theirs is None
             time.sleep(0.15)
+
+
+def test_what_this_runs_workers_held_when_they_were_ended_is_free_at_once(tmp_path: Path) -> None:
+    driver = bucket(tmp_path)
+    worker, stranger = pickle.loads(pickle.dumps(driver)), bucket(tmp_path)
+    for one, name in ((worker, "a"), (stranger, "b")):
+        assert one._claim(name) == 1  # and then it was killed
+    driver.release({"a", "b"})
+    with bucket(tmp_path).claimed("a") as mine, bucket(tmp_path).claimed("b") as theirs:
+        assert (mine, theirs) == (1, None)

@@ -158,3 +158,14 @@ def test_many_come_and_go_at_once(tmp_path: Path) -> None:
     assert [process.exitcode for process in processes] == [0, 0, 0]
     assert not list((tmp_path / "out").glob("*")), "the folder may stay, where its maker was not the last to leave"
     assert LOCK not in {path.name for path in tmp_path.iterdir()}
+
+
+def test_what_this_runs_workers_were_at_when_they_were_ended_does_not_count(tmp_path: Path) -> None:
+    begun = tmp_path / WORK / "claims"
+    begun.mkdir(parents=True)
+    for name in ("mine", "theirs"):
+        (begun / f"{name}.begun").write_text("1")
+    SharedFolder(tmp_path / "new").release({"mine"})
+    SharedFolder(tmp_path).release({"mine"})
+    with SharedFolder(tmp_path).claimed("mine") as mine, SharedFolder(tmp_path).claimed("theirs") as theirs:
+        assert (mine, theirs) == (1, 2)

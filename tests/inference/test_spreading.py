@@ -16,12 +16,7 @@ import pytest
 from tests.inference.conftest import BrightRight
 
 from sammix.cluster.engine import Engine
-from sammix.errors import SammixError
-from sammix.inference import spreading
 from sammix.inference.scans import OutputOptions, PredictOptions, predict
-from sammix.inference.shared_folder import SharedFolder
-from sammix.inference.spreading import Start
-from sammix.io import Case
 from sammix.networks.quality import Quality
 from sammix.report.predictions import draw_index, draw_scan
 
@@ -70,9 +65,3 @@ def test_a_poison_is_given_up_and_the_others_are_as_of_one_process(
 
 def statistics(out: Path) -> dict[str, Any]:
     return {row["name"]: row for row in json.loads((out / "statistics.json").read_text())["scans"]}
-
-
-def test_a_worker_with_another_sammix_does_nothing(tmp_path: Path) -> None:
-    start, scan = Start("run", lambda: pytest.fail("begun"), version="0.0.1"), Case("s", tmp_path / "s", None, "s", "")
-    with pytest.raises(SammixError, match=r"a worker on .* has sammix .*, not 0\.0\.1"):
-        spreading._settle(start, SharedFolder(tmp_path / "out"), "s", scan, None)

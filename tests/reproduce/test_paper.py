@@ -16,9 +16,11 @@ import pytest
 from typer.testing import CliRunner
 
 from sammix.cli import app
+from sammix.cluster.engine import Engine
 from sammix.data.store import open_store
 from sammix.errors import ConfigError, InputError, OutputError
 from sammix.log import on_terminal
+from sammix.reproduce import paper
 from sammix.reproduce.grid import Grid
 from sammix.reproduce.methods import choose_methods
 from sammix.reproduce.page import write_page
@@ -221,3 +223,13 @@ def test_another_grid_is_not_mixed_in(grid: Path, hospital_a: Path, hospital_b: 
 def test_nothing_to_go_across_from(tmp_path: Path, hospital_b: Path) -> None:
     with pytest.raises(ConfigError, match="name DATA"):
         reproduce(None, tmp_path, across=[hospital_b], size=SMOKE)
+
+
+def test_who_does_the_jobs(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    assert paper._engine(1, None) == Engine(1)
+    assert paper._engine(1, "tcp://127.0.0.1:1") == Engine(scheduler="tcp://127.0.0.1:1")
+    monkeypatch.setattr(paper, "find_spec", lambda _: None)
+    caplog.set_level("INFO", logger="sammix")
+    assert paper._engine(1, None) is None
+    assert 'pip install "sammix[cluster]"' in caplog.text
+    assert paper._engine(2, None) == Engine(2), "which says what is missing"

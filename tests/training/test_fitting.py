@@ -17,7 +17,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from sammix.config import load_preset
-from sammix.data.loading import prepare
+from sammix.data.preparing import prepare
 from sammix.errors import ConfigError, InputError, OutputError, SammixError
 from sammix.files import LOCK
 from sammix.models.card import read_card

@@ -35,6 +35,13 @@ PatientFrom = Annotated[
 DeviceName = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1 or mps.")]
 BatchSize = Annotated[int, typer.Option(min=1, help="Slices at a time.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show warnings and errors only.")]
+Workers = Annotated[
+    int, typer.Option("--workers", min=0, help="How many processes of this machine (extra cluster); 0: this one.")
+]
+Scheduler = Annotated[
+    str | None,
+    typer.Option("--scheduler", metavar="ADDRESS", help="A Dask cluster's scheduler, such as tcp://head:8786."),
+]
 SeriesUid = Annotated[
     str | None, typer.Option("--series", metavar="UID", help="The SeriesInstanceUID of a DICOM series to take alone.")
 ]

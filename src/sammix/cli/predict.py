@@ -16,7 +16,9 @@ from sammix.cli.options import (
     EverySlice,
     Overwrite,
     Quiet,
+    Scheduler,
     SeriesUid,
+    Workers,
     leave_cleanly_on_sigterm,
     smallest_part,
 )
@@ -26,14 +28,15 @@ if TYPE_CHECKING:
 
 
 def _load_in_worker(model: Path, sha256: str, device: str) -> Network:
-    from sammix.cluster.share import own_device
+    from sammix.cluster.share import take_gpu
     from sammix.errors import WeightsError
     from sammix.models.devices import pick_device
     from sammix.models.saved import load_model, model_sha256
 
     if model_sha256(model) != sha256:
         raise WeightsError(f"{model}: a worker has another model there; all must see the same one")
-    return load_model(model, pick_device(own_device(device)))
+    take_gpu(device)
+    return load_model(model, pick_device(device))
 
 
 def _model_and_inputs(paths: list[str], fast: bool) -> tuple[Path, list[Path | str]]:
@@ -96,12 +99,8 @@ def predict(
         str | None,
         typer.Option(metavar="K/N", help="Do the K-th of N parts; other processes do the others into the same --out."),
     ] = None,
-    workers: Annotated[
-        int, typer.Option(min=0, help="How many processes of this machine (extra cluster); 0: this one.")
-    ] = 0,
-    scheduler: Annotated[
-        str | None, typer.Option(metavar="ADDRESS", help="A Dask cluster's scheduler, such as tcp://head:8786.")
-    ] = None,
+    workers: Workers = 0,
+    scheduler: Scheduler = None,
     device: DeviceName = "auto",
     batch_size: BatchSize = 4,
     quiet: Quiet = False,

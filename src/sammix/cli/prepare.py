@@ -7,7 +7,15 @@ from typing import Annotated
 
 import typer
 
-from sammix.cli.options import PatientFrom, Quiet, Settings, all_settings
+from sammix.cli.options import (
+    PatientFrom,
+    Quiet,
+    Scheduler,
+    Settings,
+    Workers,
+    all_settings,
+    leave_cleanly_on_sigterm,
+)
 
 
 def prepare(
@@ -19,16 +27,25 @@ def prepare(
     settings: Settings = None,
     patient_from: PatientFrom = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a store that is there already.")] = False,
+    workers: Workers = 0,
+    scheduler: Scheduler = None,
     quiet: Quiet = False,
 ) -> None:
     """Window, resize and store all slices of a data set once.
 
     The store is one HDF5 file, which fit and evaluate take in place of the data.
     """
+    from sammix.cluster.engine import Engine
     from sammix.config import load_preset
-    from sammix.data.loading import prepare as prepare_store
+    from sammix.data.preparing import prepare as prepare_store
     from sammix.log import show_on_terminal
 
     show_on_terminal(quiet)
-    count = prepare_store(source, out, load_preset(preset, all_settings(settings, patient_from)).data, overwrite)
+    leave_cleanly_on_sigterm()
+    engine = Engine(workers, scheduler) if workers or scheduler else None
+    data = load_preset(preset, all_settings(settings, patient_from)).data
+    if engine:  # other processes have other working directories
+        count = prepare_store(source.absolute(), out.absolute(), data, overwrite, engine)
+    else:
+        count = prepare_store(source, out, data, overwrite)
     print(f"{count} slices in {out}")

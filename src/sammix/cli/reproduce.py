@@ -7,7 +7,16 @@ from typing import Annotated
 
 import typer
 
-from sammix.cli.options import DeviceName, PatientFrom, Quiet, Settings, all_settings, label_counts
+from sammix.cli.options import (
+    DeviceName,
+    PatientFrom,
+    Quiet,
+    Scheduler,
+    Settings,
+    all_settings,
+    label_counts,
+    leave_cleanly_on_sigterm,
+)
 
 
 def reproduce(
@@ -32,7 +41,10 @@ def reproduce(
     split: Annotated[str | None, typer.Option(help="A named split of a public data set: paper-v1.")] = None,
     settings: Settings = None,
     patient_from: PatientFrom = None,
-    jobs: Annotated[int, typer.Option("--jobs", min=1, help="How many jobs at a time.")] = 1,
+    jobs: Annotated[
+        int, typer.Option("--jobs", "--workers", min=1, help="How many jobs at a time (extra cluster for several).")
+    ] = 1,
+    scheduler: Scheduler = None,
     device: DeviceName = "auto",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Prepare data and list the jobs; train nothing.")] = False,
     quiet: Quiet = False,
@@ -47,6 +59,7 @@ def reproduce(
     from sammix.reproduce.plan import FULL, SMALL, SMOKE
 
     show_on_terminal(quiet)
+    leave_cleanly_on_sigterm()
     pick_device(device)
     if small and smoke:
         raise typer.BadParameter("--small and --smoke do not go together")
@@ -61,6 +74,7 @@ def reproduce(
         settings=all_settings(settings, patient_from),
         split=split,
         workers=jobs,
+        scheduler=scheduler,
         device=device,
         dry_run=dry_run,
     )

@@ -1,12 +1,14 @@
 """Give jobs to several processes, of this machine or of a Dask cluster, that may die at any time.
 
 Dask restarts processes that die and gives their jobs to others. A job must be such that it may run twice: it looks
-whether it was done, and ends with a rename.
+whether it was done, and ends with a rename. It has its process for itself, and what it says is said by the one who gave
+it out.
 """
 
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import time
 from collections import Counter
@@ -15,11 +17,14 @@ from concurrent.futures import CancelledError
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Any, TypeVar
+from socket import gethostname
+from threading import Lock
+from typing import Any, Generic, TypeVar
 
 from sammix import __version__
+from sammix.cluster.share import ENDED_AT
 from sammix.errors import ConfigError, SammixError, needs_extra
-from sammix.log import say
+from sammix.log import Line, kept, say
 
 T = TypeVar("T")
 
@@ -29,6 +34,9 @@ USABLE = 0.9
 DEATHS = 20
 """How many processes may die while a job is theirs. Jobs that wait at a process that dies are counted too, though
 they are innocent; which job is to blame, it must tell itself."""
+
+ATTEMPTS = 2
+"""How often a job may take its process down with it."""
 
 STARTS = 3
 """How often local workers are started, where one dies before it is ready."""
@@ -42,7 +50,12 @@ PATIENCE = 300
 LOOK = 5
 """Seconds between looks whether there are workers."""
 
-STAYS = "what is done stays, and the same command with --skip-done does the rest"
+THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
+"""What decides how many threads torch takes: the smaller of the two. What the user has set holds for workers, too."""
+
+STAYS = "what is done stays, and the same command (predict: with --skip-done) does the rest"
+
+_ALONE = Lock()
 
 
 @dataclass(frozen=True)
@@ -65,12 +78,34 @@ class Engine:
             raise ConfigError("name a number of local --workers or the address of a --scheduler, one of them")
 
 
-def _count_of(threads: int) -> str:
-    return "1 thread" if threads == 1 else f"{threads} threads"
+@dataclass(frozen=True)
+class Workers:
+    """Processes that wait for jobs.
+
+    Attributes:
+        client: of Dask, through which they are reached.
+        memory: bytes that each may take before it is ended and started anew; None where there is no limit.
+    """
+
+    client: Any
+    memory: int | None
+
+
+@dataclass(frozen=True)
+class Done(Generic[T]):
+    """A job that is done.
+
+    Attributes:
+        result: what it gave back.
+        lines: what was said while it ran, to be said again here.
+    """
+
+    result: T
+    lines: list[Line]
 
 
 @contextmanager
-def connected(engine: Engine) -> Iterator[Any]:
+def connected(engine: Engine) -> Iterator[Workers]:
     """Start the workers, or find those of a cluster; local ones end with this context or with this process.
 
     Raises:
@@ -78,19 +113,19 @@ def connected(engine: Engine) -> Iterator[Any]:
     """
     with needs_extra("cluster", "work on several processes"):
         dask, distributed = _import("dask"), _import("distributed")
-    threads = max(1, _import("dask.system").CPU_COUNT // max(1, engine.workers))
+    threads, whose = _threads(engine.workers)
     settings = {
         "distributed.scheduler.allowed-failures": DEATHS,
         "distributed.worker.memory.target": False,  # results are small: there is nothing to spill
         "distributed.worker.memory.spill": False,
         "distributed.worker.memory.pause": False,
-        "distributed.worker.memory.terminate": 0.95,
+        "distributed.worker.memory.terminate": ENDED_AT,
         "distributed.admin.large-graph-warning-threshold": "1GB",
-        "distributed.nanny.pre-spawn-environ.OMP_NUM_THREADS": threads,
-        "distributed.nanny.pre-spawn-environ.MKL_NUM_THREADS": threads,  # torch heeds the smaller of the two
+        "distributed.worker.daemon": False,  # what is daemonic may have no processes of its own, as `fit.workers` asks
+        **{f"distributed.nanny.pre-spawn-environ.{name}": threads for name in THREADS},
     }
     logging.getLogger("distributed").setLevel(logging.ERROR)
-    with dask.config.set(settings):
+    with dask.config.set(settings), _environment_left_alone():
         if engine.scheduler:
             try:
                 client = _client(distributed, engine.scheduler)
@@ -98,34 +133,40 @@ def connected(engine: Engine) -> Iterator[Any]:
                 remedy = "start one with `dask scheduler`, and workers with `dask worker ADDRESS`"
                 raise SammixError(f"{engine.scheduler}: no scheduler answers there; {remedy}") from error
             with client:
-                say(f"{_count(client)} workers at {engine.scheduler}")
-                yield client
+                memory = _least_memory(client)
+                bound = "" if memory is None else f", each with at least {memory / 1e9:.1f} GB of memory"
+                say(f"{_count(client)} workers at {engine.scheduler}{bound}")
+                yield Workers(client, memory)
             return
-        memory = _memory(engine.workers)
-        say(f"{engine.workers} workers, each with {_count_of(threads)} and at most {memory / 1e9:.1f} GB of memory")
+        memory = _share_of_memory(engine.workers)
+        each = f"{threads} {'thread' if threads == 1 else 'threads'}{whose} and at most {memory / 1e9:.1f} GB of memory"
+        say(f"{engine.workers} {'worker' if engine.workers == 1 else 'workers, each'} with {each}")
         with _local(distributed, engine.workers, memory) as cluster, _client(distributed, cluster) as client:
             client.register_worker_callbacks(_leave_ctrl_c_to_the_driver)
-            yield client
+            yield Workers(client, memory)
 
 
-def each_done(client: Any, work: Callable[..., T], jobs: Mapping[str, tuple[Any, ...]]) -> Iterator[tuple[str, T]]:
+def each_done(
+    workers: Workers, work: Callable[..., T], jobs: Mapping[str, tuple[Any, ...]]
+) -> Iterator[tuple[str, Done[T]]]:
     """Call ``work`` with the arguments of each job, somewhere; give the results as they come.
 
     At most two jobs a worker are given out, and results are let go at once: else finished jobs run again where a
     process with their results dies.
 
     Args:
-        client: the workers.
+        workers: who does them.
         work: a function of a module that the workers can import.
         jobs: by their names.
 
     Raises:
-        SammixError: that of a job; processes die again and again; nobody is there to do the jobs.
+        SammixError: that of a job; processes die again and again; nobody is there to do the jobs; a worker has another
+            version of sammix.
     """
-    waiting, given, deaths = iter(jobs), dict[Any, str](), Counter[str]()
+    client, waiting, given, deaths = workers.client, iter(jobs), dict[Any, str](), Counter[str]()
 
     def give_out(name: str) -> None:
-        given[client.submit(work, *jobs[name], pure=False, retries=2)] = name
+        given[client.submit(_do, __version__, work, jobs[name], pure=False, retries=2)] = name
 
     try:
         while True:
@@ -149,6 +190,16 @@ def each_done(client: Any, work: Callable[..., T], jobs: Mapping[str, tuple[Any,
                     raise SammixError(f"workers die again and again, last with {name}; is there memory for them?")
     except (CancelledError, OSError) as error:
         raise SammixError(f"the scheduler is gone; {STAYS}") from error
+
+
+def _do(version: str, work: Callable[..., T], arguments: tuple[Any, ...]) -> Done[T]:
+    """Do a job, in a worker: one at a time, however many threads the worker has."""
+    with _ALONE, kept() as lines:
+        if version != __version__:
+            raise SammixError(
+                f"a worker on {gethostname()} has sammix {__version__}, not {version}; install that there"
+            )
+        return Done(work(*arguments), lines)
 
 
 def _result(future: Any, name: str) -> tuple[Any] | None:
@@ -223,10 +274,39 @@ def _count(client: Any) -> int:
     return len(client.scheduler_info(n_workers=-1)["workers"])
 
 
-def _memory(workers: int) -> int:
+def _threads(workers: int) -> tuple[int, str]:
+    """Tell how many threads torch takes in each of the local workers, and who says so, if it is the user."""
+    own = {name: int(text) for name in THREADS if (text := os.environ.get(name, "")).isdecimal() and int(text)}
+    if own:
+        name = min(own, key=lambda one: own[one])
+        return own[name], f" ({name})"
+    return max(1, _import("dask.system").CPU_COUNT // max(1, workers)), ""
+
+
+@contextmanager
+def _environment_left_alone() -> Iterator[None]:
+    """Undo at the end what Dask sets for its workers in this process' own environment, too."""
+    before = {name: os.environ.get(name) for name in THREADS}
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def _share_of_memory(workers: int) -> int:
     """Share what is free of this machine, or of the container, among workers."""
     free = min(_import("psutil").virtual_memory().available, _import("distributed.system").MEMORY_LIMIT)
     return int(USABLE * free / workers)
+
+
+def _least_memory(client: Any) -> int | None:
+    """Tell what that worker of a cluster may take that may take the least."""
+    limits = [one["memory_limit"] for one in client.scheduler_info(n_workers=-1)["workers"].values()]
+    return min((int(limit) for limit in limits if limit), default=None)
 
 
 def _import(name: str) -> Any:

@@ -1,21 +1,16 @@
-"""A worker's share of the machine: one GPU, or some of the cores."""
+"""A worker's share of the machine: one GPU, and so much memory."""
 
 from __future__ import annotations
 
 import os
+import sys
+from importlib import import_module
+from typing import Any
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 
-
-def take_share(device: str, slot: int, workers: int) -> None:
-    """Take one of the GPUs that this process may see, and a fair share of the cores."""
-    import torch
-
-    if device in ("auto", "cuda"):
-        own = choose_gpu(os.environ.get(VISIBLE), torch.cuda.device_count(), slot)
-        if own is not None:
-            os.environ[VISIBLE] = own
-    torch.set_num_threads(max(1, torch.get_num_threads() // workers))
+ENDED_AT = 0.95
+"""Of the memory that a worker may take, the share above which it is ended."""
 
 
 def choose_gpu(visible: str | None, count: int, slot: int) -> str | None:
@@ -36,15 +31,41 @@ def choose_gpu(visible: str | None, count: int, slot: int) -> str | None:
     return names[slot % len(names)].strip() if names and count else None
 
 
-def own_device(device: str) -> str:
-    """Choose the device of a worker of Dask: of several GPUs, that of its number, in turn.
+def take_gpu(device: str) -> None:
+    """Take, in a worker of Dask, one of the GPUs that this process may see: that of the worker's number, in turn.
 
-    >>> own_device("cpu")
-    'cpu'
+    Under ``torchrun``, whose processes may have workers each, they have different ones.
+
+    Args:
+        device: what was asked for; a GPU that is named, such as ``cuda:1``, is left to the one who named it.
     """
     import torch
-    from distributed import get_worker
 
-    count = torch.cuda.device_count() if device in ("auto", "cuda") else 0
-    number = str(get_worker().name) if count else ""
-    return f"cuda:{int(number) % count}" if number.isdigit() else device
+    worker = _worker()
+    if worker is None or device not in ("auto", "cuda"):
+        return
+    if not str(worker.name).isdecimal():
+        return
+    rank, ranks = (int(os.environ.get(name, default)) for name, default in (("LOCAL_RANK", 0), ("LOCAL_WORLD_SIZE", 1)))
+    own = choose_gpu(os.environ.get(VISIBLE), torch.cuda.device_count(), int(worker.name) * ranks + rank)
+    if own is not None:
+        os.environ[VISIBLE] = own
+
+
+def memory_left() -> int | None:
+    """Tell how many bytes this process may still take before it is ended, if it is a worker of which that is known."""
+    worker = _worker()
+    limit = None if worker is None else worker.memory_manager.memory_limit
+    if not limit:
+        return None
+    return max(0, int(ENDED_AT * limit) - int(import_module("psutil").Process().memory_info().rss))
+
+
+def _worker() -> Any:
+    """Find the worker of Dask that this process is; None where it is none."""
+    if "distributed" not in sys.modules:
+        return None
+    try:
+        return import_module("distributed").get_worker()
+    except ValueError:
+        return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +11,11 @@ from sammix.data.gather import in_memory
 from sammix.data.preprocess import Preprocess
 from sammix.data.scan_slices import SliceStack, extract
 from sammix.data.slice_labels import SliceDoubt, tell
-from sammix.data.store import is_store, is_store_name, open_store, write_store
+from sammix.data.store import is_store, open_store
 from sammix.data.table import SliceTable
-from sammix.errors import InputError, OutputError, SammixError
+from sammix.errors import InputError, SammixError
 from sammix.io import open_dataset
-from sammix.io.dataset import Dataset
+from sammix.io.dataset import Case, Dataset
 from sammix.io.label_rules import LabelRules
 from sammix.log import once, say, track, warn
 
@@ -61,21 +61,6 @@ def _as_asked(path: Path, table: SliceTable, config: DataConfig) -> SliceTable:
             f"prepare it again, or set data.middle_fraction={table.middle_fraction:g}",
         )
     return table.narrowed(config.middle_fraction)
-
-
-def prepare(source: Path, out: Path, config: DataConfig, overwrite: bool = False) -> int:
-    """Write a layout's slices to an HDF5 store; returns how many.
-
-    Raises:
-        OutputError: ``out`` exists or cannot be written. SammixError: nothing could be read.
-    """
-    if not is_store_name(out):
-        raise OutputError(out, "is not a name for a store", "let it end in .h5")
-    if out.exists() and not overwrite:
-        raise OutputError(out, "exists already", "name another file, or allow it with --overwrite")
-    dataset = open_dataset(source, config.organ, label_rules(config))
-    preprocess = preprocess_for(config, dataset.window_level, dataset.window_width)
-    return write_store(out, read_stacks(dataset, preprocess, config.middle_fraction), dataset, preprocess)
 
 
 def open_data(path: Path, organ: str | None = None, config: DataConfig | None = None) -> Dataset | SliceTable:
@@ -147,15 +132,35 @@ def read_stacks(dataset: Dataset, preprocess: Preprocess, middle_fraction: float
         warn(problem)
     failed, told, doubts = 0, list[tuple[str, str]](), list[tuple[str, SliceDoubt]]()
     for case in track(dataset.cases, f"reading {dataset.name}"):
-        try:
-            stack = extract(case, preprocess, middle_fraction)
-        except SammixError as error:
+        stack = read_stack(case, preprocess, middle_fraction)
+        if stack is None:
             failed += 1
-            warn(f"left out: {error}")
-            continue
-        told += [(warning, case.name) for warning in stack.warnings]
-        doubts += [(case.name, doubt) for doubt in stack.doubts]
-        yield stack
+        else:
+            told += [(warning, case.name) for warning in stack.warnings]
+            doubts += [(case.name, doubt) for doubt in stack.doubts]
+            yield stack
+    sum_up(told, doubts, failed, dataset)
+
+
+def read_stack(case: Case, preprocess: Preprocess, middle_fraction: float) -> SliceStack | None:
+    """Read a case; None where it cannot be read, and why is said."""
+    try:
+        return extract(case, preprocess, middle_fraction)
+    except SammixError as error:
+        warn(f"left out: {error}")
+        return None
+
+
+def sum_up(
+    told: Iterable[tuple[str, str]], doubts: Iterable[tuple[str, SliceDoubt]], failed: int, dataset: Dataset
+) -> None:
+    """Say of all cases of a data set what is doubtful, each warning once, and how many were left out.
+
+    Args:
+        told: warnings, each with the case that it is about.
+        doubts: about slices, each with their case.
+        failed: how many cases were left out.
+    """
     for line in (*once(told), *tell(doubts)):
         warn(line)
     if failed:

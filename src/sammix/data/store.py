@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
-from contextlib import ExitStack
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from math import prod
 from pathlib import Path
@@ -48,6 +48,60 @@ def write_store(path: str | Path, stacks: Iterable[SliceStack], dataset: Dataset
         SammixError: there was no slice to write. OutputError: the disk is full or the folder is not writable.
     """
     slim: list[SliceStack] = []
+    with _new_store(path, preprocess) as file:
+        images, masks = file["images"], file["masks"]
+        for stack in stacks:
+            end = len(images) + len(stack.images)
+            images.resize(end, axis=0)
+            masks.resize(end, axis=0)
+            images[end - len(stack.images) :] = stack.images.astype(np.float16)
+            masks[end - len(stack.images) :] = stack.masks
+            slim.append(without_pixels(stack))
+        if not slim:
+            raise _empty(dataset)
+        for name, values in columns(slim).items():
+            file[name] = np.char.encode(values, "utf-8") if COLUMN_KINDS[name] == "S" else values
+        _describe(file, dataset, preprocess, slim[0].middle_fraction)
+        return len(images)
+
+
+def join_stores(path: str | Path, parts: Sequence[Path], dataset: Dataset) -> int:
+    """Write a store of the slices of others, in their order. They are copied as they are, compressed.
+
+    Args:
+        path: of the store. It appears when it is whole.
+        parts: stores of cases of ``dataset``, all made in the same way.
+        dataset: with the cases of all.
+
+    Returns:
+        The number of slices.
+
+    Raises:
+        SammixError: there is no part. InputError: a part is damaged. OutputError: the disk is full or the folder is not
+            writable.
+    """
+    if not parts:
+        raise _empty(dataset)
+    values: dict[str, list[NDArray[Any]]] = {name: [] for name in COLUMNS}
+    file, first = _opened(parts[0])
+    file.close()
+    with _new_store(path, first.preprocess) as whole:
+        _describe(whole, dataset, first.preprocess, first.middle_fraction)
+        for part in parts:
+            file, _ = _opened(part)
+            with file:
+                for name in KINDS:
+                    _copy_slices(file[name], whole[name])
+                for name in COLUMNS:
+                    values[name].append(file[name][:])
+        for name in COLUMNS:
+            whole[name] = np.concatenate(values[name])
+        return len(whole["images"])
+
+
+@contextmanager
+def _new_store(path: str | Path, preprocess: Preprocess) -> Iterator[h5py.File]:
+    """Make a store without slices. It is at its place when it is whole."""
     with atomic_path(path) as temporary, h5py.File(temporary, "w", libver="v110") as file:
         shape = (0, preprocess.size, preprocess.size)
         options = {
@@ -57,30 +111,35 @@ def write_store(path: str | Path, stacks: Iterable[SliceStack], dataset: Dataset
             "shuffle": True,
             "fletcher32": True,
         }
-        images = file.create_dataset("images", shape, np.float16, **options)
-        masks = file.create_dataset("masks", shape, np.uint8, **options)
-        for stack in stacks:
-            end = len(images) + len(stack.images)
-            images.resize(end, axis=0)
-            masks.resize(end, axis=0)
-            images[end - len(stack.images) :] = stack.images.astype(np.float16)
-            masks[end - len(stack.images) :] = stack.masks
-            slim.append(without_pixels(stack))
-        if not slim:
-            raise SammixError(f"{dataset.root}: no slice could be read; see the messages above")
-        for name, values in columns(slim).items():
-            file[name] = np.char.encode(values, "utf-8") if COLUMN_KINDS[name] == "S" else values
-        facts = {
-            "format": FORMAT,
-            "preprocess": preprocess.model_dump_json(),
-            "name": dataset.name,
-            "organ": dataset.organ,
-            "fingerprint": dataset.fingerprint(),
-            "rules": json.dumps(asdict(dataset.rules)),
-        }
-        file.attrs.update({name: np.bytes_(text.encode()) for name, text in facts.items()})
-        file.attrs["middle_fraction"] = np.float64(slim[0].middle_fraction)
-        return len(images)
+        file.create_dataset("images", shape, np.float16, **options)
+        file.create_dataset("masks", shape, np.uint8, **options)
+        yield file
+
+
+def _describe(file: h5py.File, dataset: Dataset, preprocess: Preprocess, middle_fraction: float) -> None:
+    facts = {
+        "format": FORMAT,
+        "preprocess": preprocess.model_dump_json(),
+        "name": dataset.name,
+        "organ": dataset.organ,
+        "fingerprint": dataset.fingerprint(),
+        "rules": json.dumps(asdict(dataset.rules)),
+    }
+    file.attrs.update({name: np.bytes_(text.encode()) for name, text in facts.items()})
+    file.attrs["middle_fraction"] = np.float64(middle_fraction)
+
+
+def _empty(dataset: Dataset) -> SammixError:
+    return SammixError(f"{dataset.root}: no slice could be read; see the messages above")
+
+
+def _copy_slices(source: Any, to: Any) -> None:
+    """Append the slices of a part, a chunk each, without unpacking them."""
+    start = len(to)
+    to.resize(start + len(source), axis=0)
+    for k in range(len(source)):
+        filters, content = source.id.read_direct_chunk((k, 0, 0))
+        to.id.write_direct_chunk((start + k, 0, 0), content, filters)
 
 
 def is_store_name(path: Path) -> bool:
@@ -99,7 +158,11 @@ def open_store(path: str | Path) -> SliceTable:
     Raises:
         InputError: not a store, a damaged one, or one of another version's format.
     """
-    path = Path(path)
+    return _opened(Path(path))[1]  # the file stays open for its slices
+
+
+def _opened(path: Path) -> tuple[h5py.File, SliceTable]:
+    """Open a store, or refuse it as :func:`open_store` does."""
     with ExitStack() as opened:
         try:
             with path.open("rb") as start:
@@ -110,8 +173,8 @@ def open_store(path: str | Path) -> SliceTable:
             table = _table(path, file)
         except DAMAGE as error:
             raise _unreadable(path, error) from error
-        opened.pop_all()  # it stays open for its slices
-        return table
+        opened.pop_all()
+        return file, table
 
 
 class Pixels:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
@@ -38,6 +38,9 @@ class Destination(Protocol):
 
     def claimed(self, name: str) -> AbstractContextManager[int | None]:
         """Keep a scan for this process: which attempt it is, from 1; None where others are at it."""
+
+    def release(self, names: Collection[str]) -> None:
+        """Give up what this run's other processes held of these scans; they have all been ended."""
 
     def read(self, name: str) -> str | None:
         """Read a text; None where there is none."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from sammix.cluster.engine import ATTEMPTS
 from sammix.inference.destination import Destination
 from sammix.inference.inputs import origin, with_digest
 from sammix.inference.manifest import Manifest, Record, note, noted, same_scan
@@ -13,9 +14,6 @@ from sammix.log import say, warn
 
 Work = Callable[[str, Case], tuple[Record, Record | None]]
 """Segments one scan: (name, case) → (its manifest entry, its statistics or None). Only Ctrl-C and worse is raised."""
-
-ATTEMPTS = 2
-"""How often a scan may take its process down with it."""
 
 PAUSE = 0.5
 """Seconds between looks at scans that others are at."""

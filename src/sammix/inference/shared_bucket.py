@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
+from uuid import uuid4
 
 from sammix.errors import OutputError, SammixError
 from sammix.inference.destination import WORK
@@ -28,17 +29,19 @@ class SharedBucket:
     Args:
         url: such as ``s3://bucket/some/folder``.
         lease: seconds after which a claim that was not written again is taken over.
+        run: names the run, in its claims; one of a run's processes passes it to the others.
     """
 
-    def __init__(self, url: str, lease: float = LEASE) -> None:
+    def __init__(self, url: str, lease: float = LEASE, run: str = "") -> None:
         self.place, self.lease, self._store = url.rstrip("/"), lease, ObjectStore(url)
+        self.run = run or uuid4().hex
         self._temporary = TemporaryDirectory(prefix="sammix-")
         self.staging = Path(self._temporary.name)
         self._seen: dict[str, tuple[str, float]] = {}
 
-    def __reduce__(self) -> tuple[type[SharedBucket], tuple[str, float]]:
-        """Let it pass to another process, which has a folder of its own."""
-        return type(self), (self.place, self.lease)
+    def __reduce__(self) -> tuple[type[SharedBucket], tuple[str, float, str]]:
+        """Let it pass to another process of the run, which has a folder of its own."""
+        return type(self), (self.place, self.lease, self.run)
 
     def check(self, allowed: bool, shared: bool) -> None:
         """Refuse a place where something lies, unless that is allowed. Whether others are at work cannot be known."""
@@ -86,6 +89,13 @@ class SharedBucket:
             keeper.join()
             self._store.remove(self._claims(name))
 
+    def release(self, names: Collection[str]) -> None:
+        """Remove the claims on these scans of this run's workers, which were ended: others need not wait for them."""
+        for claim in self._store.names(f"{WORK}/claims"):
+            name = PurePosixPath(claim).parent.name
+            if name in names and (self.read(claim) or "").startswith(self.run):
+                self._store.remove(self._claims(name))
+
     def read(self, name: str) -> str | None:
         """Read a text; None where there is none."""
         content = self._store.read(name)
@@ -127,7 +137,7 @@ class SharedBucket:
         if claims and not self._is_given_up(claims[-1]):
             return None
         attempt = len(claims) + 1
-        return attempt if self._store.create(f"{WORK}/claims/{name}/{attempt:03}", b"") else None
+        return attempt if self._store.create(f"{WORK}/claims/{name}/{attempt:03}", self._mark()) else None
 
     def _claims(self, name: str) -> list[str]:
         return self._store.names(f"{WORK}/claims/{name}")
@@ -144,4 +154,8 @@ class SharedBucket:
     def _keep(self, claim: str, ended: threading.Event) -> None:
         while not ended.wait(self.lease / 4):
             with suppress(SammixError):  # cut off for a while: tried again
-                self._store.write(claim, str(time.time_ns()).encode())
+                self._store.write(claim, self._mark())
+
+    def _mark(self) -> bytes:
+        """Name the run, in a text that is never the same again."""
+        return f"{self.run} {time.time_ns()}".encode()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from uuid import uuid4
@@ -17,7 +17,7 @@ from uuid import uuid4
 from filelock import FileLock, Timeout
 
 from sammix.errors import OutputError
-from sammix.files import LEFT_OVER, LOCK, check_output, remove_left_overs, write_text
+from sammix.files import LEFT_OVER, LOCK, attempted, check_output, remove_left_overs, write_text
 from sammix.inference.destination import WORK
 
 
@@ -120,14 +120,20 @@ class SharedFolder:
             yield None
             return
         try:
-            attempt = 1 + (int(begun.read_text() or 0) if begun.is_file() else 0)
-            begun.write_text(str(attempt))
-            yield attempt
+            with attempted(begun) as attempt:
+                yield attempt
         finally:
-            begun.unlink(missing_ok=True)
             with suppress(OSError):  # Windows does not remove what is open
                 (folder / f"{name}.lock").unlink()
             lock.release()
+
+    def release(self, names: Collection[str]) -> None:
+        """Forget which of these scans were begun by workers that were ended: they did not die of them."""
+        folder = self._work / "claims"
+        for begun in list(folder.glob("*.begun")) if folder.is_dir() else []:
+            if begun.stem in names:
+                with self.claimed(begun.stem):  # which nobody holds now: and then it is as if never begun
+                    pass
 
     def read(self, name: str) -> str | None:
         """Read a file; None where there is none."""

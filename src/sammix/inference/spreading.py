@@ -6,22 +6,21 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from socket import gethostname
-from threading import Lock
 
-from sammix import __version__
-from sammix.cluster.engine import Engine, connected, each_done
-from sammix.errors import SammixError
+from sammix.cluster.engine import Engine, Workers, connected, each_done
 from sammix.inference.destination import Destination
 from sammix.inference.manifest import Manifest, Record
 from sammix.inference.settling import PAUSE, Work, finished_before, settle
 from sammix.io import Case
-from sammix.log import kept, say, track, warn
+from sammix.io.limits import say_what_fits
+from sammix.log import Counted, Line, say, say_again, track
 
-Told = tuple[Record, list[tuple[int, str]]]
-"""The record of a scan, and the lines that were said of it, each with its level."""
+Told = tuple[Record, list[Line]]
+"""The record of a scan, and what was said of it."""
 
-_ALONE = Lock()
+MODEL = 900_000_000
+"""Bytes that a worker takes before it reads a scan: ``liver-ct-lite`` on a CPU, a scan's slices in four at a time."""
+
 _STARTED: dict[str, Work] = {}
 """In a worker: what does its scans, with the model loaded; by the run that it belongs to."""
 
@@ -33,26 +32,10 @@ class Start:
     Attributes:
         run: names the run; a worker that works for it already goes on.
         work: makes what does a scan: loads the model, once a process.
-        version: of sammix, which the worker must have, too.
     """
 
     run: str
     work: Callable[[], Work]
-    version: str = __version__
-
-
-@dataclass
-class _Results:
-    """Counted, so that progress can be shown."""
-
-    total: int
-    results: Iterator[Told]
-
-    def __len__(self) -> int:
-        return self.total
-
-    def __iter__(self) -> Iterator[Told]:
-        return self.results
 
 
 def spread_all(engine: Engine, scans: dict[str, Case], to: Destination, manifest: Manifest, start: Start) -> int:
@@ -61,51 +44,47 @@ def spread_all(engine: Engine, scans: dict[str, Case], to: Destination, manifest
     Returns:
         How many failed.
     """
-    failed = 0
-    with connected(engine) as client:
-
-        def results() -> Iterator[Told]:
-            left, before = dict(scans), finished_before(manifest, scans)
-            while left:
-                jobs = {name: (start, to, name, case, before.get(name)) for name, case in left.items()}
-                for name, told in each_done(client, _settle, jobs):
-                    if told is not None:
-                        del left[name]
-                        yield told
-                if left:
-                    time.sleep(PAUSE)  # others are at these, or a claim of a dead process is not given up yet
-
-        for done, (record, lines) in enumerate(track(_Results(len(scans), results()), "scans"), start=1):
-            say(f"[{done}/{len(scans)}] {record['entry']['name']}")
-            for level, line in lines:
-                (warn if level >= logging.WARNING else say)(line)
-            manifest.take(record)
-            failed += record["entry"]["status"] == "failed"
+    left, failed = dict(scans), 0
+    try:
+        with connected(engine) as workers:
+            say_what_fits(workers.memory, MODEL)
+            results = Counted(len(scans), _results(workers, left, to, finished_before(manifest, scans), start))
+            for done, (record, lines) in enumerate(track(results, "scans"), start=1):
+                say(f"[{done}/{len(scans)}] {record['entry']['name']}")
+                say_again(lines)
+                manifest.take(record)
+                failed += record["entry"]["status"] == "failed"
+    finally:
+        if engine.workers:  # they were ended, perhaps by Ctrl-C; those of a cluster finish what they are at
+            to.release(left)
     return failed
 
 
-def _settle(start: Start, to: Destination, name: str, case: Case, before: str | None) -> Told | None:
-    """Do a scan, in a worker: one at a time, however many threads the worker has."""
-    with _ALONE, kept() as lines:
-        if start.run not in _STARTED:
-            _check_version(start)
-            _STARTED.clear()
-            _STARTED[start.run] = start.work()
-        with to.present():
-            record = settle(to, name, case, before, _STARTED[start.run])
-    return None if record is None else (record, lines or _noted(record))
+def _results(
+    workers: Workers, left: dict[str, Case], to: Destination, before: dict[str, str], start: Start
+) -> Iterator[Told]:
+    """Give the records of scans as they come, until none is ``left``."""
+    while left:
+        jobs = {name: (start, to, name, case, before.get(name)) for name, case in left.items()}
+        for name, done in each_done(workers, _settle, jobs):
+            if done.result is not None:
+                del left[name]
+                yield done.result, done.lines or _noted(done.result)
+        if left:
+            time.sleep(PAUSE)  # others are at these, or a claim of a dead process is not given up yet
 
 
-def _noted(record: Record) -> list[tuple[int, str]]:
+def _settle(start: Start, to: Destination, name: str, case: Case, before: str | None) -> Record | None:
+    """Do a scan, in a worker."""
+    if start.run not in _STARTED:
+        _STARTED.clear()
+        _STARTED[start.run] = start.work()
+    with to.present():
+        return settle(to, name, case, before, _STARTED[start.run])
+
+
+def _noted(record: Record) -> list[Line]:
     """Say what is wrong with a scan that was done before, perhaps by a process that died before it could say so."""
     entry = record["entry"]
     problems = [f"{entry['name']}: {warning}" for warning in entry.get("warnings", [])]
     return [(logging.WARNING, line) for line in ([f"failed: {entry['error']}"] if "error" in entry else problems)]
-
-
-def _check_version(start: Start) -> None:
-    """Refuse to do scans in another way than the others."""
-    if start.version != __version__:
-        raise SammixError(
-            f"a worker on {gethostname()} has sammix {__version__}, not {start.version}; install that there"
-        )

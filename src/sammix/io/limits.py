@@ -6,10 +6,19 @@ import os
 from math import prod
 from pathlib import Path
 
+from sammix.cluster.share import ENDED_AT, memory_left
 from sammix.errors import InputError
+from sammix.log import say, warn
 
 MAX_VOXELS = 2**31
 """Eight thousand 512² slices: far above any CT, and 4 GiB as int16."""
+
+READING = 2.5
+"""Bytes of memory that are taken at most for a byte of voxels (int16 at least), reading included: measured, and more
+than a scan takes later."""
+
+FEW = 500
+"""Slices: a scan of the whole trunk in steps of 1.5 mm."""
 
 MAX_DEFLATE_RATIO = 1032
 """The most that deflate (gzip, PNG) can shrink, by its format."""
@@ -31,7 +40,8 @@ def check_size(path: Path, shape: tuple[int, ...], stored_bytes: int, ratio: int
         ratio: how many times the file's own bytes its compression can hold at most.
 
     Raises:
-        InputError: the claim cannot be true, or is above ``MAX_VOXELS``.
+        InputError: the claim cannot be true, or is above ``MAX_VOXELS``; or this process is one of several workers, and
+            would be ended for taking so much memory.
     """
     size = " × ".join(str(n) for n in shape)
     if min(shape, default=0) < 1:
@@ -48,6 +58,28 @@ def check_size(path: Path, shape: tuple[int, ...], stored_bytes: int, ratio: int
     if needed > there:
         problem = f"{size} voxels need {needed:,} bytes of memory, this machine has {there:,}"
         raise InputError(path, problem, "crop it, or use a larger machine")
+    left = memory_left()
+    if left is not None and READING * needed > left:
+        much, free = (f"{value / 1e9:.1f} GB" for value in (READING * needed, left))
+        problem = f"{size} voxels need about {much} of memory, and this worker may take {free} more"
+        raise InputError(path, problem, "take fewer workers, or give each more memory")
+
+
+def say_what_fits(memory: int | None, base: int) -> None:
+    """Say how large a scan may be for each of several workers.
+
+    Args:
+        memory: bytes that each may take; None: there is no limit.
+        base: bytes that each takes without a scan.
+    """
+    if memory is None:
+        return
+    slices = max(0, int((ENDED_AT * memory - base) / (READING * 2 * 512**2)))
+    line = f"each has memory for scans of up to about {slices} slices of 512 × 512"
+    if slices < FEW:
+        warn(f"{line}; larger ones fail: take fewer workers for them")
+    else:
+        say(line)
 
 
 def check_text(path: Path, most: int = MAX_TEXT) -> None:

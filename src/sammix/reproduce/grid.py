@@ -1,32 +1,34 @@
-"""Run the grid: a process a job, several at a time, none of which can take the others down."""
+"""Run the grid: by this process, or several jobs at a time by others, none of which can take the others down."""
 
 from __future__ import annotations
 
-import multiprocessing
+import logging
 import os
-import threading
 import time
 import traceback
-from collections.abc import Sequence
-from dataclasses import dataclass
-from multiprocessing.connection import wait
-from multiprocessing.process import BaseProcess
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from filelock import FileLock, Timeout
 
-from sammix.cluster.share import take_share
+from sammix.cluster.engine import ATTEMPTS, Engine, connected, each_done
+from sammix.cluster.share import take_gpu
 from sammix.errors import InputError, SammixError
-from sammix.files import write_text
-from sammix.log import say, show_on_terminal, warn
+from sammix.files import attempted, write_text
+from sammix.log import say, say_again, warn
 from sammix.reproduce.methods import METHODS
 from sammix.reproduce.plan import Job, Size, plan_job
 from sammix.reproduce.result import Result, read_result
 from sammix.reproduce.stores import Stores
 
-BUSY = 75  # exit code of a job that another grid on the same folder is at
 PAUSE = 1.0  # seconds between looks at jobs that others are at
+BEGUN = ".begun"
+"""In a job's folder, while it runs: how often it was begun."""
+
+Do = Callable[[dict[str, "Work"]], Iterable[tuple[str, float | None]]]
+"""Does jobs, by their names; gives what :func:`attempt_job` gives of each, as they end."""
+
 TORCHRUN = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT", "TORCHELASTIC_RUN_ID")
 
 
@@ -81,61 +83,71 @@ class Grid:
 
 
 @dataclass(frozen=True)
-class _Running:
+class Work:
+    """What a process needs to know of a job.
+
+    Attributes:
+        job: what to do.
+        stores: the data. Paths are absolute: other processes have other working directories.
+        folder: the job's.
+        device: to compute on.
+    """
+
     job: Job
-    slot: int
-    process: BaseProcess
-    since: float
+    stores: Stores
+    folder: Path
+    device: str
 
 
-def run_grid(grid: Grid, workers: int, device: str) -> None:
-    """Do every job that is not done, ``workers`` at a time; failures are recorded, and the others go on.
+def run_grid(grid: Grid, engine: Engine | None, device: str, needed: float = 0.0) -> None:
+    """Do every job that is not done; failures are recorded, and the others go on.
 
     Several grids may work on one folder (under ``torchrun``, or on several machines): each job is locked while it runs.
     On several GPUs each worker has one of its own.
+
+    Args:
+        grid: the jobs, and where they are kept.
+        engine: several processes that do them, none of which can take the others down; None: this one does.
+        device: to compute on.
+        needed: GiB that the largest job takes, as far as that is known.
     """
-    first = int(os.environ.get("LOCAL_RANK", 0)) * workers
-    # Jobs are forked from a server that has the heavy imports done and nothing computed: they start at once, on any
-    # platform that can fork, and share neither threads nor a CUDA context.
-    method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
-    context: Any = multiprocessing.get_context(method)
-    if method == "forkserver":
-        context.set_forkserver_preload(["sammix.reproduce.job"])
-    waiting = [job for job in grid.jobs if grid.result(job) is None]
-    running: list[_Running] = []
-    try:
-        while waiting or running:
-            for slot in sorted(set(range(workers)) - {one.slot for one in running}):
-                if waiting:
-                    job = waiting.pop(0)
-                    process = context.Process(
-                        target=_work, args=(job, grid.stores, grid.folder(job), device, first + slot, workers)
-                    )
-                    process.start()
-                    running.append(_Running(job, slot, process, time.monotonic()))
-            wait([one.process.sentinel for one in running])
-            for one in [one for one in running if not one.process.is_alive()]:
-                running.remove(one)
-                if one.process.exitcode == BUSY:
-                    if grid.result(one.job) is None:
-                        waiting.append(one.job)
-                        time.sleep(PAUSE)
-                    continue
-                _record(grid, one, left=len(waiting) + len(running))
-    finally:
-        for one in running:
-            one.process.terminate()
+    out, stores = grid.out.absolute(), grid.stores.absolute()
+    whole = replace(grid, out=out, stores=stores)
+    left = {job.name: Work(job, stores, whole.folder(job), device) for job in grid.jobs if grid.result(job) is None}
+    if engine is None or not left:
+        _do_all(whole, left, lambda works: ((name, attempt_job(work)) for name, work in works.items()))
+        return
+    for work in left.values():  # what an earlier grid was killed at has not killed it
+        (work.folder / BEGUN).unlink(missing_ok=True)
+    with connected(engine) as workers:
+        if workers.memory is not None and needed * 2**30 > workers.memory:
+            warn(f"the largest job takes about {needed:.1f} GiB; take fewer workers, or it may end its process")
+
+        def spread(works: dict[str, Work]) -> Iterator[tuple[str, float | None]]:
+            for name, done in each_done(workers, attempt_job, {name: (work,) for name, work in works.items()}):
+                say_again(line for line in done.lines if line[0] >= logging.WARNING)
+                yield name, done.result
+
+        _do_all(whole, left, spread)
 
 
-def _record(grid: Grid, one: _Running, left: int) -> None:
-    folder, seconds = grid.folder(one.job), time.monotonic() - one.since
-    if one.process.exitcode and not (folder / "error.txt").is_file():
-        how = f"ended by signal {-one.process.exitcode}" if one.process.exitcode < 0 else "ended without a word"
-        write_text(folder / "error.txt", f"{how}; perhaps there was not enough memory\n")
-    if error := grid.error(one.job):
-        warn(f"{one.job.name} failed: {error}")
+def _do_all(grid: Grid, left: dict[str, Work], do: Do) -> None:
+    """Do the jobs that are ``left``, and look again at those that other grids are at."""
+    while left:
+        for name, seconds in do(dict(left)):
+            if seconds is not None:
+                _record(grid, left.pop(name).job, seconds, len(left))
+        for name in [name for name, work in left.items() if grid.result(work.job) is not None]:
+            del left[name]
+        if left:
+            time.sleep(PAUSE)
+
+
+def _record(grid: Grid, job: Job, seconds: float, left: int) -> None:
+    if error := grid.error(job):
+        warn(f"{job.name} failed: {error}")
     else:
-        say(f"{one.job.name}: done in {seconds / 60:.1f} min; {left} job{'' if left == 1 else 's'} left")
+        say(f"{job.name}: done in {seconds / 60:.1f} min; {left} job{'' if left == 1 else 's'} left")
     write_text(grid.out / "progress.md", progress_table(grid))
 
 
@@ -152,37 +164,35 @@ def progress_table(grid: Grid) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _work(job: Job, stores: Stores, folder: Path, device: str, slot: int, workers: int) -> None:
-    """Do a job in a process of its own: locked, on its share of the machine, ending with the grid's process."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+def attempt_job(work: Work) -> float | None:
+    """Do a job, locked, on this process' share of the machine, and record why it failed, if it did.
+
+    Returns:
+        The seconds that it took; None where another grid is at it.
+    """
+    folder, start = work.folder, time.monotonic()
+    take_gpu(work.device)
     for name in TORCHRUN:
         os.environ.pop(name, None)
     folder.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(folder / ".lock", timeout=0):
-            take_share(device, slot, workers)
-            show_on_terminal(quiet=True)
             (folder / "error.txt").unlink(missing_ok=True)
             if not (folder / "result.json").is_file():
-                _attempt(job, stores, folder, device)
+                with attempted(folder / BEGUN) as attempt:
+                    _attempt(work, attempt)
     except Timeout:
-        os._exit(BUSY)
+        return None
+    return time.monotonic() - start
 
 
-def _end_with(parent: BaseProcess) -> None:
-    """End this process with its parent's: a grid that was killed must not leave jobs that write into its folder."""
-    parent.join()
-    os._exit(1)
-
-
-def _attempt(job: Job, stores: Stores, folder: Path, device: str) -> None:
+def _attempt(work: Work, attempt: int) -> None:
     from sammix.reproduce.job import run_job
 
     try:
-        run_job(job, stores, folder, device)
+        if attempt > ATTEMPTS:
+            raise SammixError(f"took its process down {ATTEMPTS} times; perhaps there is not enough memory for it")
+        run_job(work.job, work.stores, work.folder, work.device)
     except Exception as error:
         reason = str(error) if isinstance(error, SammixError) else traceback.format_exception_only(error)[-1].strip()
-        write_text(folder / "error.txt", f"{reason}\n\n{traceback.format_exc()}")
-        os._exit(1)
+        write_text(work.folder / "error.txt", f"{reason}\n\n{traceback.format_exc()}")

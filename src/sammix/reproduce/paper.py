@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
+from sammix.cluster.engine import Engine
 from sammix.data.splits import check_both_classes
 from sammix.data.store import open_store
 from sammix.errors import ConfigError
@@ -30,6 +32,7 @@ def reproduce(
     settings: Sequence[str] = (),
     split: str | None = None,
     workers: int = 1,
+    scheduler: str | None = None,
     device: str = "auto",
     dry_run: bool = False,
 ) -> int:
@@ -40,6 +43,8 @@ def reproduce(
         methods, labels, seeds: None or empty: the usual ones of the grid's size. Among the labels, None: all masks.
         settings: ``SECTION.KEY=VALUE``, laid over every method's.
         split: a named split, such as ``paper-v1``; it decides the share of each scan's slices too.
+        workers: processes of this machine, a job at a time each.
+        scheduler: the address of a Dask cluster, whose workers do the jobs instead.
         dry_run: only say what would be done, and what it would take.
 
     Returns:
@@ -59,10 +64,21 @@ def reproduce(
     jobs += [job for job in finished_jobs(out, size, settings) if job not in jobs]
     grid = Grid(out, jobs, prepare_stores(data, across, out, jobs[0].config().data, named))
     check_both_classes(open_store(grid.stores.in_domain))
-    say(plan_table(estimate(grid, toy=size is SMOKE), workers, training_slices(grid)))
+    costs = estimate(grid, toy=size is SMOKE)
+    say(plan_table(costs, workers, training_slices(grid)))
     if dry_run:
         return 0
-    run_grid(grid, workers, device)
+    run_grid(grid, _engine(workers, scheduler), device, max(one.gib or 0.0 for one in costs))
     say(progress_table(grid))
     print(write_page(grid))
     return sum(grid.error(job) is not None for job in jobs)
+
+
+def _engine(workers: int, scheduler: str | None) -> Engine | None:
+    """Choose who does the jobs: other processes wherever that is possible, since a job may take its process down."""
+    if scheduler:
+        return Engine(scheduler=scheduler)
+    if workers == 1 and find_spec("distributed") is None:
+        say('jobs are done in this process; for others, several at a time: pip install "sammix[cluster]"')
+        return None
+    return Engine(workers)

@@ -32,6 +32,10 @@ class Stores:
     in_domain: Path
     across: tuple[Path, ...]
 
+    def absolute(self) -> Stores:
+        """Name them so that a process in another working directory finds them."""
+        return Stores(self.in_domain.absolute(), tuple(path.absolute() for path in self.across))
+
     def fingerprints(self) -> list[str]:
         """List what names the content of each, in order."""
         return [_fingerprint(path) for path in (self.in_domain, *self.across)]
