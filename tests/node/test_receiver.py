@@ -1,12 +1,22 @@
 from __future__ import annotations
 
+import os
+import socket
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
+import numpy as np
+import pydicom
 import pytest
 from pynetdicom import AE
-from pynetdicom.sop_class import Verification
+from pynetdicom.sop_class import CTImageStorage, Verification
 
 from sammix.errors import ConfigError, SammixError
+from sammix.node import receiver
 from sammix.node.receiver import OUT_OF_RESOURCES, Listening, listening
 from sammix.node.series_queue import SeriesQueue
 
@@ -53,6 +63,108 @@ def test_sizes_are_bounded(tmp_path: Path, write_series, store) -> None:
         assert store(port, files[:3]) == [0, OUT_OF_RESOURCES, OUT_OF_RESOURCES]
     with listening(Listening("SAMMIX", port=0, largest_object=0), queue) as port:
         assert store(port, files[:1]) == [OUT_OF_RESOURCES]
+
+
+def cut_after(count: int, port: int, files: list[Path], called: str = "SAMMIX") -> list[int | None]:
+    """Send files through a line that is cut after ``count`` bytes: the status of each."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def pass_on() -> None:
+            with server.accept()[0] as near, socket.create_connection(("127.0.0.1", port)) as far:
+                back = threading.Thread(target=relay, args=(far, near, 2**40), daemon=True)
+                back.start()
+                relay(near, far, count)
+                back.join(60)
+
+        line = threading.Thread(target=pass_on, daemon=True)
+        line.start()
+        entity = AE(ae_title="CT1")
+        entity.add_requested_context(CTImageStorage)
+        association = entity.associate("127.0.0.1", server.getsockname()[1], ae_title=called)
+        assert association.is_established
+        slices = map(pydicom.dcmread, files)
+        codes = [association.send_c_store(one).get("Status") for one in slices if association.is_established]
+        association.abort()
+        line.join(60)
+    return codes
+
+
+def relay(source: socket.socket, to: socket.socket, left: int) -> None:
+    """Pass on what comes, until so much has come; then both ends are closed."""
+    with suppress(OSError):
+        while left > 0 and (piece := source.recv(min(left, 2**14))):
+            to.sendall(piece)
+            left -= len(piece)
+    for one in (source, to):
+        with suppress(OSError):
+            one.shutdown(socket.SHUT_RDWR)
+
+
+def eventually(true: Callable[[], object]) -> None:
+    end = time.monotonic() + 60
+    while not true():
+        assert time.monotonic() < end, "it never came to be"
+        time.sleep(0.02)
+
+
+@pytest.fixture
+def large(tmp_path: Path, write_dicom) -> list[Path]:
+    """Two slices of half a megabyte each."""
+    stored = np.zeros((512, 512), np.uint16)
+    return [write_dicom(tmp_path / "large" / f"{k}.dcm", stored, SOPInstanceUID=f"1.2.3.{k}") for k in range(2)]
+
+
+def test_a_line_that_is_cut_within_an_object_loses_nothing_that_was_confirmed(
+    tmp_path: Path, large: list[Path], store
+) -> None:
+    queue = SeriesQueue(tmp_path / "queue")
+    with listening(Listening("SAMMIX", port=0), queue) as port:
+        assert cut_after(800_000, port, large) == [0, None]
+        series = queue.series("1.2.3")
+        eventually((series.folder / "cut").exists)
+        assert len(list(series.received.iterdir())) == 1
+        os.utime(series.received, (time.time() - 100,) * 2)
+        assert not list(queue.ready(60)), "its sender will come again: it is waited for longer"
+        assert list(queue.ready(5)) == [series]
+        assert store(port, large) == [0, 0]
+        eventually(lambda: not (series.folder / "cut").exists())
+        assert len(list(series.received.iterdir())) == 2
+    SeriesQueue(tmp_path / "queue")
+    assert not list((tmp_path / "queue").rglob("*.part"))
+
+
+def test_an_object_without_end_is_broken_off_before_it_fills_the_disk(
+    tmp_path: Path, large: list[Path], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(receiver, "SLACK", 0)
+    monkeypatch.setattr(receiver, "MEGABYTE", 300_000)
+    queue = SeriesQueue(tmp_path / "queue")
+    with listening(Listening("SAMMIX", port=0, largest_object=1), queue) as port:
+        assert cut_after(2**40, port, large) == [None]
+    assert "broke off an association: an object of more than 1 MB" in caplog.text
+    assert not queue.series("1.2.3").folder.exists()
+    assert sum(path.stat().st_size for path in queue.arriving.iterdir()) <= 300_000
+    assert tempfile.tempdir != str(queue.arriving), "only for as long as the node listens"
+
+
+def test_too_many_at_once_are_told_to_try_again(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(receiver, "ASSOCIATIONS", 1)
+    entity = AE(ae_title="CT1")
+    entity.add_requested_context(CTImageStorage)
+    with listening(Listening("SAMMIX", port=0), SeriesQueue(tmp_path)) as port:
+        first, second = (entity.associate("127.0.0.1", port, ae_title="SAMMIX") for _ in range(2))
+        assert (first.is_established, second.is_rejected) == (True, True)
+        first.release()
+    assert "there are 1 already; its sender may try again" in caplog.text
+
+
+def test_only_this_machine_is_listened_to_by_default(tmp_path: Path) -> None:
+    with listening(Listening("SAMMIX", port=0), SeriesQueue(tmp_path)) as port:
+        socket.create_connection(("127.0.0.1", port), 60).close()
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.2", port), 60)
 
 
 def test_what_is_wrong_is_refused_at_once(tmp_path: Path) -> None:

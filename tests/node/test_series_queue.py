@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from sammix.node.series_queue import CUT, Series, SeriesQueue
+from sammix.node.series_queue import BROKEN_OFF, CUT, RECENT, Series, SeriesQueue
 
 
 @pytest.fixture
@@ -17,8 +17,7 @@ def file(tmp_path: Path) -> Path:
 
 
 def age(series: Series, seconds: float) -> None:
-    for path in series.received.iterdir():
-        os.utime(path, (time.time() - seconds,) * 2)
+    os.utime(series.received, (time.time() - seconds,) * 2)
 
 
 def test_what_arrives_is_named_by_us(tmp_path: Path, file: Path) -> None:
@@ -27,7 +26,7 @@ def test_what_arrives_is_named_by_us(tmp_path: Path, file: Path) -> None:
     (kept,) = series.received.iterdir()
     assert kept.read_bytes() == b"dicom"
     assert kept.resolve().is_relative_to(tmp_path / "queue")
-    assert (series.size, queue.series("../../etc")) == (5, series)
+    assert (queue.size(series), queue.series("../../etc")) == (5, series)
 
 
 def test_a_series_is_ready_when_it_is_quiet_and_not_settled(tmp_path: Path, file: Path) -> None:
@@ -61,10 +60,40 @@ def test_the_same_again_is_known_and_more_is_new(tmp_path: Path, file: Path) -> 
 
 
 def test_what_was_cut_off_by_a_kill_is_removed(tmp_path: Path, file: Path) -> None:
-    series = SeriesQueue(tmp_path / "queue").add("1.2", "1.2.1", file)
-    (series.received / ".abc.part").touch()
+    queue = SeriesQueue(tmp_path / "queue")
+    for name, seconds in (("new", 0), ("old", BROKEN_OFF + 1)):
+        (queue.arriving / name).touch()
+        os.utime(queue.arriving / name, (time.time() - seconds,) * 2)
+    queue.forget(hours=1)
+    assert [path.name for path in queue.arriving.iterdir()] == ["new"], "the old one's association broke off"
     SeriesQueue(tmp_path / "queue")
-    assert [path.suffix for path in series.received.iterdir()] == [".dcm"]
+    assert not list(queue.arriving.iterdir())
+
+
+def test_a_series_size_is_counted_once_a_process(tmp_path: Path, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At each arrival, its files would be looked at anew: a series of n files would take n² looks."""
+    SeriesQueue(tmp_path / "queue").add("1.2", "1.2.0", file)
+    queue, looks = SeriesQueue(tmp_path / "queue"), list[Path]()
+    glob = Path.glob
+    monkeypatch.setattr(Path, "glob", lambda path, pattern: looks.append(path) or glob(path, pattern))
+    for number in (0, 1, 2, 2, 3):
+        queue.add("1.2", f"1.2.{number}", file)
+    assert queue.size(queue.series("1.2")) == 4 * len(b"dicom")
+    assert len(looks) == 1
+
+
+def test_what_was_looked_at_is_not_looked_at_again(tmp_path: Path, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    queue, looks = SeriesQueue(tmp_path / "queue"), list[Path]()
+    series = queue.add("1.2", "1.2.1", file)
+    age(series, RECENT + 1)
+    content = Series.content.fget
+    monkeypatch.setattr(Series, "content", property(lambda one: looks.append(one.folder) or content(one)))
+    for _ in range(3):
+        assert list(queue.ready(1)) == [series]
+    assert len(looks) == 1
+    queue.add("1.2", "1.2.2", file)
+    assert list(queue.ready(0)) == list(queue.ready(0)) == [series]
+    assert len(looks) == 3, "so soon, another file might come without a trace in the folder's time"
 
 
 def test_only_what_is_settled_is_forgotten(tmp_path: Path, file: Path) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import shutil
+import tempfile
 import threading
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,8 +24,15 @@ from sammix.node.series_queue import Series, SeriesQueue
 ACCEPTED = (CTImageStorage, EnhancedCTImageStorage)
 VERIFICATION = "1.2.840.10008.1.1"
 SUCCESS, OUT_OF_RESOURCES, CANNOT_UNDERSTAND = 0x0000, 0xA700, 0xC000
-ASSOCIATIONS = 32
+ASSOCIATIONS = 128
+"""At once; a sender that is one too many is told to try again."""
+
 MEGABYTE = 10**6
+SLACK = MEGABYTE
+"""Bytes beside an object's own: of its command, and of its packaging."""
+
+DATA = 4
+"""The type of a PDU that brings data (PS3.8 9.3.5)."""
 
 
 @dataclass(frozen=True)
@@ -89,31 +98,49 @@ def listening(how: Listening, queue: SeriesQueue) -> Iterator[int]:
         entity.add_supported_context(kind, net.ALL_TRANSFER_SYNTAXES)
     receiver = _Receiver(how, queue)
     handlers = [
+        (net.evt.EVT_PDU_RECV, receiver.came),
         (net.evt.EVT_C_STORE, receiver.store),
         (net.evt.EVT_RELEASED, receiver.released),
         (net.evt.EVT_ABORTED, receiver.broken),
         (net.evt.EVT_CONN_CLOSE, receiver.broken),
         (net.evt.EVT_REJECTED, receiver.rejected),
     ]
+    before, tempfile.tempdir = tempfile.tempdir, str(queue.arriving)  # where pynetdicom writes what is arriving
     try:
         server = entity.start_server((how.host, how.port), block=False, evt_handlers=handlers)
     except OSError as error:
+        tempfile.tempdir = before
         raise SammixError(f"port {how.port} of {how.host} cannot be listened on ({error.strerror})") from error
     try:
         yield int(server.server_address[1])
     finally:
         server.shutdown()
+        tempfile.tempdir = before
 
 
 class _Receiver:
     def __init__(self, how: Listening, queue: SeriesQueue) -> None:
         self.how, self.queue = how, queue
         self._bringing: dict[int, dict[Path, Series]] = {}
+        self._arriving: Counter[int] = Counter()
         self._lock = threading.Lock()
+
+    def came(self, event: Any) -> None:
+        """Break off an association that brings an object without end, before it fills the disk."""
+        if event.pdu.pdu_type != DATA:
+            return
+        with self._lock:
+            self._arriving[id(event.assoc)] += len(event.pdu)
+            much = self._arriving[id(event.assoc)]
+        if much > self.how.largest_object * MEGABYTE + SLACK:
+            warn(f"broke off an association: an object of more than {self.how.largest_object} MB")
+            event.assoc.dul.socket.close()
 
     def store(self, event: Any) -> int:
         """Put an object on the disk; only then is its sender told that it has arrived."""
         file = Path(event.dataset_path)
+        with self._lock:
+            self._arriving.pop(id(event.assoc), None)
         try:
             if file.stat().st_size > self.how.largest_object * MEGABYTE:
                 warn(f"refused an object of more than {self.how.largest_object} MB")
@@ -122,7 +149,7 @@ class _Receiver:
                 file, stop_before_pixels=True, specific_tags=["SeriesInstanceUID", "SOPInstanceUID"]
             )
             series_uid, instance_uid = str(header.SeriesInstanceUID), str(header.SOPInstanceUID)
-            size = self.queue.series(series_uid).size
+            size = self.queue.size(self.queue.series(series_uid))
             if size > self.how.largest_series * MEGABYTE or shutil.disk_usage(self.queue.folder).free < (
                 self.how.free * MEGABYTE
             ):
@@ -151,10 +178,16 @@ class _Receiver:
 
     def rejected(self, event: Any) -> None:
         """Say that somebody was turned away."""
-        warn("an association was rejected: an AE title that is not allowed, or not this node's")
+        asked = event.assoc.requestor.primitive
+        known = not self.how.allowed or asked.calling_ae_title.strip() in self.how.allowed
+        if known and asked.called_ae_title.strip() == self.how.title:
+            warn(f"an association was rejected: there are {ASSOCIATIONS} already; its sender may try again")
+        else:
+            warn("an association was rejected: an AE title that is not allowed, or not this node's")
 
     def _ended(self, event: Any, broken: bool) -> None:
         with self._lock:
             brought = self._bringing.pop(id(event.assoc), {})
+            self._arriving.pop(id(event.assoc), None)
         for series in brought.values():
             self.queue.cut(series, broken)
