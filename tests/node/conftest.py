@@ -41,8 +41,8 @@ class Pacs:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.http}"
 
-    def start(self) -> None:
-        settings = {
+    def start(self, **more: Any) -> None:
+        settings = more | {
             "Name": "PACS",
             "StorageDirectory": str(self.folder),
             "IndexDirectory": str(self.folder),

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import re
 import subprocess
 import threading
+import time
 from pathlib import Path
 
 import pydicom
@@ -11,6 +14,7 @@ import pytest
 
 from sammix.inference.scans import OutputOptions
 from sammix.models.saved import load_model
+from sammix.node.receiver import Listening, listening
 from sammix.node.segmenting import Service
 from sammix.node.sender import Peer, Stow
 from sammix.node.series_queue import SeriesQueue
@@ -115,3 +119,33 @@ def test_a_node_that_is_killed_while_it_works_loses_nothing(
     assert len({one["SeriesInstanceUID"] for one in found}) == count
     assert second.returncode == 143
     assert not any("secret" in line.lower() for line in told)
+
+
+def test_the_rule_that_the_documentation_gives_lets_orthanc_send_and_take_back(
+    tmp_path: Path, write_series, model, pacs
+) -> None:
+    """The code of docs/pacs.md, as it stands there, with this test's port."""
+    page = (Path(__file__).parents[2] / "docs" / "pacs.md").read_text()
+    settings, rule = (re.search(rf"^```{kind}\n(.*?)^```", page, re.DOTALL | re.MULTILINE) for kind in ("json", "lua"))
+    assert settings is not None
+    assert rule is not None
+    (script := tmp_path / "to-sammix.lua").write_text(rule[1])
+    queue = SeriesQueue(tmp_path / "queue")
+    with listening(Listening("SAMMIX", port=0, allowed=["PACS"]), queue) as port:
+        said = json.loads(f"{{{settings[1]}}}".replace("to-sammix.lua", str(script)).replace("11112", str(port)))
+        pacs.start(**said, StableAge=1)
+        for file in write_series(tmp_path / "ct", n=3, SeriesInstanceUID="1.9.1").iterdir():
+            pacs.upload(file)
+        end = time.monotonic() + PATIENCE
+        while len(list(queue.series("1.9.1").received.glob("*.dcm"))) < 3 and time.monotonic() < end:
+            time.sleep(0.1)
+        send = Peer.read(f"PACS@127.0.0.1:{pacs.port}", "SAMMIX").send
+        Service(queue, model, OutputOptions("liver", "dicom-seg"), send, quiet=0.0).once()
+    assert [one["Modality"] for one in pacs.instances("SEG")] == ["SEG"]
+
+
+def test_series_that_come_all_at_once_are_each_answered_once(tmp_path: Path, tiny_run: Path, benchmark) -> None:
+    """A hundred are sent by benchmarks/hundred_series.py."""
+    arrived, tries = benchmark("hundred_series").circle(tiny_run, tmp_path, series=12, slices=3)
+    assert arrived == {f"1.9.{k}": 1 for k in range(12)}
+    assert tries == 12

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from sammix.cli import main
+from sammix.data.store import open_store
 
 PATIENCE = 120  # seconds
 Start = Callable[..., "subprocess.Popen[str]"]
@@ -49,6 +50,49 @@ def test_ctrl_c_leaves_all_whole(tiny_run: Path, hospital_a: Path, tmp_path: Pat
     assert not list(out.rglob(".*"))
     assert (out / "index.html").is_file()
     assert re.search(r"^2 workers, each with \d+ threads? and at most [\d.]+ GB of memory$", told, re.MULTILINE)
+
+
+def test_ctrl_c_leaves_no_claim_in_an_object_store(
+    tiny_run: Path, hospital_a: Path, tmp_path: Path, start_sammix: Start
+) -> None:
+    """Else the next process would wait until the claims of the workers that were ended are given up."""
+    out, scans = tmp_path / "out", tmp_path / "scans"
+    scans.mkdir()
+    for k in range(60):
+        os.link(hospital_a / "volume-0.nii", scans / f"scan-{k}.nii")
+    words = ["predict", tiny_run, scans, "--out", f"file://{out}", "--device", "cpu", "--workers", 2]
+    process = start_sammix(*words)
+    until(lambda: list(out.glob("*.nii.gz")) or process.poll() is not None)
+    until(lambda: list(out.glob(".work/claims/*/*")) or process.poll() is not None)
+    os.killpg(process.pid, signal.SIGINT)
+    _, told = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 130, told
+    assert not list(out.glob(".work/claims/*/*"))
+
+
+def test_ctrl_c_in_prepare_leaves_parts_with_which_it_goes_on(
+    hospital_a: Path, tmp_path: Path, start_sammix: Start, capsys: pytest.CaptureFixture[str], monkeypatch
+) -> None:
+    source, store = tmp_path / "ct", tmp_path / "a.h5"
+    source.mkdir()
+    for k in range(60):
+        for kind in ("volume", "segmentation"):
+            os.link(hospital_a / f"{kind}-0.nii", source / f"{kind}-{k}.nii")
+    words = ["prepare", source, "--out", store, "--preset", "tiny", "--workers", 2]
+    process = start_sammix(*words)
+    until(lambda: list(tmp_path.glob("a.h5.parts/*.json")) or process.poll() is not None)
+    os.killpg(process.pid, signal.SIGINT)
+    _, told = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 130, told
+    assert f"the parts that are done stay in {store}.parts; the same command goes on with them" in told
+    assert not store.exists()
+    monkeypatch.setattr(sys, "argv", ["sammix", *map(str, words)])
+    main()
+    assert re.search(r"^\d+ of 60 parts are there already$", capsys.readouterr().err, re.MULTILINE)
+    monkeypatch.setattr(sys, "argv", ["sammix", *map(str, [*words[:3], tmp_path / "one.h5", *words[4:6]])])
+    main()
+    assert open_store(store).sha256() == open_store(tmp_path / "one.h5").sha256()
+    assert {path.name for path in tmp_path.iterdir()} == {"ct", "a.h5", "one.h5"}
 
 
 @pytest.fixture
