@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, SegmentationStorage
+from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian, SegmentationStorage
 from pynetdicom import AE, evt
 from spread_and_kill import prepare
 
@@ -78,6 +78,7 @@ def receiving() -> Iterator[tuple[int, Counter[str]]]:
     entity = AE(ae_title="PACS")
     entity.add_supported_context(SegmentationStorage)
     server = entity.start_server(("127.0.0.1", 0), block=False, evt_handlers=[(evt.EVT_C_STORE, store)])
+    assert server is not None
     try:
         yield int(server.server_address[1]), arrived
     finally:
@@ -123,7 +124,7 @@ def one_slice(series: int, number: int) -> Dataset:
     data.file_meta = FileMetaDataset()
     data.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
     data.SOPClassUID = data.file_meta.MediaStorageSOPClassUID = CTImageStorage
-    data.SOPInstanceUID = data.file_meta.MediaStorageSOPInstanceUID = f"1.9.{series}.{number}"
+    data.SOPInstanceUID = data.file_meta.MediaStorageSOPInstanceUID = UID(f"1.9.{series}.{number}")
     data.StudyInstanceUID, data.SeriesInstanceUID, data.FrameOfReferenceUID = "1.8", f"1.9.{series}", "1.7"
     data.PatientName, data.PatientID, data.Modality = "Test", f"test-{series}", "CT"
     data.SamplesPerPixel, data.PhotometricInterpretation = 1, "MONOCHROME2"

@@ -14,6 +14,7 @@ import torch
 from sammix import __version__
 from sammix.cluster import engine
 from sammix.cluster.engine import Engine, connected, each_done
+from sammix.cluster.share import memory_left
 from sammix.errors import ConfigError, SammixError
 from sammix.log import say_again, warn
 
@@ -66,6 +67,7 @@ def test_the_users_own_number_of_threads_holds_for_workers_and_is_said(
     caplog.set_level("INFO", logger="sammix")
     with connected(Engine(workers=1)) as workers:
         assert workers.client.submit(torch.get_num_threads).result(60) == 1
+        assert 0 < workers.client.submit(memory_left).result(60) < (workers.memory or 0)
     assert "1 worker with 1 thread (OMP_NUM_THREADS) and" in caplog.text
 
 

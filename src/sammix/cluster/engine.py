@@ -116,6 +116,7 @@ def connected(engine: Engine) -> Iterator[Workers]:
     threads, whose = _threads(engine.workers)
     settings = {
         "distributed.scheduler.allowed-failures": DEATHS,
+        "distributed.scheduler.worker-ttl": None,  # a machine may be so busy that a worker is not heard for minutes
         "distributed.worker.memory.target": False,  # results are small: there is nothing to spill
         "distributed.worker.memory.spill": False,
         "distributed.worker.memory.pause": False,

@@ -201,6 +201,7 @@ def write_part(part: Part) -> Outcome:
     """Write a part of a store, in a worker, unless it is there: a job may be given out twice."""
     if part.record.exists():
         return Outcome.read(part.record)
+    part.store.unlink(missing_ok=True)  # its process was killed before it could keep what came of the cases
     failed, told, doubts = 0, list[tuple[str, str]](), list[tuple[str, SliceDoubt]]()
 
     def stacks() -> Iterator[SliceStack]:
