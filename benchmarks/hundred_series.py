@@ -16,7 +16,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -103,18 +103,20 @@ def node(model: Path, queue: Path, pacs: int) -> Iterator[int]:
 
 
 def send_series(port: int, number: int, slices: int) -> int:
-    """Send a series as a scanner does: again, where it is told to try again. Returns how often it was tried."""
+    """Send a series as a scanner does: again, until all of it was taken. Returns how often it was tried."""
     entity = AE(ae_title="CT1")
+    entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = entity.connection_timeout = PATIENCE
     entity.add_requested_context(CTImageStorage, ExplicitVRLittleEndian)
     for attempt in range(1, 1000):
         association = entity.associate("127.0.0.1", port, ae_title="SAMMIX")
         if not association.is_established:
             time.sleep(0.2)
             continue
-        codes = [association.send_c_store(one_slice(number, k)).get("Status") for k in range(slices)]
-        association.release()
-        if codes == [0] * slices:
-            return attempt
+        with suppress(RuntimeError):  # the association broke off
+            codes = [association.send_c_store(one_slice(number, k)).get("Status") for k in range(slices)]
+            association.release()
+            if codes == [0] * slices:
+                return attempt
     raise RuntimeError(f"series {number} was never taken")
 
 

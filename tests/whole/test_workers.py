@@ -20,7 +20,7 @@ from sammix.config import load_preset
 from sammix.data.preparing import prepare
 from sammix.data.store import open_store
 
-PATIENCE = 120  # seconds
+PATIENCE = 300  # seconds
 Start = Callable[..., "subprocess.Popen[str]"]
 
 
