@@ -61,7 +61,7 @@ def circle(model: Path, out: Path, series: int, slices: int) -> tuple[Counter[st
         with ThreadPoolExecutor(series) as senders:
             tries = sum(senders.map(send, range(series)))
         end = time.monotonic() + PATIENCE
-        while len(list((out / "queue").glob("*/*.sent"))) < series and time.monotonic() < end:
+        while len({path.parent for path in (out / "queue").glob("*/*.sent")}) < series and time.monotonic() < end:
             time.sleep(0.1)
     return arrived, tries
 
@@ -89,7 +89,7 @@ def receiving() -> Iterator[tuple[int, Counter[str]]]:
 def node(model: Path, queue: Path, pacs: int) -> Iterator[int]:
     """``sammix node`` as a program: the port that it listens on."""
     words = ["node", "--aet", "SAMMIX", "--queue", queue, "--send-to", f"PACS@127.0.0.1:{pacs}", "--model", model]
-    words += ["--port", 0, "--wait", 2, "--device", "cpu"]
+    words += ["--port", 0, "--wait", 3, "--device", "cpu"]
     command = [sys.executable, "-m", "sammix", *map(str, words)]
     program = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     assert program.stderr is not None

@@ -54,6 +54,21 @@ def test_an_association_that_breaks_off_is_noted_until_the_next_one(tmp_path: Pa
     assert not (queue.series("1.2.3").folder / "cut").exists()
 
 
+def test_a_series_is_being_brought_until_its_association_ends(tmp_path: Path, write_series) -> None:
+    (file, *_) = sorted(write_series(tmp_path / "ct").iterdir())
+    queue = SeriesQueue(tmp_path / "queue")
+    entity = AE(ae_title="CT1")
+    entity.add_requested_context(CTImageStorage)
+    with listening(Listening("SAMMIX", port=0), queue) as port:
+        association = entity.associate("127.0.0.1", port, ae_title="SAMMIX")
+        assert association.send_c_store(pydicom.dcmread(file)).Status == 0
+        series = queue.series("1.2.3")
+        os.utime(series.received, (time.time() - 11,) * 2)
+        assert not list(queue.ready(10))
+        association.release()
+        eventually(lambda: list(queue.ready(10)) == [series])
+
+
 def test_sizes_are_bounded(tmp_path: Path, write_series, store) -> None:
     files = sorted(write_series(tmp_path / "ct").iterdir())
     queue = SeriesQueue(tmp_path / "queue")

@@ -45,6 +45,19 @@ def test_a_series_is_ready_when_it_is_quiet_and_not_settled(tmp_path: Path, file
     assert not list(SeriesQueue(tmp_path / "queue").ready(10)), "it is on the disk"
 
 
+def test_a_series_is_waited_for_while_somebody_brings_it(tmp_path: Path, file: Path) -> None:
+    """A sender that is slow is not done: its series would be segmented twice."""
+    queue = SeriesQueue(tmp_path / "queue")
+    series = queue.add("1.2", "1.2.1", file)
+    age(series, 11)
+    for change in (queue.begin, queue.begin, queue.end):
+        change(series)
+    assert not list(queue.ready(10))
+    assert list(queue.ready(1)) == [series], "not for ever"
+    queue.end(series)
+    assert list(queue.ready(10)) == [series]
+
+
 def test_the_same_again_is_known_and_more_is_new(tmp_path: Path, file: Path) -> None:
     queue = SeriesQueue(tmp_path / "queue")
     series = queue.add("1.2", "1.2.1", file)

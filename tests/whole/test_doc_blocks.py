@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import runpy
+import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).parents[2]
 DOCS = runpy.run_path(str(ROOT / "docs" / "sessions.py"))
@@ -82,3 +85,33 @@ def test_a_page_is_renewed_by_what_its_commands_print_now() -> None:
     assert DOCS["renewed"](page, None) == page.replace("```console\none\n", "```console\none\ntwo\n")
     kept = page.replace("```console\none\n", "```console\n…\ntwo\n")
     assert DOCS["renewed"](kept, None) == kept
+
+
+@pytest.mark.parametrize(
+    ("kind", "environment"),
+    [
+        ("sh", {"SLURM_ARRAY_TASK_ID": "3", "SLURM_ARRAY_TASK_COUNT": "16"}),
+        ("yaml", {"JOB_COMPLETION_INDEX": "2"}),
+    ],
+)
+def test_the_scripts_for_batch_systems_ask_for_the_shard_that_is_meant(
+    kind: str, environment: dict[str, str], tmp_path: Path
+) -> None:
+    """As far as it can be tried without them: their shell, with a program in sammix' place that prints its words."""
+    page = (ROOT / "docs" / "scale.md").read_text(encoding="utf-8")
+    script = next(block for found, block in re.findall(r"^```(\w+)\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
+                  if found == kind and "--shard" in block)  # fmt: skip
+    if kind == "yaml":
+        job = yaml.safe_load(script)["spec"]
+        assert job["completionMode"] == "Indexed"
+        (container,) = job["template"]["spec"]["containers"]
+        command, shards = [*container["command"], *container["args"]], job["completions"]
+    else:
+        command, shards = ["bash", "-c", script], int(re.findall(r"--array=1-(\d+)", script)[0])
+    for name, line in (("srun", 'exec "$@"'), ("sammix", 'echo "$@"')):
+        (tmp_path / name).write_text(f"#!/bin/sh\n{line}\n")
+        (tmp_path / name).chmod(0o755)
+    path = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    done = subprocess.run(command, env={**environment, **path}, capture_output=True, text=True, check=True)
+    assert done.stdout.split()[:2] == ["predict", "liver-ct-lite"]
+    assert done.stdout.split()[-2:] == ["--shard", f"3/{shards}"]

@@ -6,13 +6,13 @@ import logging
 import shutil
 import tempfile
 import threading
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary, WeakSet
 
 import pydicom
 from pydicom.uid import CTImageStorage, EnhancedCTImageStorage
@@ -121,8 +121,9 @@ def listening(how: Listening, queue: SeriesQueue) -> Iterator[int]:
 class _Receiver:
     def __init__(self, how: Listening, queue: SeriesQueue) -> None:
         self.how, self.queue = how, queue
-        self._bringing: dict[int, dict[Path, Series]] = {}
-        self._arriving: Counter[int] = Counter()
+        self._bringing: WeakKeyDictionary[Any, dict[Path, Series]] = WeakKeyDictionary()
+        self._arriving: WeakKeyDictionary[Any, int] = WeakKeyDictionary()
+        self._over: WeakSet[Any] = WeakSet()
         self._lock = threading.Lock()
 
     def came(self, event: Any) -> None:
@@ -130,8 +131,7 @@ class _Receiver:
         if event.pdu.pdu_type != DATA:
             return
         with self._lock:
-            self._arriving[id(event.assoc)] += len(event.pdu)
-            much = self._arriving[id(event.assoc)]
+            much = self._arriving[event.assoc] = self._arriving.get(event.assoc, 0) + len(event.pdu)
         if much > self.how.largest_object * MEGABYTE + SLACK:
             warn(f"broke off an association: an object of more than {self.how.largest_object} MB")
             event.assoc.dul.socket.close()
@@ -140,7 +140,7 @@ class _Receiver:
         """Put an object on the disk; only then is its sender told that it has arrived."""
         file = Path(event.dataset_path)
         with self._lock:
-            self._arriving.pop(id(event.assoc), None)
+            self._arriving.pop(event.assoc, None)
         try:
             if file.stat().st_size > self.how.largest_object * MEGABYTE:
                 warn(f"refused an object of more than {self.how.largest_object} MB")
@@ -165,7 +165,13 @@ class _Receiver:
             warn(f"an object cannot be understood ({type(error).__name__})")
             return CANNOT_UNDERSTAND
         with self._lock:
-            self._bringing.setdefault(id(event.assoc), {})[series.folder] = series
+            over, brought = event.assoc in self._over, self._bringing.setdefault(event.assoc, {})
+            first = series.folder not in brought
+            brought[series.folder] = series
+        if over:  # it broke off while this object was being kept
+            self.queue.cut(series, broken=True)
+        elif first:
+            self.queue.begin(series)
         return SUCCESS
 
     def released(self, event: Any) -> None:
@@ -187,7 +193,9 @@ class _Receiver:
 
     def _ended(self, event: Any, broken: bool) -> None:
         with self._lock:
-            brought = self._bringing.pop(id(event.assoc), {})
-            self._arriving.pop(id(event.assoc), None)
+            brought = self._bringing.pop(event.assoc, {})
+            self._arriving.pop(event.assoc, None)
+            self._over.add(event.assoc)
         for series in brought.values():
+            self.queue.end(series)
             self.queue.cut(series, broken)

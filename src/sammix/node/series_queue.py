@@ -19,6 +19,7 @@ import os
 import shutil
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -34,7 +35,7 @@ BROKEN_OFF = 3600.0
 """Seconds after which a file that did not go on arriving is removed."""
 
 CUT = 10
-"""A series whose association broke off is waited for this many times longer: its sender will try again."""
+"""A series is waited for this many times longer while its association is open, or if that broke off: more will come."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,7 @@ class SeriesQueue:
         self._lock = threading.Lock()
         self._sizes: dict[Path, int] = {}
         self._contents: dict[Path, tuple[int, str]] = {}
+        self._coming: Counter[Path] = Counter()
 
     def series(self, uid: str) -> Series:
         """Find the place of a series by its UID."""
@@ -123,6 +125,18 @@ class SeriesQueue:
             self._sizes[series.folder] = sum(path.stat().st_size for path in series.received.glob("*.dcm"))
         return self._sizes[series.folder]
 
+    def begin(self, series: Series) -> None:
+        """Note that an association brings files of a series, and more may come."""
+        with self._lock:
+            self._coming[series.folder] += 1
+
+    def end(self, series: Series) -> None:
+        """Note that an association that brought files of a series is over."""
+        with self._lock:
+            self._coming[series.folder] -= 1
+            if self._coming[series.folder] <= 0:
+                del self._coming[series.folder]
+
     def cut(self, series: Series, broken: bool) -> None:
         """Note how the association ended that brought files of a series."""
         if broken:
@@ -133,7 +147,8 @@ class SeriesQueue:
     def ready(self, quiet: float) -> Iterator[Series]:
         """Give the series that are quiet for so many seconds and not settled, the oldest first."""
         for series in sorted(self._there(), key=lambda one: -one.quiet_for()):
-            enough = quiet * (CUT if (series.folder / "cut").exists() else 1)
+            unfinished = series.folder in self._coming or (series.folder / "cut").exists()
+            enough = quiet * (CUT if unfinished else 1)
             if series.quiet_for() >= enough and not series.is_settled(self._content(series)):
                 yield series
 
