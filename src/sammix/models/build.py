@@ -57,7 +57,7 @@ def build_student(model: ModelConfig, preprocess: Preprocess, name: str) -> Buil
         ConfigError: the slices' side cannot be halved as often as it does.
     """
     _check_side(model, preprocess.size, multiple=32)
-    return Student(StudentUNet(model.width), preprocess, name), None
+    return Student(StudentUNet(model.width), preprocess, model.presence_offset, name), None
 
 
 def build_baseline(make: Callable[[ModelConfig, int], nn.Module], multiple: int | None = 32) -> Build:

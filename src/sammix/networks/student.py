@@ -84,12 +84,15 @@ class Student(Network):
     Args:
         network: (B, 1, S, S) in [0, 1] → logits.
         preprocess: how slices are made for it: as for its teacher.
+        presence_offset: nats that are taken, in use, from the log-odds of a yes (``model.presence_offset``).
         name: what outputs call it.
     """
 
-    def __init__(self, network: StudentUNet, preprocess: Preprocess, name: str = "student") -> None:
+    def __init__(
+        self, network: StudentUNet, preprocess: Preprocess, presence_offset: float = 0.0, name: str = "student"
+    ) -> None:
         super().__init__(preprocess, name)
-        self.network = network
+        self.network, self.presence_offset = network, presence_offset
 
     def features(self, images: Tensor) -> Tensor:
         """The slices themselves: nothing of a student is frozen."""
@@ -112,7 +115,8 @@ class Student(Network):
     ) -> SlicePrediction:
         """The masks with map and presence, whatever prompt is offered."""
         cam = enlarge(encoding.map, self.preprocess.size).sigmoid()
-        return SlicePrediction(encoding.mask.sigmoid(), encoding.presence.sigmoid(), cam, box=None, prompt="none")
+        presence = (encoding.presence - self.presence_offset).sigmoid()
+        return SlicePrediction(encoding.mask.sigmoid(), presence, cam, box=None, prompt="none")
 
     def validate(self, batch: TrainingBatch, rows: Tensor) -> tuple[Tensor, SlicePrediction]:
         """Presence (B,) of all slices, and what is found of ``rows``."""

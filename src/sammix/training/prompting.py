@@ -43,7 +43,6 @@ def write_prompted_teacher(teacher: Path, student: Path, data: FitData, out: Pat
         update={
             "classifier": "student",
             "classifier_width": taught.config.model.width,
-            "presence_offset": 0.0,
             "refinements": 0,
         }
     )
