@@ -2,9 +2,10 @@
 
     python benchmarks/speed.py SCAN --old ../sammix-before/src [--rounds 3] [--threads 2]
 
-Whole runs are processes of their own, the old tree's and this one's in turns, so that a busy machine slows both. The
-ratio is the median of the pairs' ratios. The stage table is one more run of this tree, in this process. The floor is
-what the network's products alone would take at the best rate that a large bfloat16 product reaches here.
+Whole runs are processes of their own in turns, so that a busy machine slows all: the old tree's, this one's, and this
+one's with ``--fast``. Ratios are medians over the turns, against the first. The stage table is one more run of this
+tree, in this process. The floor is what the network's products alone would take at the best rate that a large bfloat16
+product reaches here.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from statistics import median
 from typing import Any
 
 HERE = Path(__file__).resolve().parents[1] / "src"
-MODEL = "liver-ct-lite"
+MODEL, FAST_MODEL = "liver-ct-lite", "liver-ct-fast"
 
 
 def main() -> None:
@@ -34,32 +35,36 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     arguments = parser.parse_args()
     os.environ |= {"OMP_NUM_THREADS": str(arguments.threads), "OMP_WAIT_POLICY": "PASSIVE"}
+    runs = {"this tree": (HERE, MODEL), "this tree, --fast": (HERE, FAST_MODEL)}
     if arguments.old is not None:
-        compare({"old": arguments.old.resolve(), "new": HERE}, arguments.scan, arguments.rounds)
+        runs = {"old tree": (arguments.old.resolve(), MODEL)} | runs
+    compare(runs, arguments.scan, arguments.rounds)
     stages(arguments.scan)
 
 
-def compare(trees: dict[str, Path], scan: Path, rounds: int) -> None:
-    """Print the medians of both trees' runs, and of their ratios."""
+def compare(runs: dict[str, tuple[Path, str]], scan: Path, rounds: int) -> None:
+    """Print the medians of all runs, each of a tree and a model, and of their ratios to the first."""
     cpu: dict[str, list[float]] = defaultdict(list)
     wall: dict[str, list[float]] = defaultdict(list)
     for _ in range(rounds):
-        for name, source in trees.items():
-            seconds, elapsed = whole_run(source, scan)
+        for name, (source, model) in runs.items():
+            seconds, elapsed = whole_run(source, model, scan)
             cpu[name].append(seconds)
             wall[name].append(elapsed)
-    print("| whole run | CPU s | wall s |\n|---|---|---|")
-    for name in trees:
-        print(f"| {name} | {median(cpu[name]):.1f} | {median(wall[name]):.1f} |")
-    ratios = [median(new / old for new, old in zip(kind["new"], kind["old"], strict=True)) for kind in (cpu, wall)]
-    print(f"| new / old, median of {rounds} pairs | {ratios[0]:.2f} | {ratios[1]:.2f} |\n")
+    first = next(iter(runs))
+    print(f"| whole run, median of {rounds} | CPU s | wall s | CPU, ratio | wall, ratio |\n|---|---|---|---|---|")
+    for name in runs:
+        ratios = [median(a / b for a, b in zip(kind[name], kind[first], strict=True)) for kind in (cpu, wall)]
+        figures = f"{median(cpu[name]):.1f} | {median(wall[name]):.1f} | {ratios[0]:.2f} | {ratios[1]:.2f}"
+        print(f"| {name} | {figures} |")
+    print()
 
 
-def whole_run(source: Path, scan: Path) -> tuple[float, float]:
+def whole_run(source: Path, model: str, scan: Path) -> tuple[float, float]:
     """Run ``sammix predict`` of the tree at ``source``: (CPU-seconds of user and system, seconds of wall clock)."""
     before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     with tempfile.TemporaryDirectory() as out:
-        command = [sys.executable, "-m", "sammix", "predict", MODEL, str(scan), "--out", f"{out}/out", "--quiet"]
+        command = [sys.executable, "-m", "sammix", "predict", model, str(scan), "--out", f"{out}/out", "--quiet"]
         environment = os.environ | {"PYTHONPATH": str(source)}
         subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
