@@ -67,7 +67,9 @@ def test_scans_in_an_object_store_are_shared_by_two_processes_one_of_which_is_ki
         monkeypatch.setenv(name, value)
     for k in range(4):
         ObjectStore("s3://scans/in").write(f"{k}/volume-{k}.nii", hospital_a / f"volume-{k}.nii")
-    short = "import sammix.inference.shared_bucket as b, sammix.cli as c; b.SharedBucket.__init__.__defaults__ = (2.0,)"
+    short = (
+        "import sammix.inference.shared_bucket as b, sammix.cli as c; b.SharedBucket.__init__.__defaults__ = (2.0, '')"
+    )
     command = ["predict", str(tiny_run), "s3://scans/in", "--out", "s3://scans/out", "--device", "cpu", "--skip-done"]
     program = [sys.executable, "-c", f"{short}; c.main()", *command]
     killed = subprocess.Popen(program, env=s3, stderr=subprocess.PIPE, text=True)

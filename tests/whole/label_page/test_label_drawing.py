@@ -125,7 +125,7 @@ def test_a_proposal_is_shown_then_accepted_or_corrected(address: str, open_page:
 
 
 def test_a_box_is_changed_by_its_handles(address: str, open_page: Open) -> None:
-    page = open_page(address, 6)
+    page = open_page(address, 10)
     found = page.evaluate(
         """async () => {
             const { HANDLES, handleAt, changed, placeOf } = await import('/page/box.js');
@@ -147,6 +147,7 @@ def test_a_box_is_changed_by_its_handles(address: str, open_page: Open) -> None:
         "across": [30, 60, 40, 70],
     }
     press(page, "End", "s")
+    at(page, 0)
     drag(page, (0.3, 0.3), (0.6, 0.6))
     said = "document.querySelector('#says').innerText"
     until(page, f"sammix.proposal !== null || {said}.includes('nothing')")

@@ -74,7 +74,8 @@ def test_all_but_drawing_works_without_a_mouse(address: str, open_page: Open) ->
     assert page.evaluate("[...document.querySelectorAll('button')].every(one => one.tabIndex >= 0)")
 
 
-def test_sides_position_and_whole_page_are_in_view(address: str, open_page: Open) -> None:
+def test_sides_position_and_whole_page_are_in_view(study: Path, tmp_path: Path, open_page: Open, serve: Start) -> None:
+    _, address = serve(study, tmp_path / "labels")  # of its own: what a training tells would make the tools longer
     page = open_page(address, 3)
     for text in ("R", "L", "A", "P"):
         assert page.locator(".side", has_text=text).is_visible()
