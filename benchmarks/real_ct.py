@@ -35,8 +35,7 @@ def main() -> None:
         fit += ["--cache", arguments.cache]
     minutes = sammix(*fit, "--out", run) / 60
     print(f"fit: {minutes:.1f} min")
-    for name in ("liver-slices", *OTHERS):
-        sammix("evaluate", run, arguments.data / name, "--out", run / name)
+    evaluate_all(run, arguments.data, run)
     for name in ("chaos-ct-3/dicom", "totalsegmentator/s0001/ct.nii.gz", "dicom-jpeg2000/dicom"):
         scan = arguments.data / name
         seconds = sammix("predict", run, scan, "--out", run / "masks" / name.replace("/", "-"), "--preview")
@@ -44,6 +43,12 @@ def main() -> None:
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20
     print(f"largest process: {peak:.1f} GiB")
     print_table(run, ("liver-slices", *OTHERS))
+
+
+def evaluate_all(model: Path, data: Path, out: Path) -> None:
+    """Evaluate a model on the slice table's test split and on the other hospitals' scans."""
+    for name in ("liver-slices", *OTHERS):
+        sammix("evaluate", model, data / name, "--out", out / name)
 
 
 def sammix(*words: object) -> float:

@@ -16,7 +16,7 @@ import shutil
 from pathlib import Path
 
 import torch
-from real_ct import OTHERS, print_table, sammix
+from real_ct import OTHERS, evaluate_all, print_table, sammix
 
 from sammix.files import write_csv
 from sammix.models.card import read_card
@@ -57,8 +57,7 @@ def main() -> None:
     sammix("fit", table, "--from", START, "--labels", "all", "--seed", arguments.seed, "--out", run, *settings)
     shipped = arguments.out / NAME
     ship(run, shipped, VERSION)
-    for name in ("liver-slices", *OTHERS):
-        sammix("evaluate", shipped, arguments.data / name, "--out", arguments.out / name)
+    evaluate_all(shipped, arguments.data, arguments.out)
     print_table(arguments.out, ("liver-slices", *OTHERS))
     print(f"{shipped}: {sum(file.stat().st_size for file in shipped.iterdir()) / 1e6:.1f} MB")
 

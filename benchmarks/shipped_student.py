@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from real_ct import OTHERS, print_table, sammix
+from real_ct import OTHERS, evaluate_all, print_table, sammix
 from shipped_model import SERIES, copy_licensed, ship
 
 TEACHER = "liver-ct-lite-2"
@@ -36,8 +36,7 @@ def main() -> None:
         ship(run / part, folder, version, FACTS)
     for model in (*shipped, Path(TEACHER)):
         reports = arguments.out / "reports" / model.name
-        for name in ("liver-slices", *OTHERS):
-            sammix("evaluate", model, arguments.data / name, "--out", reports / name)
+        evaluate_all(model, arguments.data, reports)
         print_table(reports, ("liver-slices", *OTHERS))
     for folder in shipped:
         print(f"{folder}: {sum(file.stat().st_size for file in folder.iterdir()) / 1e6:.1f} MB")

@@ -149,13 +149,10 @@ def fit(
     )
     if resume and out is None:
         raise ConfigError("resume=True continues the run in a folder: name it with out=")
-    folder = _new_folder(asked) if out is None else as_path(out, "out")
-    if not resume:
-        check_output(folder, overwrite=False, remedy="name another folder, or continue its run with resume=True")
-    kept = None if cache is None else as_path(cache, "cache")
-    with callers_state(progress):
-        fitting.fit(source, RunFolder(folder, kept), asked, fitting.Hardware(device), resume=resume)
-    return Run(folder, device)
+    folder = RunFolder(
+        _new_folder(asked) if out is None else as_path(out, "out"), None if cache is None else as_path(cache, "cache")
+    )
+    return _run([source], folder, asked, resume, device, progress)
 
 
 def distill(
@@ -205,12 +202,19 @@ def distill(
     teacher = as_path(model.path if isinstance(model, Run) else model, "model")
     whole = None if seed is None else whole_number(seed, "seed", 0)
     asked = fitting.FitRequest(_config(fitting.STUDENT, settings, resume), "all", whole, teacher=teacher)
-    folder, kept = as_path(out, "out"), None if cache is None else as_path(cache, "cache")
+    folder = RunFolder(as_path(out, "out"), None if cache is None else as_path(cache, "cache"))
+    return _run(sources, folder, asked, resume, device, progress)
+
+
+def _run(
+    data: Sequence[Path], folder: RunFolder, asked: fitting.FitRequest, resume: bool, device: str, progress: bool
+) -> Run:
+    """Fit as the command line does, with the caller's state left alone."""
     if not resume:
-        check_output(folder, overwrite=False, remedy="name another folder, or continue its run with resume=True")
+        check_output(folder.path, overwrite=False, remedy="name another folder, or continue its run with resume=True")
     with callers_state(progress):
-        fitting.fit(sources, RunFolder(folder, kept), asked, fitting.Hardware(device), resume=resume)
-    return Run(folder, device)
+        fitting.fit(data, folder, asked, fitting.Hardware(device), resume=resume)
+    return Run(folder.path, device)
 
 
 def _config(preset: str | None, settings: Mapping[str, Any] | None, resume: bool) -> Config | None:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from sammix.cli.options import DeviceName, Model, Out, PatientFrom, Quiet, Settings, all_settings
+from sammix.cli.options import DeviceName, Model, Out, PatientFrom, Quiet, Settings, settings_of_run
 
 
 def distill(
@@ -42,9 +42,7 @@ def distill(
     from sammix.training.run_folder import RunFolder
 
     show_on_terminal(quiet)
-    lines = all_settings(settings, patient_from)
-    if resume and lines:
-        raise typer.BadParameter("a resumed run keeps its settings; --set and --patient-from do not go with --resume")
+    lines = settings_of_run(settings, patient_from, resume)
     asked = FitRequest(load_preset(STUDENT, lines), labels="all", seed=seed, teacher=model)
     run = RunFolder(out, cache)
     print(fit_model(data, run, asked, Hardware(device), resume=resume))

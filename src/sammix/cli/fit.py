@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from sammix.cli.options import Data, DeviceName, Out, PatientFrom, Quiet, Settings, all_settings, label_count
+from sammix.cli.options import Data, DeviceName, Out, PatientFrom, Quiet, Settings, label_count, settings_of_run
 
 
 def fit(
@@ -47,9 +47,7 @@ def fit(
     from sammix.training.run_folder import RunFolder
 
     show_on_terminal(quiet)
-    lines = all_settings(settings, patient_from)
-    if resume and lines:
-        raise typer.BadParameter("a resumed run keeps its settings; --set and --patient-from do not go with --resume")
+    lines = settings_of_run(settings, patient_from, resume)
     config = load_preset(preset or DEFAULT_PRESET, lines) if preset or lines else None
     asked = FitRequest(config, None if labels is None else label_count(labels), seed, start)
     model = fit_model(data, RunFolder(out, cache), asked, Hardware(device, devices), resume=resume)

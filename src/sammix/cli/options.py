@@ -72,6 +72,18 @@ def all_settings(settings: list[str] | None, patient_from: str | None) -> list[s
     return [*(settings or []), *pattern]
 
 
+def settings_of_run(settings: list[str] | None, patient_from: str | None, resume: bool) -> list[str]:
+    """Put the settings of a run together, as :func:`all_settings` does.
+
+    Raises:
+        BadParameter: the run is resumed, and there are some.
+    """
+    lines = all_settings(settings, patient_from)
+    if resume and lines:
+        raise typer.BadParameter("a resumed run keeps its settings; --set and --patient-from do not go with --resume")
+    return lines
+
+
 def smallest_part(all_parts: bool) -> float:
     """Translate ``--all-parts`` into the share below which a part of a scan's mask is dropped."""
     from sammix.inference.assemble import SMALLEST_PART

@@ -23,7 +23,7 @@ from sammix.errors import SammixError
 from sammix.log import Countable
 from sammix.models.registry import Augment
 from sammix.networks.classifiers import halve
-from sammix.networks.interface import Lesson
+from sammix.networks.interface import Lesson, Network
 from sammix.training.feature_cache import FeatureCache, SliceView
 
 VIEWS_MADE_BY = hashlib.sha256(
@@ -201,6 +201,19 @@ def loader(
         generator=torch.Generator(),  # so that no chance is taken from torch's global source
     )
     return made
+
+
+def as_they_are(rows: Rows, size: int) -> list[list[SliceDraw]]:
+    """Cut rows into batches of ``size`` slices that are seen as they are."""
+    return [[SliceDraw(int(row), None) for row in rows[start : start + size]] for start in range(0, len(rows), size)]
+
+
+def at_hand(batch: Batch | SammixError, network: Network, device: torch.device) -> Batch:
+    """Move a batch to the device and compute its features; raise the error that it may be instead."""
+    if isinstance(batch, SammixError):
+        raise batch
+    batch = batch.to(device)
+    return batch if batch.features is not None else batch.with_features(network.features(batch.images))
 
 
 def augment_channels(

@@ -135,6 +135,6 @@ def _check_space(folder: Path, size: int, what: str) -> None:
     if size > free:
         raise OutputError(
             folder,
-            f"what the {what} compute takes {size / 1e9:.1f} GB more, but {free / 1e9:.1f} GB are free",
+            f"the cache of the {what} takes {size / 1e9:.1f} GB more, but {free / 1e9:.1f} GB are free",
             "free space, or go without it (--set fit.cache=false)",
         )

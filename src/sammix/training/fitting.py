@@ -69,7 +69,7 @@ class FitRequest:
         Raises:
             ConfigError: a number that cannot be. InputError: there is no model to go on from.
         """
-        config, start, teacher = self.config or load_preset(DEFAULT_PRESET), self._start(), _found(self.teacher)
+        config, start, teacher = self.config or load_preset(DEFAULT_PRESET), _found(self.start), _found(self.teacher)
         if start is not None:
             config = config.model_copy(update={"model": read_card(start).config.model})
         if kind_of(config.model).taught != (teacher is not None):
@@ -102,7 +102,7 @@ class FitRequest:
             ("--seed", self.seed, begun.seed),
             ("--labels", self.labels, own_labels),
             ("--preset", preset, begun.config.preset),
-            ("--from", self._start(), begun.start),
+            ("--from", _found(self.start), begun.start),
             ("MODEL", _found(self.teacher), begun.teacher),
         ):
             if wanted is not None and wanted != own:
@@ -111,10 +111,6 @@ class FitRequest:
                     f"{run.path}: was begun {begun_with}, not with {option} {wanted}; a resumed run keeps its "
                     f"settings: leave {option} out, or begin another run"
                 )
-
-    def _start(self) -> Path | None:
-        """Find the folder of the model to go on from. Raises InputError: there is none."""
-        return _found(self.start)
 
 
 def _found(model: Path | None) -> Path | None:

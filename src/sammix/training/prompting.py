@@ -9,18 +9,16 @@ import numpy as np
 import torch
 from safetensors.torch import load_file
 
-from sammix.data.sampling import SliceDraw
 from sammix.log import track
 from sammix.models.card import find_model, read_card
 from sammix.models.registry import build_model
 from sammix.models.saved import load_model, load_trained_state, save_model
 from sammix.networks.interface import Network, Promptable
 from sammix.networks.quality import calibrate
-from sammix.training.batches import Batch, LiveSlices, collate
+from sammix.training.batches import Batch, LiveSlices, as_they_are, at_hand, loader
 from sammix.training.sources import FitData
-from sammix.training.validation import validate
+from sammix.training.validation import VALIDATION_BATCH, validate
 
-AT_ONCE = 8  # slices
 CLASSIFIER = "classifier."
 
 
@@ -55,19 +53,17 @@ def write_prompted_teacher(teacher: Path, student: Path, data: FitData, out: Pat
     load_trained_state(network, state | {CLASSIFIER + name: value for name, value in of_student.items()}, student)
     card = taught.model_copy(update={"name": network.name, "config": config, "base_sha256": base})
     save_model(out, network, card.model_copy(update={"metrics": {}, "quality": None}))
-    found = validate(used := load_model(out, device), _batches(used, data), np.asarray(data.table.patient[data.val]))
+    found = validate(
+        used := load_model(out, device), _batches(used, data, device), np.asarray(data.table.patient[data.val])
+    )
     save_model(out, network, card.model_copy(update={"metrics": found.metrics, "quality": calibrate(found.measured)}))
     return True
 
 
-def _batches(network: Network, data: FitData) -> Iterator[Batch]:
+def _batches(network: Network, data: FitData, device: torch.device) -> Iterator[Batch]:
     """Make batches of the validation slices, as they are, with their features."""
-    slices, device = LiveSlices(data.table, data.usable_masks, None), next(network.parameters()).device
-    starts = range(0, len(data.val), AT_ONCE)
-    for start in track(starts, "the teacher, prompted by its student") if starts else ():
-        batch = collate([slices[SliceDraw(int(row), None)] for row in data.val[start : start + AT_ONCE]])
-        if isinstance(batch, Exception):
-            raise batch
+    slices = LiveSlices(data.table, data.usable_masks, None)
+    batches = loader(slices, as_they_are(data.val, VALIDATION_BATCH), workers=0, device=device)
+    for batch in track(batches, "the teacher, prompted by its student"):
         with torch.inference_mode():
-            batch = batch.to(device)
-            yield batch.with_features(network.features(batch.images))
+            yield at_hand(batch, network, device)

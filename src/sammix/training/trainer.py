@@ -14,7 +14,7 @@ import torch
 from lightning_fabric import Fabric
 
 from sammix.config import Config
-from sammix.data.sampling import EpochBatches, Rows, SliceDraw, shuffled_batches, two_stream_batches
+from sammix.data.sampling import EpochBatches, Rows, shuffled_batches, two_stream_batches
 from sammix.errors import InputError, SammixError
 from sammix.log import say, track
 from sammix.models.card import ModelCard
@@ -24,14 +24,12 @@ from sammix.models.saved import load_trained_state, save_model, trained_state
 from sammix.networks.interface import Network
 from sammix.networks.objectives import Terms, positive_weight
 from sammix.networks.quality import calibrate
-from sammix.training.batches import Batch, Loader, loader
+from sammix.training.batches import Batch, Loader, as_they_are, at_hand, loader
 from sammix.training.optimisation import optimiser, running_average, schedule
 from sammix.training.parallel import average_gradients, same_start, shared_loss
 from sammix.training.run_folder import CHECKPOINT, RunFolder
 from sammix.training.sources import FitData, open_slices
-from sammix.training.validation import NOTHING_TO_CHOOSE_BY, Validation, selection_score, validate
-
-VALIDATION_BATCH = 8
+from sammix.training.validation import NOTHING_TO_CHOOSE_BY, VALIDATION_BATCH, Validation, selection_score, validate
 
 
 class Trainer:
@@ -111,9 +109,7 @@ class Trainer:
         """Open training and validation batches. The first process fills the cache of the frozen stages' features."""
         with self.fabric.rank_zero_first():
             slices = open_slices(self.network, self.data, self.card, self.run)
-        of_val = [self.data.val[i : i + VALIDATION_BATCH] for i in range(0, len(self.data.val), VALIDATION_BATCH)]
-        plain = [[SliceDraw(int(row), None) for row in rows] for rows in of_val]
-        device = self.fabric.device
+        plain, device = as_they_are(self.data.val, VALIDATION_BATCH), self.fabric.device
         return loader(slices, self.batches, self.fit.workers, device), loader(slices, plain, self.fit.workers, device)
 
     def _learn(self, epoch: int, batches: Loader) -> dict[str, float]:
@@ -156,11 +152,7 @@ class Trainer:
         return validate(self._judged, map(self._at_hand, batches), patients, self.fabric.autocast)
 
     def _at_hand(self, batch: Batch | SammixError) -> Batch:
-        """Move a batch to the device and compute its features; raise the error that it may be instead."""
-        if isinstance(batch, SammixError):
-            raise batch
-        batch = batch.to(self.fabric.device)
-        return batch if batch.features is not None else batch.with_features(self.network.features(batch.images))
+        return at_hand(batch, self.network, self.fabric.device)
 
     def _to_beat(self, epoch: int, best: float | None) -> float | None:
         """Return the score to beat: none in the first epoch that tunes SAM, since SAM-PP keeps a tuned model."""

@@ -16,6 +16,7 @@ from sammix.networks.interface import MASK_THRESHOLD, Network, SlicePrediction
 from sammix.networks.quality import Measured
 from sammix.training.batches import Batch
 
+VALIDATION_BATCH = 8  # slices
 NOTHING_TO_CHOOSE_BY = "last epoch"
 
 
