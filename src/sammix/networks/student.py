@@ -7,16 +7,15 @@ each other, one of them is wrong, as with its teacher. It may also take its plac
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sammix.config import FitConfig
 from sammix.data.preprocess import Preprocess
-from sammix.networks.interface import Network, PromptSource, SlicePrediction, TrainingBatch
+from sammix.networks.interface import PromptSource, SlicePrediction
 from sammix.networks.prompts import enlarge
+from sammix.networks.unprompted import Unprompted
 
 WIDTHS = (16, 32, 64, 128, 160)
 """Channels at 1/2, 1/4, … 1/32 of the slice's size: 1.68 M parameters."""
@@ -78,7 +77,7 @@ class StudentUNet(nn.Module):
         return StudentOutput(F.pixel_shuffle(self.mask_head(x), 2)[:, 0].float(), map_logits, strongest.mean(dim=1))
 
 
-class Student(Network):
+class Student(Unprompted[StudentOutput]):
     """A student behind the interface of all networks.
 
     Args:
@@ -91,23 +90,8 @@ class Student(Network):
     def __init__(
         self, network: StudentUNet, preprocess: Preprocess, presence_offset: float = 0.0, name: str = "student"
     ) -> None:
-        super().__init__(preprocess, name)
-        self.network, self.presence_offset = network, presence_offset
-
-    def features(self, images: Tensor) -> Tensor:
-        """The slices themselves: nothing of a student is frozen."""
-        return images
-
-    def forward(self, images: Tensor) -> StudentOutput:
-        """(B, 1, S, S) in [0, 1] → logits."""
-        output: StudentOutput = self.network(images)
-        return output
-
-    @torch.inference_mode()
-    def encode(self, images: Tensor) -> StudentOutput:
-        """All of the work: there is no prompt to wait for."""
-        output: StudentOutput = self(images.to(next(self.parameters()).device))
-        return output
+        super().__init__(network, preprocess, name)
+        self.presence_offset = presence_offset
 
     @torch.inference_mode()
     def segment(
@@ -117,15 +101,6 @@ class Student(Network):
         cam = enlarge(encoding.map, self.preprocess.size).sigmoid()
         presence = (encoding.presence - self.presence_offset).sigmoid()
         return SlicePrediction(encoding.mask.sigmoid(), presence, cam, box=None, prompt="none")
-
-    def validate(self, batch: TrainingBatch, rows: Tensor) -> tuple[Tensor, SlicePrediction]:
-        """Presence (B,) of all slices, and what is found of ``rows``."""
-        found = self.segment(self.encode(batch.images))
-        return found.presence, found.of(rows)
-
-    def parameter_groups(self, config: FitConfig) -> list[dict[str, Any]]:
-        """All of it, at one rate."""
-        return [{"params": list(self.parameters()), "lr": config.learning_rate}]
 
     def cast_encoder(self, dtype: torch.dtype) -> None:
         """Hold all of it in ``dtype``."""

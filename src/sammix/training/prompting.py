@@ -53,9 +53,8 @@ def write_prompted_teacher(teacher: Path, student: Path, data: FitData, out: Pat
     load_trained_state(network, state | {CLASSIFIER + name: value for name, value in of_student.items()}, student)
     card = taught.model_copy(update={"name": network.name, "config": config, "base_sha256": base})
     save_model(out, network, card.model_copy(update={"metrics": {}, "quality": None}))
-    found = validate(
-        used := load_model(out, device), _batches(used, data, device), np.asarray(data.table.patient[data.val])
-    )
+    used, patients = load_model(out, device), np.asarray(data.table.patient[data.val])
+    found = validate(used, _batches(used, data, device), patients)
     save_model(out, network, card.model_copy(update={"metrics": found.metrics, "quality": calibrate(found.measured)}))
     return True
 

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from sammix.config import FitConfig
 from sammix.data.preprocess import Preprocess
 from sammix.networks.classifiers import PRESENT
-from sammix.networks.interface import Network, PromptSource, SlicePrediction, TrainingBatch
+from sammix.networks.interface import PromptSource, SlicePrediction
+from sammix.networks.unprompted import Unprompted
 
 
 @dataclass(frozen=True)
@@ -28,7 +27,7 @@ class BaselineOutput:
     class_logits: Tensor | None
 
 
-class Baseline(Network):
+class Baseline(Unprompted[BaselineOutput]):
     """A plain segmentation network behind the interface of all networks.
 
     Args:
@@ -37,23 +36,7 @@ class Baseline(Network):
     """
 
     def __init__(self, network: nn.Module, preprocess: Preprocess, name: str = "baseline") -> None:
-        super().__init__(preprocess, name)
-        self.network = network
-
-    def features(self, images: Tensor) -> Tensor:
-        """The slices themselves: nothing of a baseline is frozen, so nothing can be computed once and kept."""
-        return images
-
-    def forward(self, images: Tensor) -> BaselineOutput:
-        """(B, 1, S, S) in [0, 1] → masks, and classes where the network classifies."""
-        output: BaselineOutput = self.network(images)
-        return output
-
-    @torch.inference_mode()
-    def encode(self, images: Tensor) -> BaselineOutput:
-        """All of the work: there is no prompt to wait for."""
-        output: BaselineOutput = self(images.to(next(self.parameters()).device))
-        return output
+        super().__init__(network, preprocess, name)
 
     @torch.inference_mode()
     def segment(
@@ -66,15 +49,6 @@ class Baseline(Network):
         else:
             presence = encoding.class_logits.float().softmax(dim=1)[:, PRESENT]
         return SlicePrediction(probability, presence, cam=None, box=None, prompt="none")
-
-    def validate(self, batch: TrainingBatch, rows: Tensor) -> tuple[Tensor, SlicePrediction]:
-        """Presence (B,) of all slices, and what is found of ``rows``."""
-        found = self.segment(self.encode(batch.images))
-        return found.presence, found.of(rows)
-
-    def parameter_groups(self, config: FitConfig) -> list[dict[str, Any]]:
-        """All of it, at one rate."""
-        return [{"params": list(self.parameters()), "lr": config.learning_rate}]
 
 
 def organ_logits(two_classes: Tensor) -> Tensor:
