@@ -39,7 +39,6 @@ def main() -> None:
     model, card = load_model(folder, pick_device("auto")), read_card(folder)
     if not isinstance(model, SAMMix):
         raise SystemExit(f"{arguments.model} is a baseline: it has no classifier of its own")
-    model.config = model.config.model_copy(update={"presence_offset": 0.0})
     print("| source | no / yes | " + " | ".join(f"offset {offset:g}" for offset in OFFSETS) + " |")
     print("|---|---|" + "---|" * len(OFFSETS))
     for path in arguments.data:

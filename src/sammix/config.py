@@ -80,7 +80,7 @@ class ModelConfig(_Section):
     classifier_width: float = Field(default=1.0, gt=0, le=64, description="channel multiplier")
     presence_offset: float = Field(
         default=0.0,
-        description="nats that, in use, the classifier's yes must be above; chosen on other hospitals' slices",
+        description="nats that a yes to a slice of a scan must be above; chosen on other hospitals' scans",
     )
     omega: float = Field(default=0.5, gt=0, lt=1, description="threshold of the map, a share of its peak (eq. 6)")
     box: Literal["peak", "hull", "parts", "each"] = "peak"

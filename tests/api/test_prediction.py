@@ -24,6 +24,7 @@ class BrightPixels:
     """A network that marks what is brighter than its threshold in the patient's upper left: no symmetry can hide."""
 
     name = "bright"
+    presence_offset = 0.0
     preprocess = Preprocess(size=32, window_level=0, window_width=2000)
     threshold = 0.5
 

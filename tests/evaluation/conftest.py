@@ -27,6 +27,7 @@ class HUSegmenter:
     """The organ is what lies in a band of HU."""
 
     name = "band"
+    presence_offset = 0.0
 
     def __init__(self, low: float = 80, high: float = 200, **preprocess: Any) -> None:
         self.preprocess = Preprocess(**preprocess)

@@ -31,6 +31,7 @@ class BrightnessSegmenter:
     """The organ is what is brighter than 0.5 within the box. It is there if more than 300 px are bright."""
 
     name = "brightness"
+    presence_offset = 0.0
 
     def __init__(self, size: int = 256) -> None:
         self.preprocess = Preprocess(size=size)

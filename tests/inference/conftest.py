@@ -18,6 +18,7 @@ class BrightRight:
     """Marks bright pixels on the patient's right: where a flip went unnoticed, its masks change sides."""
 
     name = "bright-right"
+    presence_offset = 0.0
     preprocess = Preprocess(size=72)
 
     def encode(self, images: torch.Tensor) -> torch.Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
@@ -20,6 +21,7 @@ class Echo:
     """Its mask is the slice itself, and what a map prompts is the map."""
 
     name = "echo"
+    presence_offset = 0.0
     preprocess = Preprocess(size=SIZE)
 
     def encode(self, images: Tensor) -> Tensor:
@@ -51,6 +53,19 @@ def masks(segmenter: Echo, slices: list[Slice], batch_size: int) -> list[np.ndar
     batches = list(segment_slices(segmenter, slices, batch_size))
     assert [one for batch in batches for one in batch.slices] == slices
     return [mask.numpy() for batch in batches for mask in batch.found.probability]
+
+
+def test_a_yes_must_be_surer_in_a_scan_than_in_a_slice_by_itself() -> None:
+    class Strict(Echo):
+        presence_offset = 2.0
+
+    alone, scan = (slices_of(name, [0.0, 5.0]) for name in (None, "scan"))
+    (plain,), (of_table,), (of_scan,) = (
+        list(segment_slices(segmenter, slices, 2))
+        for segmenter, slices in ((Echo(), scan), (Strict(), alone), (Strict(), scan))
+    )
+    torch.testing.assert_close(of_table.found.presence, plain.found.presence)
+    torch.testing.assert_close(of_scan.found.presence.logit(), plain.found.presence.logit() - 2)
 
 
 steps = st.lists(st.sampled_from([0.5, 2.0, 3.0, 7.0]), max_size=9)

@@ -60,6 +60,7 @@ class Band:
     """The organ is what lies in a band of HU; it is there if there is enough of it."""
 
     name = "band"
+    presence_offset = 0.0
     preprocess = Preprocess()
 
     def encode(self, images: Tensor) -> Tensor:

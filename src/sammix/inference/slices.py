@@ -139,6 +139,9 @@ def segment_slices(
     each slice's map for one more pass; a mask has the less weight the more it contradicts its own map. A few batches
     are held at a time, however long the scan.
 
+    Most slices of a scan do not show the organ, those of a table mostly do. So of a slice of a scan the network's
+    ``presence_offset`` is taken from the log-odds of its presence.
+
     Args:
         slices: may be lazy; those of a scan together, and in ascending height.
         earlier: slices that went through the network before, and prompt these as well.
@@ -155,7 +158,7 @@ def _segment(segmenter: Segmenter, slices: Iterator[S], batch_size: int) -> Iter
     while batch := tuple(islice(slices, batch_size)):
         images = torch.from_numpy(np.stack([one.image for one in batch]))
         encoding = segmenter.encode(images[:, None])
-        found = segmenter.segment(encoding)
+        found = _weighed(segmenter.segment(encoding), batch, segmenter.presence_offset)
         yield Segmented(batch, encoding, found, found.probability)
 
 
@@ -201,6 +204,14 @@ def _redraw(
     helped = helped.to(own.device)
     redrawn = torch.where(helped[:, None, None], segmenter.redraw(batch.encoding, maps), own)
     return replace(batch, found=replace(batch.found, probability=redrawn))
+
+
+def _weighed(found: SlicePrediction, slices: tuple[Slice, ...], offset: float) -> SlicePrediction:
+    """Take ``offset`` from the log-odds of the presence of those slices that are of a scan."""
+    if not offset:
+        return found
+    strict = found.presence.new_tensor([0.0 if one.scan is None else offset for one in slices])
+    return replace(found, presence=(found.presence.logit() - strict).sigmoid())
 
 
 def _trust(found: SlicePrediction) -> Tensor:

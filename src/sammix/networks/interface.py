@@ -78,6 +78,10 @@ class Segmenter(Protocol):
     name: str
     preprocess: Preprocess
 
+    @property
+    def presence_offset(self) -> float:
+        """Nats that a yes to a slice of a scan must be above, where most slices do not show the organ."""
+
     def encode(self, images: Tensor) -> Any:
         """Compute what needs no prompt, the costly part, of slices (B, 1, S, S) float32 in [0, 1]."""
 
@@ -162,6 +166,11 @@ class Network(nn.Module, ABC):
         super().__init__()
         self.preprocess = preprocess
         self.name = name
+
+    @property
+    def presence_offset(self) -> float:
+        """As :attr:`Segmenter.presence_offset`."""
+        return 0.0
 
     @abstractmethod
     def features(self, images: Tensor) -> Tensor:

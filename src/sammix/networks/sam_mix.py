@@ -105,15 +105,13 @@ class SAMMix(Network):
             return self.sam.image_encoder.frozen_features(images)
 
     def classify(self, images: Tensor, coarse: Tensor) -> Classification:
-        """Class and activation map of B slices. In use, ``model.presence_offset`` is taken from the log-odds of a yes.
+        """Class and activation map of B slices.
 
         Args:
             images: (B, 1, S, S), what some classifiers read.
             coarse: (B, C, h/2, w/2), halved features, what the others read.
         """
         class_logits, class_map = self.classifier(images if self.classifier.reads_slices else coarse)
-        if not self.training:
-            class_logits = class_logits - class_logits.new_tensor([0.0, self.config.presence_offset])
         if not self.classifier.gives_logits:
             return Classification(class_logits, activation_map(class_map, self.preprocess.size), None)
         map_logits = enlarge(class_map, self.preprocess.size)
@@ -187,6 +185,11 @@ class SAMMix(Network):
             return classes.presence, SlicePrediction(chosen.cam, chosen.presence, chosen.cam, None, "cam")
         embedding = self.sam.image_encoder.embedding(batch.fine(rows))
         return classes.presence, self.segment(Encoding(embedding, chosen))
+
+    @property
+    def presence_offset(self) -> float:
+        """Nats that a yes to a slice of a scan must be above (``model.presence_offset``)."""
+        return self.config.presence_offset
 
     @property
     def neighbours_mm(self) -> float:

@@ -83,7 +83,7 @@ class Student(Unprompted[StudentOutput]):
     Args:
         network: (B, 1, S, S) in [0, 1] → logits.
         preprocess: how slices are made for it: as for its teacher.
-        presence_offset: nats that are taken, in use, from the log-odds of a yes (``model.presence_offset``).
+        presence_offset: nats that a yes to a slice of a scan must be above (``model.presence_offset``).
         name: what outputs call it.
     """
 
@@ -91,7 +91,12 @@ class Student(Unprompted[StudentOutput]):
         self, network: StudentUNet, preprocess: Preprocess, presence_offset: float = 0.0, name: str = "student"
     ) -> None:
         super().__init__(network, preprocess, name)
-        self.presence_offset = presence_offset
+        self._presence_offset = presence_offset
+
+    @property
+    def presence_offset(self) -> float:
+        """As it was given."""
+        return self._presence_offset
 
     @torch.inference_mode()
     def segment(
@@ -99,8 +104,7 @@ class Student(Unprompted[StudentOutput]):
     ) -> SlicePrediction:
         """The masks with map and presence, whatever prompt is offered."""
         cam = enlarge(encoding.map, self.preprocess.size).sigmoid()
-        presence = (encoding.presence - self.presence_offset).sigmoid()
-        return SlicePrediction(encoding.mask.sigmoid(), presence, cam, box=None, prompt="none")
+        return SlicePrediction(encoding.mask.sigmoid(), encoding.presence.sigmoid(), cam, box=None, prompt="none")
 
     def cast_encoder(self, dtype: torch.dtype) -> None:
         """Hold all of it in ``dtype``."""

@@ -168,6 +168,8 @@ class Recorded:
         files: digest of an image → name of its mask in ``folder``, from :func:`export`.
     """
 
+    presence_offset = 0.0
+
     def __init__(self, files: dict[str, str], folder: Path, preprocess: Preprocess, name: str = "nnunet-v2") -> None:
         self.files, self.folder, self.preprocess, self.name = files, folder, preprocess, name
 
