@@ -93,6 +93,9 @@ class ModelConfig(_Section):
     neighbours_mm: float = Field(
         default=6.0, ge=0, description="in whole scans, slices this near prompt each other in one more pass; 0: none"
     )
+    tissue_check: bool = Field(
+        default=True, description="in whole scans, masks are corrected where the scan's own tissue contradicts them"
+    )
 
 
 class FitConfig(_Section):

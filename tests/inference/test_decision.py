@@ -12,6 +12,7 @@ def test_all_that_was_overruled_is_said_and_kept() -> None:
         "extent": [0, 5],
         "dropped_slices": [0, 7, 8, 9],
         "bridged_slices": [4],
+        "corrected_slices": [],
         "dropped_parts": 2,
     }
     dropped, bridged, parts = decision.lines()

@@ -245,3 +245,38 @@ def test_it_says_where_the_prompts_came_from(bright_right, prompt: str) -> None:
 
     scan = Volume(np.full((3, 8, 8), 60, np.int16), np.diag([5.0, 1.0, 1.0, 1.0]))
     assert predict_volume(Other(), scan).prompt == prompt
+
+
+def test_a_lobe_that_several_slices_miss_is_found_by_the_scans_own_tissue(bright_right) -> None:
+    """The organ's far part is marked in slices 0 to 7 and missed in 8 to 11; its features are the same in all."""
+
+    class Forgetful(bright_right):
+        def segment(self, encoding: torch.Tensor, *args: object, **kwargs: object) -> SlicePrediction:
+            found = super().segment(encoding, *args, **kwargs)
+            probability = found.probability.clone()
+            probability[encoding[:, 0, 0] > 0.4, :, 20:] = 0
+            noise = torch.randn(len(encoding), 4, 36, 36, generator=torch.Generator().manual_seed(0))
+            small = torch.nn.functional.avg_pool2d((encoding > 0.6).float()[:, None], 2)
+            return replace(found, probability=probability, cam=found.probability, features=noise * 0.1 + small)
+
+    ct = np.full((72, 72, 12), -100, np.int16)
+    ct[2:70, 2:70], ct[8:34, 20:52] = 60, 160
+    ct[0, 0, 8:] = 60  # tells the network to forget
+    scan = Volume(ct, np.diag([-1.0, -1.0, 10.0, 1.0]))
+    found = predict_volume(Forgetful(), scan)
+    assert found.decision.corrected == [8, 9, 10, 11]
+    assert found.decision.record()["corrected_slices"] == [8, 9, 10, 11]
+    whole = found.mask[:, :, 0].sum()
+    assert all(found.mask[:, :, z].sum() > 0.9 * whole for z in range(12))
+    shown = [one for one in found.evidence if one.overruled == "corrected"]
+    assert shown
+    assert all(one.before is not None and one.before.sum() < one.mask.sum() for one in shown)
+    assert all(one.why in {"corrected", "upper end", "contradiction", "largest section"} for one in shown)
+
+    class Unchecked(Forgetful):
+        def segment(self, *args: object, **kwargs: object) -> SlicePrediction:
+            return replace(super().segment(*args, **kwargs), features=None)  # type: ignore[arg-type]
+
+    assert predict_volume(Unchecked(), scan).decision.corrected == []
+    assert predict_volume(Unchecked(), scan).mask[:, :, 9].sum() < 0.7 * whole
+    assert predict_volume(Forgetful(), replace(scan, trusted_geometry=False)).decision.corrected == []

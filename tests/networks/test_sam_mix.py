@@ -38,6 +38,18 @@ def test_an_offset_is_for_whoever_has_a_scan_and_changes_nothing_here() -> None:
     assert (plain.presence_offset, strict.presence_offset) == (0, 2)
 
 
+def test_features_are_handed_on_where_a_scan_is_to_check_its_masks_by_them() -> None:
+    images = torch.rand(3, 1, 64, 64)
+    checked, unchecked = tiny(), tiny("model.tissue_check=false")
+    found = checked.segment(checked.encode(images))
+    assert found.features is not None
+    torch.testing.assert_close(found.features, checked.features(images))
+    assert unchecked.segment(unchecked.encode(images)).features is None
+    some = found.of(torch.tensor([2]))
+    assert some.features is not None
+    torch.testing.assert_close(some.features, found.features[2:])
+
+
 def test_a_refinement_takes_the_mask_as_its_map() -> None:
     images = torch.rand(3, 1, 64, 64)
     once, twice = tiny("model.refinements=0"), tiny("model.refinements=1")

@@ -52,7 +52,7 @@ def test_a_slice_is_named_as_the_viewer_names_it(tmp_path: Path, captions: list[
     assert captions == ["ct\nslice 4, z −12.5 mm, image 57\nliver 25% · largest section"]
 
 
-def test_what_was_emptied_is_drawn_dashed(tmp_path: Path) -> None:
+def test_what_was_emptied_or_corrected_is_drawn_dashed_as_it_was(tmp_path: Path) -> None:
     one = replace(evidence(0, False), before=np.pad(np.ones((12, 12), bool), 10))
     write_strip(tmp_path / "emptied.png", [one], ["caption"])
     write_strip(tmp_path / "without.png", [replace(one, before=None)], ["caption"])

@@ -46,6 +46,7 @@ class Prediction:
             a model without such a map.
         dropped: axial slices whose mask was emptied although the classifier says yes: they lie apart from the organ.
         bridged: axial slices that have a mask although the classifier says no: they lie within the organ.
+        corrected: axial slices in whose mask the scan's own tissue overruled a region.
         quality: how good the mask is to be expected: `ScanQuality`; None for a model that was not calibrated.
         statistics: ``volume_ml``, ``hu_mean``, ``hu_sd``, ``z_extent_mm``, ``slices_with_organ``, ``confidence``;
             None where a figure cannot be known.
@@ -59,6 +60,7 @@ class Prediction:
     doubt: list[int] | None
     dropped: list[int]
     bridged: list[int]
+    corrected: list[int]
     quality: ScanQuality | None
     statistics: dict[str, float | int | None]
     warnings: tuple[str, ...]
@@ -189,6 +191,7 @@ def predict(
             doubt=found.doubtful,
             dropped=found.decision.dropped,
             bridged=found.decision.bridged,
+            corrected=found.decision.corrected,
             quality=found.quality,
             statistics=organ_statistics(volume, found.mask, found.confidence),
             warnings=(*volume.warnings, *empty),

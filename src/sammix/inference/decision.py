@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -20,12 +20,14 @@ class Decision:
         dropped: slices whose mask was emptied although the classifier says yes, ascending.
         bridged: slices that have a mask although the classifier says no, ascending.
         dropped_parts: how many parts of the mask were dropped, not counting those in emptied slices.
+        corrected: slices within the organ in whose masks the scan's own tissue overruled a region, ascending.
     """
 
     extent: Extent
     dropped: list[int]
     bridged: list[int]
     dropped_parts: int
+    corrected: list[int] = field(default_factory=list)
 
     def record(self) -> dict[str, Any]:
         """Tell what a manifest keeps."""
@@ -35,11 +37,14 @@ class Decision:
             "dropped_slices": self.dropped,
             "bridged_slices": self.bridged,
             "dropped_parts": self.dropped_parts,
+            "corrected_slices": self.corrected,
         }
 
     def lines(self) -> list[str]:
         """Say in words what was overruled; nothing where nothing was."""
         lines = []
+        if self.corrected:
+            lines.append(f"mask corrected where the scan's own tissue contradicts it: slices {ranges(self.corrected)}")
         if self.dropped:
             lines.append(
                 f"mask emptied, apart from the organ, though the classifier says yes: slices {ranges(self.dropped)}"

@@ -14,6 +14,9 @@ from sammix.inference.decision import Decision
 from sammix.inference.slices import SliceFinding
 from sammix.networks.interface import DOUBTFUL, MASK_THRESHOLD
 
+Overruling = Literal["emptied", "kept", "corrected"]
+"""What a scan may decide of a slice's mask against the slice's own word."""
+
 MOST = 8
 """Slices of a scan that are worth a picture."""
 
@@ -29,7 +32,8 @@ class SliceEvidence:
         box: (4,) float32, x1, y1, x2, y2 in px, inclusive; None where the network used none.
         mask: bool, as the scan decided.
         presence: the classifier's probability that the slice shows the organ.
-        overruled: what the scan decided against the slice's own classifier: the mask was ``emptied``, or ``kept``.
+        overruled: what the scan decided against the slice's own word: the mask was ``emptied``, ``kept``, or
+            ``corrected`` by the scan's own tissue.
         before: bool, the mask before the scan decided; None where that is not known.
         why: why the slice is worth seeing, in a few words.
         shown: the slice as a person sees it; None: as the network does.
@@ -41,7 +45,7 @@ class SliceEvidence:
     box: NDArray[np.float32] | None
     mask: NDArray[np.bool_]
     presence: float
-    overruled: Literal["emptied", "kept"] | None = None
+    overruled: Overruling | None = None
     before: NDArray[np.bool_] | None = None
     why: str = ""
     shown: Displayed | None = None
@@ -75,6 +79,7 @@ def worth_seeing(
         ("emptied", sorted(decided.dropped, key=lambda i: -presence[i])),
         ("kept", sorted(decided.bridged, key=lambda i: presence[i])),
     ]
+    ranked.append(("corrected", sorted(decided.corrected, key=lambda i: -area[i])))
     if disagreement is not None:
         doubted = sorted(marked.tolist(), key=lambda i: -disagreement[i])
         ranked.append(("contradiction", [i for i in doubted if disagreement[i] >= DOUBTFUL]))

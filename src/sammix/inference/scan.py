@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from sammix.data.display import display
@@ -14,13 +14,21 @@ from sammix.data.preprocess import Preprocess
 from sammix.data.scan_slices import in_plane
 from sammix.inference.assemble import SMALLEST_PART, ScanGrid, SlicePlanes, assemble
 from sammix.inference.decision import Decision
-from sammix.inference.evidence import SliceEvidence, worth_seeing
-from sammix.inference.gaps import FoundSlices, interpolate, next_round, rounds
+from sammix.inference.evidence import Overruling, SliceEvidence, worth_seeing
+from sammix.inference.gaps import UNLIKELY, FoundSlices, interpolate, next_round, rounds
 from sammix.inference.scan_quality import ScanQuality, SliceSigns, expected_quality
 from sammix.inference.slices import Neighbour, Slice, SliceFinding, reach_mm, segment_slices
+from sammix.inference.tissue import Tissue, overrule
 from sammix.io.volume import Volume
 from sammix.log import track
-from sammix.networks.interface import DOUBTFUL, MASK_THRESHOLD, PromptSource, Segmenter
+from sammix.networks.interface import (
+    DOUBTFUL,
+    MASK_THRESHOLD,
+    PRESENCE_THRESHOLD,
+    PromptSource,
+    Segmenter,
+    SlicePrediction,
+)
 from sammix.networks.quality import Quality
 
 
@@ -96,6 +104,7 @@ class ScanAssembler:
         self._box: list[NDArray[np.float32] | None] = [None] * grid.count
         self._prompt: PromptSource = "none"
         self._known = np.zeros(grid.count, np.bool_)
+        self._tissue: dict[int, Tissue] = {}
 
     def add(self, found: SliceFinding, index: int | None = None) -> None:
         """Take the slice at ``index``, from 0 at the inferior end; by default the next one above those taken."""
@@ -112,6 +121,8 @@ class ScanAssembler:
         self._box[at] = found.box
         self._prompt = found.prompt
         self._known[at] = True
+        if found.tissue is not None and found.presence >= UNLIKELY:  # of others nothing will stay
+            self._tissue[at] = found.tissue
 
     @property
     def found(self) -> FoundSlices:
@@ -126,11 +137,20 @@ class ScanAssembler:
         """Make the scan's mask. To be called once, when slices were added, the first and the last among them."""
         if not self._known[[0, -1]].all():
             raise ValueError(f"{self._known.sum()} of the scan's {self.grid.count} slices were added")
+        masks = {index: self._probability[index] >= MASK_THRESHOLD for index in self._tissue}
+        votes, corrected = self._check_tissue()
         interpolated = interpolate(self.found)
-        before = np.packbits(self._probability >= MASK_THRESHOLD, axis=-1)
+        before = self._probability >= MASK_THRESHOLD
+        for index in corrected:
+            before[index] = masks[index]
         mask, decision = assemble(
-            self._planes, self.grid, self.segmenter.preprocess, reach_mm(self.segmenter), self.smallest_part
+            replace(self._planes, cam=votes),
+            self.grid,
+            self.segmenter.preprocess,
+            reach_mm(self.segmenter),
+            self.smallest_part,
         )
+        decision = replace(decision, corrected=[index for index in corrected if decision.extent.inside[index]])
         disagreement = None if np.isnan(self._disagreement).all() else self._disagreement
         quality = None
         if self.quality is not None:
@@ -138,7 +158,33 @@ class ScanAssembler:
             signs = SliceSigns(self._uncertainty, self._disagreement, decision.extent.probability, marked)
             quality = expected_quality(self.quality, signs)
         found = self._presence, disagreement, self._probability, self._prompt, decision, quality
-        return ScanPrediction(mask, *found, self._cam, self._box, before, interpolated)
+        return ScanPrediction(mask, *found, self._cam, self._box, np.packbits(before, axis=-1), interpolated)
+
+    def _check_tissue(self) -> tuple[NDArray[np.uint8] | None, list[int]]:
+        """Correct, in place, masks that the scan's own tissue contradicts.
+
+        Returns:
+            The map, or what the tissue says where it overruled the map's mask, and the slices.
+        """
+        votes, corrected = self._cam, []
+        for index, found in overrule(self._tissue, self._probability, self._presence >= PRESENCE_THRESHOLD):
+            region, own = found.region, found.probability[found.region]
+            self._probability[index][region], self._alone[index][region] = own, own >= MASK_THRESHOLD
+            if self._cam is not None and votes is not None:
+                votes = self._cam.copy() if votes is self._cam else votes
+                votes[index][region] = np.rint(own * 255)
+            corrected.append(index)
+            self._judge_anew(index)
+        return votes, corrected
+
+    def _judge_anew(self, index: int) -> None:
+        """Measure again how unsure a mask is, and how far the map contradicts it: it has changed."""
+        mask = torch.from_numpy(self._probability[index : index + 1].astype(np.float32))
+        cam = None if self._cam is None else torch.from_numpy(self._cam[index : index + 1].astype(np.float32) / 255)
+        changed = SlicePrediction(mask, torch.ones(1), cam, None, self._prompt)
+        self._uncertainty[index] = float(changed.uncertainty)
+        if changed.disagreement is not None:
+            self._disagreement[index] = float(changed.disagreement)
 
 
 @dataclass(frozen=True, eq=False)
@@ -250,8 +296,11 @@ def _evidence_of(
     preprocess: Preprocess,
     images: Mapping[float, int] | None,
 ) -> SliceEvidence:
-    dropped, bridged = index in scan.decision.dropped, index in scan.decision.bridged
-    overruled: Literal["emptied", "kept"] | None = "emptied" if dropped else "kept" if bridged else None
+    decided: tuple[tuple[Overruling, list[int]], ...] = (
+        ("emptied", scan.decision.dropped),
+        ("kept", scan.decision.bridged),
+        ("corrected", scan.decision.corrected),
+    )
     return SliceEvidence(
         index=index,
         image=preprocess.images(axial.array[index : index + 1], in_plane(axial))[0],
@@ -259,7 +308,7 @@ def _evidence_of(
         box=scan.box[index],
         mask=scan.probability[index] >= MASK_THRESHOLD,
         presence=float(scan.presence[index]),
-        overruled=overruled,
+        overruled=next((what for what, slices in decided if index in slices), None),
         before=np.unpackbits(scan.before[index], axis=-1, count=preprocess.size).astype(bool),
         why=f"{why}, interpolated" if index in scan.interpolated else why,
         shown=display(axial, index, images=images),

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from sammix.inference.tissue import Tissue
 from sammix.networks.interface import MASK_THRESHOLD, ROUNDING_MM, Promptable, PromptSource, Segmenter, SlicePrediction
 
 EMPTY = np.empty((0, 0), np.float32)  # the image of a slice of which it is no longer needed
@@ -46,6 +47,7 @@ class SliceFinding:
         cam: float32 in [0, 1], the activation map; None where the network has none.
         box: (4,) float32, x1, y1, x2, y2 in px of the grid, inclusive; None where the network used none.
         prompt: where the automatic prompt came from.
+        tissue: what the frozen encoder sees, of a slice of a scan; None where that is not known.
     """
 
     probability: NDArray[np.float32]
@@ -56,6 +58,7 @@ class SliceFinding:
     cam: NDArray[np.float32] | None
     box: NDArray[np.float32] | None
     prompt: PromptSource
+    tissue: Tissue | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,9 +119,14 @@ class Segmented(Generic[S]):
                 cam=None if cams is None else cams[i],
                 box=None if boxes is None else boxes[i],
                 prompt=found.prompt,
+                tissue=self._tissue(i),
             )
             for i in range(count)
         ]
+
+    def _tissue(self, i: int) -> Tissue | None:
+        one, features = self.slices[i], self.found.features
+        return None if features is None or one.scan is None else Tissue.of(features[i], torch.from_numpy(one.image))
 
 
 def _to_numpy(values: Tensor | None) -> Any:

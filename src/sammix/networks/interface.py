@@ -32,6 +32,8 @@ class SlicePrediction:
         cam: (B, S, S) float32 in [0, 1], the activation map; None where a network has none.
         box: (B, 4) float32, x1, y1, x2, y2 in grid px, inclusive (eq. 8); None where no box was used.
         prompt: where the prompt came from: ``cam``, ``box`` (given from outside) or ``none``.
+        features: (B, C, h, w), what the frozen encoder sees, for a scan to check its masks by; None where there is no
+            such encoder, or no such check is wanted.
     """
 
     probability: Tensor
@@ -39,6 +41,7 @@ class SlicePrediction:
     cam: Tensor | None
     box: Tensor | None
     prompt: PromptSource
+    features: Tensor | None = None
 
     @cached_property
     def uncertainty(self) -> Tensor:
@@ -68,8 +71,10 @@ class SlicePrediction:
 
     def of(self, rows: Tensor) -> SlicePrediction:
         """Keep some of the slices, by their indices (M,)."""
-        cam, box = (None if values is None else values[rows] for values in (self.cam, self.box))
-        return SlicePrediction(self.probability[rows], self.presence[rows], cam, box, self.prompt)
+        cam, box, features = (
+            None if values is None else values[rows] for values in (self.cam, self.box, self.features)
+        )
+        return SlicePrediction(self.probability[rows], self.presence[rows], cam, box, self.prompt, features)
 
 
 class Segmenter(Protocol):

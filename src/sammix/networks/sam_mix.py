@@ -40,10 +40,17 @@ class Classification:
 
 @dataclass(frozen=True)
 class Encoding:
-    """What is known of B slices before any prompt: SAM's embedding (B, 256, h, w) float32, and the classification."""
+    """What is known of B slices before any prompt.
+
+    Attributes:
+        embedding: (B, 256, h, w) float32, SAM's.
+        classes: the classification.
+        features: (B, C, h, w), what the embedding was made of; None where it is not wanted any more.
+    """
 
     embedding: Tensor
     classes: Classification
+    features: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -157,7 +164,8 @@ class SAMMix(Network):
         """The costly, prompt-free part, for :meth:`segment`."""
         images = images.to(next(self.parameters()).device)
         features = self.features(images)
-        return Encoding(self.sam.image_encoder.embedding(features), self.classify(images, halve(features)))
+        embedding, classes = self.sam.image_encoder.embedding(features), self.classify(images, halve(features))
+        return Encoding(embedding, classes, features if self.config.tissue_check else None)
 
     @torch.inference_mode()
     def segment(self, encoding: Encoding, boxes: Tensor | None = None, prompt: PromptSource = "cam") -> SlicePrediction:
@@ -175,7 +183,7 @@ class SAMMix(Network):
         else:
             box = boxes.to(embedding.device) if prompt == "box" and boxes is not None else None
             mask = self.choose(self.decode(embedding, None, box)[0])
-        return SlicePrediction(mask.float().sigmoid(), encoding.classes.presence, cam, box, prompt)
+        return SlicePrediction(mask.float().sigmoid(), encoding.classes.presence, cam, box, prompt, encoding.features)
 
     def validate(self, batch: TrainingBatch, rows: Tensor) -> tuple[Tensor, SlicePrediction]:
         """Presence (B,) of all slices, and what is automatically found of ``rows``: no others are decoded."""

@@ -39,13 +39,13 @@ def _picture(exhibit: Exhibit, number: int, of_scan: bool) -> OverlayPicture:
     row, shown = exhibit.row, exhibit.shown
     where = f"{row.case}, {shown.ct.place}" if of_scan else row.case
     score = "no organ here" if row.written is None else f"Dice {row.written.dice:.3f}"
-    emptied = shown.prediction if shown.prediction.any() and not shown.written.any() else None
+    before = shown.prediction if shown.prediction.any() and not shown.written.any() else None
     view = View.of(
         shown.ct,
         f"{row.case}\n{shown.ct.place + ', ' if of_scan else ''}{score}",
         truth=shown.truth,
         mask=shown.written,
-        emptied=emptied,
+        before=before,
         cam=shown.cam,
         box=shown.box,
     )

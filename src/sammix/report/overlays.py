@@ -46,7 +46,7 @@ class View:
         window: level and width of ``ct`` in HU; None where they are not known.
         extent_mm: the side of the square that is drawn; None where millimetres mean nothing.
         truth, mask: as bool; None where there is none to show.
-        emptied: a mask that was not kept, to be drawn dashed; None where there is none.
+        before: a mask that was not kept as it was, to be drawn dashed; None where there is none.
         cam: in [0, 1], the activation map.
         box: (4,) x_min, y_min, x_max, y_max in px, inclusive.
     """
@@ -57,13 +57,13 @@ class View:
     extent_mm: float | None = None
     truth: Plane | None = None
     mask: Plane | None = None
-    emptied: Plane | None = None
+    before: Plane | None = None
     cam: Plane | None = None
     box: Plane | None = None
 
     @classmethod
     def of(cls, shown: Displayed, caption: str, **planes: Plane | None) -> View:
-        """Take a displayed slice and what is to be drawn on it: ``truth``, ``mask``, ``emptied``, ``cam``, ``box``."""
+        """Take a displayed slice and what is to be drawn on it: ``truth``, ``mask``, ``before``, ``cam``, ``box``."""
         extent = None if shown.pixel_mm is None else shown.pixel_mm * shown.grey.shape[0]
         return cls(shown.grey, caption, (shown.level, shown.width), extent, **planes)
 
@@ -77,7 +77,7 @@ class View:
     @property
     def side(self) -> int:
         """Px of the grid that masks, map and box lie on."""
-        planes = (self.truth, self.mask, self.emptied, self.cam, self.ct)
+        planes = (self.truth, self.mask, self.before, self.cam, self.ct)
         return next(len(plane) for plane in planes if plane is not None)
 
 
@@ -144,7 +144,7 @@ def body_frame(views: Sequence[View]) -> Window:
             rows, columns = np.flatnonzero(largest.any(axis=1)), np.flatnonzero(largest.any(axis=0))
             side = len(solid)
             boxes.append([columns[0] / side, rows[0] / side, (columns[-1] + 1) / side, (rows[-1] + 1) / side])
-        marked = [plane > 0 for plane in (view.truth, view.mask, view.emptied) if plane is not None and plane.any()]
+        marked = [plane > 0 for plane in (view.truth, view.mask, view.before) if plane is not None and plane.any()]
         for plane in marked:
             rows, columns = np.flatnonzero(plane.any(axis=1)), np.flatnonzero(plane.any(axis=0))
             side = len(plane)
@@ -225,11 +225,11 @@ def _masks(axes: Axes, view: View, frame: Window, name: str, line: float = 1.1) 
         if view.truth is None:
             axes.imshow(_tint(view.mask, PREDICTION, 0.15), interpolation="nearest")
         _outline(axes, view.mask, PREDICTION, line)
-    if view.emptied is not None and np.any(view.emptied):
-        _outline(axes, view.emptied, PREDICTION, line, dashed=True)
+    if view.before is not None and np.any(view.before):
+        _outline(axes, view.before, PREDICTION, line, dashed=True)
     words = name if view.mask is None or np.any(view.mask) else f"{name}: empty"
-    if view.emptied is not None and np.any(view.emptied):
-        words += " (dashed: what was emptied)"
+    if view.before is not None and np.any(view.before):
+        words += " (dashed: before the scan decided)"
     if view.truth is not None:
         _note(axes, "truth" if np.any(view.truth) else "truth: none", color=TRUTH)
     _note(axes, words, color=PREDICTION, line=int(view.truth is not None))

@@ -147,6 +147,8 @@ def _decided(entry: Record) -> list[str]:
     notes = []
     if slices := entry.get("bridged_slices"):
         notes.append(f"mask kept within the organ though the classifier says no: {_named(slices)}")
+    if slices := entry.get("corrected_slices"):
+        notes.append(f"mask corrected where the scan's own tissue contradicts it: {_named(slices)}")
     if parts := entry.get("dropped_parts"):
         notes.append("1 small part of the mask dropped" if parts == 1 else f"{parts} small parts of the mask dropped")
     return notes

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 REASONS = {
     "emptied": "emptied: apart from the organ",
     "kept": "kept: within the organ",
+    "corrected": "corrected by the scan's own tissue",
     "contradiction": "look here: map and mask differ",
 }
 
@@ -54,10 +55,11 @@ def write_strip(path: Path, shown: Sequence[SliceEvidence], captions: Sequence[s
 def _view(one: SliceEvidence, caption: str) -> View:
     from sammix.report.overlays import View
 
-    emptied = one.before if one.before is not None and not np.any(one.mask) else None
+    changed = one.overruled == "corrected" or not np.any(one.mask)
+    before = one.before if changed else None
     if one.shown is None:
-        return View(one.image, caption, mask=one.mask, emptied=emptied, cam=one.cam, box=one.box)
-    return View.of(one.shown, caption, mask=one.mask, emptied=emptied, cam=one.cam, box=one.box)
+        return View(one.image, caption, mask=one.mask, before=before, cam=one.cam, box=one.box)
+    return View.of(one.shown, caption, mask=one.mask, before=before, cam=one.cam, box=one.box)
 
 
 def _place(one: SliceEvidence) -> str:
@@ -66,4 +68,4 @@ def _place(one: SliceEvidence) -> str:
 
 def _reason(one: SliceEvidence) -> str:
     words = REASONS.get(one.why, one.why)
-    return f"{words}, but {one.overruled}" if one.overruled and one.why not in ("emptied", "kept") else words
+    return f"{words}, but {one.overruled}" if one.overruled and one.why not in REASONS else words
