@@ -37,6 +37,25 @@ def test_slices_are_shown_superior_on_top_and_say_why(tmp_path: Path, captions: 
     ]
 
 
+def test_what_was_overruled_is_said_once(tmp_path: Path, captions: list[str]) -> None:
+    slices = [
+        replace(evidence(i, True), why=why, overruled=how)
+        for i, (why, how) in enumerate(
+            (
+                ("emptied, interpolated", "emptied"),
+                ("lower end, interpolated", "corrected"),
+                ("corrected", "corrected"),
+            )
+        )
+    ]
+    write_preview(tmp_path / "p.png", slices, "ct", "liver")
+    assert [caption.split(" · ")[1] for caption in reversed(captions)] == [
+        "emptied: apart from the organ, interpolated",
+        "lower end, interpolated, but corrected",
+        "corrected by the scan's own tissue",
+    ]
+
+
 def test_the_most_doubtful_slice_is_shown_however_much_was_overruled(tmp_path: Path, captions: list[str]) -> None:
     whys = ["lower end", "emptied", "emptied", "kept", "kept", "contradiction", "largest section", "upper end"]
     write_preview(

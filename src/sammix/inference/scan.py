@@ -174,13 +174,13 @@ class ScanAssembler:
                 votes = self._cam.copy() if votes is self._cam else votes
                 votes[index][region] = np.rint(own * 255)
             corrected.append(index)
-            self._judge_anew(index)
+            self._judge_anew(index, None if votes is None else votes[index])
         return votes, corrected
 
-    def _judge_anew(self, index: int) -> None:
-        """Measure again how unsure a mask is, and how far the map contradicts it: it has changed."""
+    def _judge_anew(self, index: int, votes: NDArray[np.uint8] | None) -> None:
+        """Measure again how unsure a corrected mask is, and how far the map, where it stands, contradicts it."""
         mask = torch.from_numpy(self._probability[index : index + 1].astype(np.float32))
-        cam = None if self._cam is None else torch.from_numpy(self._cam[index : index + 1].astype(np.float32) / 255)
+        cam = None if votes is None else torch.from_numpy(votes[None].astype(np.float32) / 255)
         changed = SlicePrediction(mask, torch.ones(1), cam, None, self._prompt)
         self._uncertainty[index] = float(changed.uncertainty)
         if changed.disagreement is not None:

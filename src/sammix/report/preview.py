@@ -67,5 +67,6 @@ def _place(one: SliceEvidence) -> str:
 
 
 def _reason(one: SliceEvidence) -> str:
-    words = REASONS.get(one.why, one.why)
-    return f"{words}, but {one.overruled}" if one.overruled and one.why not in REASONS else words
+    why, *more = one.why.split(", ")  # "interpolated"
+    overruled = one.overruled and why not in REASONS
+    return ", ".join([REASONS.get(why, why), *more, *([f"but {one.overruled}"] if overruled else [])])
