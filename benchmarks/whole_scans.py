@@ -5,7 +5,8 @@
 Every ``DATA`` is a folder of scans with masks, of any layout. All its patients are measured, those too that the model
 knows: name none of them in a claim. ``middle 30 %`` is the paper's protocol: the mean Dice, slice by slice and without
 the gate, of the central 30 % of a scan's slices, as far as they show the organ. ``passed`` are slices without the organ
-that the classifier takes for slices with it, ``marked`` those that have a mask on disk.
+that the classifier takes for slices with it, ``marked`` those that have a mask on disk. ``as written`` is by slice, too,
+of the masks on disk: with what the scan decided.
 """
 
 from __future__ import annotations
@@ -64,6 +65,7 @@ def line_of(scan: VolumeRow, rows: list[SliceRow]) -> Line:
         "surface Dice 2 mm": scan.surface_dice_2mm,
         "middle 30 %": mean_dice(row for row in rows if row.slice in central),
         "all slices": mean_dice(rows),
+        "as written": mean_dice(rows, written=True),
         "below 500 px": mean_dice(tips),
         "free": scan.free_slices,
         "passed": sum(row.presence >= PRESENCE_THRESHOLD for row in free),
@@ -71,9 +73,10 @@ def line_of(scan: VolumeRow, rows: list[SliceRow]) -> Line:
     }
 
 
-def mean_dice(rows: Iterable[SliceRow]) -> float | None:
-    """Mean per-slice Dice of automatic masks before any gate; None where no slice shows the organ."""
-    known = [row.automatic.dice for row in rows if row.automatic is not None]
+def mean_dice(rows: Iterable[SliceRow], written: bool = False) -> float | None:
+    """Mean per-slice Dice of automatic masks before any gate, or as written; None where no slice shows the organ."""
+    scores = [row.written if written else row.automatic for row in rows]
+    known = [score.dice for score in scores if score is not None]
     return float(np.mean(known)) if known else None
 
 
