@@ -5,7 +5,7 @@
 Every ``DATA`` is a folder of scans with masks, of any layout. All its patients are measured, those too that the model
 knows: name none of them in a claim. ``middle 30 %`` is the paper's protocol: the mean Dice, slice by slice and without
 the gate, of the central 30 % of a scan's slices, as far as they show the organ. ``passed`` are slices without the organ
-that the classifier takes for slices with it, ``marked`` those that have a mask on disk. ``as written`` is by slice, too,
+that the classifier takes for slices with it, ``marked`` those with a mask on disk. ``as written`` is by slice, too,
 of the masks on disk: with what the scan decided.
 """
 
