@@ -300,8 +300,8 @@ def test_a_rerun_does_only_what_failed_or_is_missing(
     shutil.copy(hospital_a / "volume-3.nii", folder / "cut.nii")
     before = {path: path.stat().st_mtime_ns for path in out.glob("good[02]*")}
     worked: list[str] = []
-    whole = sammix.inference.scans._predict_one
-    monkeypatch.setattr("sammix.inference.scans._predict_one", lambda *args: worked.append(args[1]) or whole(*args))
+    whole = sammix.inference.scans._attempt
+    monkeypatch.setattr("sammix.inference.scans._attempt", lambda *args: worked.append(args[2]) or whole(*args))
     assert predict(bright_right, [folder], out, LIVER, PredictOptions(skip_done=True)) == broken - 1
     assert set(worked) == {scan["name"] for scan in failed} | {"good1"}
     assert {path: path.stat().st_mtime_ns for path in out.glob("good[02]*")} == before

@@ -44,10 +44,10 @@ def test_a_fault_of_our_own_does_not_stop_the_others(
 ) -> None:
     whole = sammix.inference.scans._predict_one
 
-    def faulty(run, name, case):
+    def faulty(run, name, case, volume):
         if name == "volume-0":
             raise KeyError("a fault")
-        return whole(run, name, case)
+        return whole(run, name, case, volume)
 
     monkeypatch.setattr("sammix.inference.scans._predict_one", faulty)
     scans = [hospital_a / f"volume-{k}.nii" for k in range(2)]
@@ -63,3 +63,23 @@ def test_files_of_one_series_are_one_scan(write_series, tmp_path: Path) -> None:
     assert predict(BrightRight, sorted(folder.iterdir()), tmp_path / "out", OutputOptions("liver", "dicom-seg")) == 0
     (scan,) = json.loads((tmp_path / "out/manifest.json").read_text())["scans"]
     assert (scan["name"], scan["slices"]) == ("ct", 4)
+
+
+def test_records_and_what_is_said_come_in_the_scans_order(
+    hospital_a: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Though a broken scan is known to be broken while the one before it computes."""
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for k in (0, 2, 4):
+        shutil.copy(hospital_a / "volume-0.nii", folder / f"{k}.nii")
+        (folder / f"{k + 1}.nii").write_bytes(b"cut")
+    caplog.set_level("INFO", "sammix")
+    assert predict(BrightRight, [folder], tmp_path / "out", LIVER) == 3
+    scans = json.loads((tmp_path / "out" / "manifest.json").read_text())["scans"]
+    assert [scan["name"] for scan in scans] == list("012345")
+    told = [line for line in caplog.messages if re.match(r"\[|failed", line)]
+    whole = [(f"[{k + 1}/6] {k}",) for k in (0, 2, 4)]
+    broken = [(f"[{k + 1}/6] {k}", f"failed: {folder / f'{k}.nii'}: ") for k in (1, 3, 5)]
+    expected = [line for pair in zip(whole, broken, strict=True) for lines in pair for line in lines]
+    assert all(line.startswith(start) for line, start in zip(told, expected, strict=True)), told

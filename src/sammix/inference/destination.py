@@ -36,8 +36,11 @@ class Destination(Protocol):
     def alone(self) -> AbstractContextManager[bool]:
         """Be the one who writes the manifest, if nobody else is."""
 
-    def claimed(self, name: str) -> AbstractContextManager[int | None]:
-        """Keep a scan for this process: which attempt it is, from 1; None where others are at it."""
+    def claimed(self, name: str, first: bool = False) -> AbstractContextManager[int | None]:
+        """Keep a scan for this process: which attempt it is, from 1; None where others are at it.
+
+        None, too, where it is not to be had but at the ``first`` attempt. The claim may be left in another thread.
+        """
 
     def release(self, names: Collection[str]) -> None:
         """Give up what this run's other processes held of these scans; they have all been ended."""

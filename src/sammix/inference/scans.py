@@ -21,6 +21,7 @@ from sammix.inference.destination import Destination
 from sammix.inference.evidence import SliceEvidence
 from sammix.inference.inputs import find_scans, origin, with_digest
 from sammix.inference.manifest import IndexDrawer, Manifest, Record
+from sammix.inference.pipeline import Steps
 from sammix.inference.scan import VolumePrediction, predict_volume
 from sammix.inference.settling import Work, settle_all
 from sammix.inference.shards import Shard, digest_of
@@ -30,6 +31,7 @@ from sammix.inference.slice_records import SLICE_COLUMNS, slice_records
 from sammix.inference.spreading import Start, spread_all
 from sammix.inference.statistics import organ_statistics
 from sammix.io import Case
+from sammix.io.limits import TooLargeForNow
 from sammix.io.remote import at_hand
 from sammix.io.volume import Volume
 from sammix.io.writers.mask_format import SUFFIX, MaskFormat, check_source, write_scan_mask
@@ -206,17 +208,16 @@ def _predict_all(run: _Run, scans: dict[str, Case], manifest: Manifest, engine: 
         return _checked(spread_all(engine, todo, run.to, manifest, start), scans, manifest)
     numbers = count(1)
 
-    def work(name: str, case: Case) -> tuple[Record, Record | None]:
+    def announced(name: str) -> None:
         say(f"[{next(numbers)}/{len(todo)}] {name}")
-        return _attempt(run, name, case)
 
-    return _checked(settle_all(todo, run.to, manifest, work), scans, manifest)
+    return _checked(settle_all(todo, run.to, manifest, partial(_attempt, run, announced)), scans, manifest)
 
 
 def _start(run: _Run) -> Work:
     """Begin in another process: load the network there."""
     _ = run.segmenter
-    return partial(_attempt, run)
+    return partial(_attempt, run, lambda _: None)
 
 
 def _checked(failed: int, scans: dict[str, Case], manifest: Manifest) -> int:
@@ -234,33 +235,58 @@ def _say_which_to_look_at(names: list[str], count: int) -> None:
         say(f"{len(names)} of {count} masks {verb} a look: {', '.join(names[:SHOWN])}{more}")
 
 
-def _attempt(run: _Run, name: str, case: Case) -> tuple[Record, Record | None]:
-    """Do one scan, whatever is wrong with it; returns its manifest entry and its statistics."""
+def _attempt(run: _Run, announced: Callable[[str], None], name: str, case: Case) -> Steps[tuple[Record, Record | None]]:
+    """Do one scan, whatever is wrong with it; returns its manifest entry and its statistics.
+
+    Args:
+        run: what is the same for all scans.
+        announced: called with the name when it is the scan's turn. Nothing is said of a scan before.
+        name: of the scan.
+        case: the scan.
+    """
+    in_turn = False
     try:
         with at_hand(case) as opened:
-            return _predict_one(run, name, opened)
+            check_source(opened.image, bool(opened.files), run.wanted.mask_format)
+            volume = _read_if_small(opened)
+            yield
+            in_turn = True
+            announced(name)
+            return (yield from _predict_one(run, name, opened, volume or opened.read()))
     except (SammixError, MemoryError) as error:
         problem = str(error) or "not enough memory for this scan"
     except Exception as error:  # ours, but the other scans are not to wait for us
         problem = f"{case.image}: a fault of sammix itself ({type(error).__name__}: {error}); please report it"
+    if not in_turn:
+        yield
+        announced(name)
     warn(f"failed: {problem}")
     return {"status": "failed", "error": problem}, None
 
 
-def _predict_one(run: _Run, name: str, case: Case) -> tuple[Record, Record]:
-    """Write a scan's files; returns its manifest entry and its statistics. Where it fails, none of its files stays.
+def _read_if_small(case: Case) -> Volume | None:
+    """Read a scan, unless it must wait for its turn: see :data:`~sammix.inference.pipeline.READ_AHEAD`."""
+    try:
+        return case.read()
+    except TooLargeForNow:
+        return None
+
+
+def _predict_one(run: _Run, name: str, case: Case, volume: Volume) -> Steps[tuple[Record, Record]]:
+    """Segment a scan, and in a second step write its files. Where it fails, none of its files stays.
 
     Args:
         run: what is the same for all scans.
         name: of the scan.
         case: with its files at hand.
+        volume: the scan, in HU.
+
+    Returns:
+        Its manifest entry and its statistics.
     """
     wanted = run.wanted
-    check_source(case.image, bool(case.files), wanted.mask_format)
-    volume = case.read()
     for warning in volume.warnings:
         run.warn_of(name, warning)
-    images = image_numbers(volume.axial(), case.files)
     found = predict_volume(
         run.segmenter,
         volume,
@@ -269,24 +295,15 @@ def _predict_one(run: _Run, name: str, case: Case) -> tuple[Record, Record]:
         wanted.smallest_part,
         wanted.quality,
         every_slice=wanted.every_slice,
-        images=images,
+        images=image_numbers(volume.axial(), case.files),
     )
-    if not found.organ_found:
-        warn(f"{name}: no {wanted.organ} found; the mask is empty")
+    _say_what_was_found(name, wanted.organ, found)
+    yield
     files, problems = _write_files(run, name, case, volume, found)
     for problem in problems:
         warn(f"{name}: {problem}")
     quality = {} if found.quality is None else found.quality.record()
     statistics = organ_statistics(volume, found.mask, found.confidence) | quality
-    if found.interpolated:
-        count = f"{len(found.interpolated)} of {len(found.presence)}"
-        say(f"{name}: {count} slices interpolated; --every-slice puts all through the network")
-    for line in found.decision.lines():
-        say(f"{name}: {line}")
-    if found.quality is not None:
-        say(f"{name}: {found.quality.line()}")
-    if found.doubtful:
-        say(f"{name}: look at these slices first, map and mask contradict each other: {ranges(found.doubtful)}")
     entry = {
         "status": "done",
         **files,
@@ -301,6 +318,20 @@ def _predict_one(run: _Run, name: str, case: Case) -> tuple[Record, Record]:
         "warnings": [*volume.warnings, *problems],
     }
     return entry, statistics
+
+
+def _say_what_was_found(name: str, organ: str, found: VolumePrediction) -> None:
+    if not found.organ_found:
+        warn(f"{name}: no {organ} found; the mask is empty")
+    if found.interpolated:
+        count = f"{len(found.interpolated)} of {len(found.presence)}"
+        say(f"{name}: {count} slices interpolated; --every-slice puts all through the network")
+    for line in found.decision.lines():
+        say(f"{name}: {line}")
+    if found.quality is not None:
+        say(f"{name}: {found.quality.line()}")
+    if found.doubtful:
+        say(f"{name}: look at these slices first, map and mask contradict each other: {ranges(found.doubtful)}")
 
 
 def _write_files(

@@ -70,12 +70,14 @@ class SharedBucket:
         yield True
 
     @contextmanager
-    def claimed(self, name: str) -> Iterator[int | None]:
+    def claimed(self, name: str, first: bool = False) -> Iterator[int | None]:
         """Keep a scan for this process: gives how often it was begun in vain and now, or None where others are at it.
+
+        If only the ``first`` attempt is asked for, None is given, too, where it was begun in vain.
 
         Two may be at one scan where one was cut off from the store for longer than the lease. Both then write the same.
         """
-        attempt = self._claim(name)
+        attempt = self._claim(name, first)
         if attempt is None:
             yield None
             return
@@ -132,9 +134,9 @@ class SharedBucket:
         with suppress(SammixError):  # what the store refused is what is told
             self._store.remove(gone)
 
-    def _claim(self, name: str) -> int | None:
+    def _claim(self, name: str, first: bool = False) -> int | None:
         claims = self._claims(name)
-        if claims and not self._is_given_up(claims[-1]):
+        if claims and (first or not self._is_given_up(claims[-1])):
             return None
         attempt = len(claims) + 1
         return attempt if self._store.create(f"{WORK}/claims/{name}/{attempt:03}", self._mark()) else None

@@ -106,20 +106,24 @@ class SharedFolder:
             gate.release()
 
     @contextmanager
-    def claimed(self, name: str) -> Iterator[int | None]:
+    def claimed(self, name: str, first: bool = False) -> Iterator[int | None]:
         """Keep a scan for this process: gives how often it was begun in vain and now, or None where others are at it.
 
-        Whoever is killed leaves a count behind; whoever ends in another way leaves none.
+        Whoever is killed leaves a count behind; whoever ends in another way leaves none. If only the ``first`` attempt
+        is asked for, None is given, too, where there is a count.
         """
         folder = self._work / "claims"
         folder.mkdir(parents=True, exist_ok=True)
-        lock, begun = FileLock(folder / f"{name}.lock"), folder / f"{name}.begun"
+        lock, begun = FileLock(folder / f"{name}.lock", thread_local=False), folder / f"{name}.begun"
         try:
             lock.acquire(timeout=0)
         except Timeout:
             yield None
             return
         try:
+            if first and begun.exists():
+                yield None
+                return
             with attempted(begun) as attempt:
                 yield attempt
         finally:

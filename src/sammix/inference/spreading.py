@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from sammix.cluster.engine import Engine, Workers, connected, each_done
 from sammix.inference.destination import Destination
 from sammix.inference.manifest import Manifest, Record
+from sammix.inference.pipeline import run_through
 from sammix.inference.settling import PAUSE, Work, finished_before, settle
 from sammix.io import Case
 from sammix.io.limits import say_what_fits
@@ -80,7 +81,7 @@ def _settle(start: Start, to: Destination, name: str, case: Case, before: str | 
         _STARTED.clear()
         _STARTED[start.run] = start.work()
     with to.present():
-        return settle(to, name, case, before, _STARTED[start.run])
+        return run_through(settle(to, name, case, before, _STARTED[start.run]))
 
 
 def _noted(record: Record) -> list[Line]:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from math import prod
 from pathlib import Path
 
@@ -29,6 +32,22 @@ MAX_TEXT = 64 * 2**20
 MAX_BESIDE = 64 * 2**20
 """Bytes that a scan's file may hold beside its voxels, unpacked."""
 
+_within: ContextVar[int | None] = ContextVar("within", default=None)
+
+
+class TooLargeForNow(Exception):
+    """A scan was not read within a bound on memory: see :func:`reading_within`."""
+
+
+@contextmanager
+def reading_within(memory: int) -> Iterator[None]:
+    """Read nothing in this context that takes more bytes of ``memory``: what would raises TooLargeForNow."""
+    before = _within.set(memory)
+    try:
+        yield
+    finally:
+        _within.reset(before)
+
 
 def check_size(path: Path, shape: tuple[int, ...], stored_bytes: int, ratio: int = 1) -> None:
     """Refuse a shape that is empty, absurd, or needs more bytes than the file or the memory holds.
@@ -41,7 +60,7 @@ def check_size(path: Path, shape: tuple[int, ...], stored_bytes: int, ratio: int
 
     Raises:
         InputError: the claim cannot be true, or is above ``MAX_VOXELS``; or this process is one of several workers, and
-            would be ended for taking so much memory.
+            would be ended for taking so much memory. TooLargeForNow: within :func:`reading_within`.
     """
     size = " × ".join(str(n) for n in shape)
     if min(shape, default=0) < 1:
@@ -63,6 +82,9 @@ def check_size(path: Path, shape: tuple[int, ...], stored_bytes: int, ratio: int
         much, free = (f"{value / 1e9:.1f} GB" for value in (READING * needed, left))
         problem = f"{size} voxels need about {much} of memory, and this worker may take {free} more"
         raise InputError(path, problem, "take fewer workers, or give each more memory")
+    most = _within.get()
+    if most is not None and READING * needed > most:
+        raise TooLargeForNow
 
 
 def say_what_fits(memory: int | None, base: int) -> None:
