@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
+
+if TYPE_CHECKING:
+    from sammix.cluster.engine import Engine
 
 Data = Annotated[Path, typer.Argument(help="A prepared store (.h5) or a folder in a supported layout.", metavar="DATA")]
 Model = Annotated[
@@ -34,6 +37,9 @@ PatientFrom = Annotated[
 ]
 DeviceName = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1 or mps.")]
 BatchSize = Annotated[int, typer.Option(min=1, help="Slices at a time.")]
+AtOnce = Annotated[
+    int, typer.Option("--at-once", min=1, help="Scans that go through the network at once, to keep a GPU busy.")
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show warnings and errors only.")]
 Workers = Annotated[
     int, typer.Option("--workers", min=0, help="How many processes of this machine (extra cluster); 0: this one.")
@@ -89,6 +95,13 @@ def smallest_part(all_parts: bool) -> float:
     from sammix.inference.assemble import SMALLEST_PART
 
     return 0 if all_parts else SMALLEST_PART
+
+
+def engine_of(workers: int, scheduler: str | None) -> Engine | None:
+    """Translate ``--workers`` and ``--scheduler`` into who does the work; None: this process."""
+    from sammix.cluster.engine import Engine
+
+    return Engine(workers, scheduler) if workers or scheduler else None
 
 
 def leave_cleanly_on_sigterm() -> None:

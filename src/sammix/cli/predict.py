@@ -11,6 +11,7 @@ import typer
 
 from sammix.cli.options import (
     AllParts,
+    AtOnce,
     BatchSize,
     DeviceName,
     EverySlice,
@@ -19,6 +20,7 @@ from sammix.cli.options import (
     Scheduler,
     SeriesUid,
     Workers,
+    engine_of,
     leave_cleanly_on_sigterm,
     smallest_part,
 )
@@ -103,10 +105,10 @@ def predict(
     scheduler: Scheduler = None,
     device: DeviceName = "auto",
     batch_size: BatchSize = 4,
+    at_once: AtOnce = 1,
     quiet: Quiet = False,
 ) -> None:
     """Write a mask for each scan, and a page to look them over."""
-    from sammix.cluster.engine import Engine
     from sammix.inference.manifest import PAGE
     from sammix.inference.scans import OutputOptions, PredictOptions
     from sammix.inference.scans import predict as predict_scans
@@ -125,9 +127,11 @@ def predict(
         raise typer.BadParameter("--skip-done keeps what --overwrite would replace; say one of them")
     if shard and overwrite:
         raise typer.BadParameter("--shard works beside other shards, whose masks --overwrite would not keep")
+    if at_once > 1 and (workers or scheduler):
+        raise typer.BadParameter("--at-once is for one process; workers, of --workers or --scheduler, do a scan each")
     part = None if shard is None else Shard.read(shard)
     leave_cleanly_on_sigterm()
-    engine = Engine(workers, scheduler) if workers or scheduler else None
+    engine = engine_of(workers, scheduler)
     model, inputs = _model_and_inputs(paths, fast)
     card = read_card(model)
     say(f"model: {model}" + (f", version {card.version}" if card.version else ""))
@@ -154,7 +158,13 @@ def predict(
             quality=card.quality,
         ),
         PredictOptions(
-            series=series, overwrite=overwrite, skip_done=skip_done, batch_size=batch_size, shard=part, engine=engine
+            series=series,
+            overwrite=overwrite,
+            skip_done=skip_done,
+            batch_size=batch_size,
+            at_once=at_once,
+            shard=part,
+            engine=engine,
         ),
     )
     print(f"{out.rstrip('/')}/{PAGE}" if is_url(out) else Path(out) / PAGE)

@@ -14,6 +14,7 @@ from sammix.cli.options import (
     Settings,
     Workers,
     all_settings,
+    engine_of,
     leave_cleanly_on_sigterm,
 )
 
@@ -35,14 +36,13 @@ def prepare(
 
     The store is one HDF5 file, which fit and evaluate take in place of the data.
     """
-    from sammix.cluster.engine import Engine
     from sammix.config import load_preset
     from sammix.data.preparing import prepare as prepare_store
     from sammix.log import show_on_terminal
 
     show_on_terminal(quiet)
     leave_cleanly_on_sigterm()
-    engine = Engine(workers, scheduler) if workers or scheduler else None
+    engine = engine_of(workers, scheduler)
     data = load_preset(preset, all_settings(settings, patient_from)).data
     if engine:  # other processes have other working directories
         count = prepare_store(source.absolute(), out.absolute(), data, overwrite, engine)

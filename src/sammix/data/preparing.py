@@ -11,6 +11,7 @@ import json
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from sammix.data.scan_slices import SliceStack
 from sammix.data.slice_labels import Doubt, SliceDoubt
 from sammix.data.store import FORMAT, is_store_name, join_stores, write_store
 from sammix.errors import OutputError
-from sammix.files import attempted, sole_writer, write_text
+from sammix.files import attempted, check_folder, sole_writer, write_text
 from sammix.io import Case, open_dataset
 from sammix.io.dataset import Dataset
 from sammix.io.limits import say_what_fits
@@ -131,11 +132,7 @@ class Outcome:
 def _in_parts(engine: Engine, dataset: Dataset, preprocess: Preprocess, middle_fraction: float, out: Path) -> int:
     folder = out.with_name(f"{out.name}.parts")
 
-    def check() -> None:
-        if folder.exists() and not folder.is_dir():
-            raise OutputError(folder, "is a file, where the store's parts are to lie", "move it away")
-
-    with sole_writer(folder, check):
+    with sole_writer(folder, partial(check_folder, folder)):
         for mark in folder.glob("*.begun"):
             mark.unlink()
         for problem in dataset.problems:

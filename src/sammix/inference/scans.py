@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from itertools import count
@@ -27,6 +28,7 @@ from sammix.inference.settling import Work, settle_all
 from sammix.inference.shards import Shard, digest_of
 from sammix.inference.shared_bucket import SharedBucket
 from sammix.inference.shared_folder import SharedFolder
+from sammix.inference.sharing import SharedSegmenter
 from sammix.inference.slice_records import SLICE_COLUMNS, slice_records
 from sammix.inference.spreading import Start, spread_all
 from sammix.inference.statistics import organ_statistics
@@ -87,6 +89,7 @@ class PredictOptions:
         skip_done: go on with a folder that an earlier run wrote, and leave what it did; beside others, if some are at
             work there.
         batch_size: slices that go through the network together.
+        at_once: scans that go through the network at once, and share its batches: to keep a GPU busy.
         shard: do only this part of the scans; ``skip_done`` goes with it.
         engine: several processes that do the scans; None: this one does. ``load`` is then called in each of them, and
             it and what draws pictures must be functions that can be sent there.
@@ -96,6 +99,7 @@ class PredictOptions:
     overwrite: bool = False
     skip_done: bool = False
     batch_size: int = 4
+    at_once: int = 1
     shard: Shard | None = None
     engine: Engine | None = None
 
@@ -145,7 +149,7 @@ def predict(
     run = _Run(load, to, wanted, how.batch_size)
     manifest = Manifest(to, run.settings, found.inputs, shard, wanted.index)
     with to.joined(check, partial(manifest.begin, keep=how.goes_on), manifest.end):
-        return _predict_all(run, part, manifest, how.engine) + found.refused
+        return _predict_all(run, part, manifest, how) + found.refused
 
 
 def _part(scans: dict[str, Case], shard: Shard | None) -> tuple[dict[str, Case], Record | None]:
@@ -196,22 +200,27 @@ class _Run:
         }
 
 
-def _predict_all(run: _Run, scans: dict[str, Case], manifest: Manifest, engine: Engine | None) -> int:
+def _predict_all(run: _Run, scans: dict[str, Case], manifest: Manifest, how: PredictOptions) -> int:
     """Do the scans that are not done; returns how many failed."""
     files, there = ("mask",) if run.wanted.preview is None else ("mask", "preview"), run.to.files()
     scans = {with_digest(c) if manifest.holds_another(name, origin(c)) else name: c for name, c in scans.items()}
     todo = {name: case for name, case in scans.items() if not manifest.is_done(name, files, there)}
     if len(todo) < len(scans):
         say(f"{len(scans) - len(todo)} of {len(scans)} scans are done already")
-    if engine and todo:
+    if how.engine and todo:
         start = Start(uuid4().hex, partial(_start, replace(run)))  # a copy: the network, if loaded, stays here
-        return _checked(spread_all(engine, todo, run.to, manifest, start), scans, manifest)
+        return _checked(spread_all(how.engine, todo, run.to, manifest, start), scans, manifest)
     numbers = count(1)
 
     def announced(name: str) -> None:
         say(f"[{next(numbers)}/{len(todo)}] {name}")
 
-    return _checked(settle_all(todo, run.to, manifest, partial(_attempt, run, announced)), scans, manifest)
+    stop = None
+    if how.at_once > 1 and todo:
+        shared = SharedSegmenter(run.segmenter, run.batch_size)
+        run, stop = replace(run, load=lambda: shared), shared.stop
+    work = partial(_attempt, run, announced)
+    return _checked(settle_all(todo, run.to, manifest, work, how.at_once, stop), scans, manifest)
 
 
 def _start(run: _Run) -> Work:
@@ -287,16 +296,18 @@ def _predict_one(run: _Run, name: str, case: Case, volume: Volume) -> Steps[tupl
     wanted = run.wanted
     for warning in volume.warnings:
         run.warn_of(name, warning)
-    found = predict_volume(
-        run.segmenter,
-        volume,
-        run.batch_size,
-        name,
-        wanted.smallest_part,
-        wanted.quality,
-        every_slice=wanted.every_slice,
-        images=image_numbers(volume.axial(), case.files),
-    )
+    segmenter, images = run.segmenter, image_numbers(volume.axial(), case.files)
+    with segmenter.in_use() if isinstance(segmenter, SharedSegmenter) else nullcontext():
+        found = predict_volume(
+            segmenter,
+            volume,
+            run.batch_size,
+            name,
+            wanted.smallest_part,
+            wanted.quality,
+            every_slice=wanted.every_slice,
+            images=images,
+        )
     _say_what_was_found(name, wanted.organ, found)
     yield
     files, problems = _write_files(run, name, case, volume, found)
