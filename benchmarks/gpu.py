@@ -3,23 +3,27 @@
     python benchmarks/gpu.py [--seconds 6] [--compile]
 
 Weights are random: they do for speed. Measured are the encoder (``lite`` and SAM ViT-B, at 256 px), the masks of given
-encodings (decoding, refinement, and the boxes, which are found on the CPU), a whole scan from HU to its mask, and steps
-of training, in float32 and in bfloat16. Each figure is of the fastest of three rounds of ``--seconds``/3.
+encodings (decoding, refinement, and the boxes, which are found on the CPU), a whole scan from HU to its mask, several
+such scans at once (``predict --at-once``), and steps of training, in float32 and in bfloat16. Each figure is of the
+fastest of three rounds of ``--seconds``/3.
 """
 
 from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
+from functools import partial
 
 import numpy as np
 import torch
 
 from sammix.config import Config, load_preset
 from sammix.data.preprocess import Preprocess
-from sammix.inference.scan import predict_volume
+from sammix.inference.pipeline import Steps, overlapped
+from sammix.inference.scan import VolumePrediction, predict_volume
+from sammix.inference.sharing import SharedSegmenter
 from sammix.io.volume import Volume
 from sammix.models.devices import bfloat16_pays, pick_device, trainable_attention
 from sammix.models.registry import kind_of
@@ -34,6 +38,7 @@ from sammix.training.optimisation import optimiser
 ROUNDS = 3
 SCAN = (200, 512, 512)  # slices, rows, columns
 TOY_SCAN = (8, 64, 64)
+AT_ONCE = (2, 4)  # scans that share a network
 
 
 def main() -> None:
@@ -85,6 +90,23 @@ def measure_use(preset: str, device: torch.device, seconds: float, compiled: boo
     scan = Volume(hu, np.diag([2.0, 0.8, 0.8, 1.0])[[2, 1, 0, 3]])
     whole = len(hu) * rate(lambda: predict_volume(network, scan, batch), device, seconds)
     show(preset, f"whole scan of {' × '.join(map(str, shape))}", whole)
+    for count in AT_ONCE:
+        call = partial(predict_at_once, network, [scan] * count, batch)
+        show(preset, f"{count} such scans at once", count * len(hu) * rate(call, device, seconds))
+
+
+def predict_at_once(network: SAMMix, scans: Sequence[Volume], batch: int) -> None:
+    """Segment scans as ``predict --at-once`` does: each in a thread, with batches that they share."""
+    shared = SharedSegmenter(network, batch)
+
+    def steps(scan: Volume) -> Steps[VolumePrediction]:
+        yield  # begun
+        yield  # read
+        with shared.in_use():
+            return predict_volume(shared, scan, batch)
+
+    for _ in overlapped(map(steps, scans), len(scans), shared.stop):
+        pass
 
 
 def measure_training(preset: str, device: torch.device, seconds: float) -> None:
