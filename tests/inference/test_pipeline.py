@@ -90,8 +90,10 @@ def test_several_compute_at_once_and_come_in_their_order() -> None:
         yield
         return number
 
-    assert list(overlapped(map(scan, range(9)), at_once=3)) == list(range(9))
+    stopped: list[bool] = []
+    assert list(overlapped(map(scan, range(9)), at_once=3, stop=lambda: stopped.append(True))) == list(range(9))
     assert most <= 3
+    assert not stopped, "what they share is used again"
 
 
 def test_what_ends_at_a_step_skips_the_rest() -> None:

@@ -7,13 +7,14 @@ import os
 import re
 import shutil
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from subprocess import Popen
 
 import pytest
+from tests.cluster.conftest import running_cluster
 
 from sammix.cli import main
 from sammix.config import load_preset
@@ -21,7 +22,7 @@ from sammix.data.preparing import prepare
 from sammix.data.store import open_store
 
 PATIENCE = 300  # seconds
-Start = Callable[..., "subprocess.Popen[str]"]
+Start = Callable[..., "Popen[str]"]
 
 
 def until(true: Callable[[], object]) -> None:
@@ -101,21 +102,8 @@ def test_ctrl_c_in_prepare_leaves_parts_with_which_it_goes_on(
 
 @pytest.fixture
 def scheduler(tmp_path: Path) -> Iterator[str]:
-    """The address of a Dask cluster of one worker, both of them programs that work elsewhere."""
-    (elsewhere := tmp_path / "elsewhere").mkdir()
-    file = elsewhere / "scheduler.json"
-    common = ["--host", "127.0.0.1", "--scheduler-file", str(file), "--no-dashboard"]
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": elsewhere}
-    dask = [sys.executable, "-m", "dask"]
-    started = [subprocess.Popen([*dask, "scheduler", "--port", "0", *common], **quiet)]
-    try:
-        until(lambda: file.exists() and file.read_text().endswith("}"))
-        started.append(subprocess.Popen([*dask, "worker", "--nthreads", "2", "--no-nanny", *common], **quiet))
-        yield json.loads(file.read_text())["address"]
-    finally:
-        for process in started:
-            process.kill()
-            process.wait(PATIENCE)
+    with running_cluster(tmp_path / "elsewhere", workers=1) as address:
+        yield address
 
 
 def test_a_cluster_that_was_started_elsewhere(

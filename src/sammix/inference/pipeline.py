@@ -21,8 +21,8 @@ T = TypeVar("T")
 Steps = Generator[None, None, T]
 """What does one scan, step by step, and what comes of it."""
 
-READ_AHEAD = 256_000_000
-"""Bytes of memory that reading a scan may take beside another: enough for 200 slices of 512 × 512 as int16. A larger
+READ_AHEAD = 128_000_000
+"""Bytes of memory that reading a scan may take beside another: enough for 97 slices of 512 × 512 as int16. A larger
 one is read when it is its turn to compute."""
 
 
@@ -45,7 +45,7 @@ def overlapped(scans: Iterable[Steps[T]], at_once: int = 1, stop: Callable[[], N
     Args:
         scans: each at its beginning.
         at_once: how many compute at once; if it is one, it does so in this thread, where Ctrl-C reaches it.
-        stop: makes those that compute in other threads raise something, so that they end soon.
+        stop: called if this ends early: makes those that compute in other threads raise something.
     """
     coming, air = iter(scans), list[_Scan[T]]()
     computing, writing = deque[_Scan[T]](), deque[_Scan[T]]()
@@ -76,11 +76,12 @@ def overlapped(scans: Iterable[Steps[T]], at_once: int = 1, stop: Callable[[], N
                 writing.append(computing.popleft())
                 writing[0].go(_Scan.finish)
         yield from _written(writing, air)
-    finally:
+    except BaseException:
         if stop is not None:
             stop()
         for scan in air:
             scan.give_up(now=scan is not ahead)
+        raise
 
 
 def _written(writing: deque[_Scan[T]], air: list[_Scan[T]]) -> Iterator[T]:
