@@ -215,8 +215,8 @@ class SAMMix(Network):
         return [{"params": [p for p in part.parameters() if p.requires_grad], "lr": rate} for part, rate in rates]
 
     def cast_frozen(self, dtype: torch.dtype) -> None:
-        """Hold the encoder's frozen stages, and the features that they give, in ``dtype``."""
-        self.sam.image_encoder.cast_frozen(dtype)
+        """Hold the encoder's frozen stages, their features, and the image in SAM's mask decoder in ``dtype``."""
+        self.sam.cast_frozen(dtype)
 
     def cast_encoder(self, dtype: torch.dtype) -> None:
         """Hold the image in ``dtype`` in SAM's encoder and mask decoder."""

@@ -36,6 +36,17 @@ def test_it_adds_to_queries_and_values_only(adapter: LoRAQueryValue) -> None:
     assert not k.any()
 
 
+def test_its_gradients_are_those_of_two_additions(adapter: LoRAQueryValue) -> None:
+    for parameter in (adapter.b_q, adapter.b_v):
+        nn.init.normal_(parameter)
+    x, weight = torch.randn(5, 3, 6, requires_grad=True), torch.randn(5, 3, 12)
+    parts = (x, adapter.a_q, adapter.b_q, adapter.a_v, adapter.b_v)
+    q, k, v = adapter.qkv(x).chunk(3, dim=-1)
+    plain = torch.cat([q + x @ (adapter.b_q @ adapter.a_q).T, k, v + x @ (adapter.b_v @ adapter.a_v).T], dim=-1)
+    expected, found = (torch.autograd.grad((y * weight).sum(), parts) for y in (plain, adapter(x)))
+    torch.testing.assert_close(found, expected)
+
+
 def test_only_a_and_b_are_trained(adapter: LoRAQueryValue) -> None:
     assert {name for name, p in adapter.named_parameters() if p.requires_grad} == {"a_q", "b_q", "a_v", "b_v"}
 

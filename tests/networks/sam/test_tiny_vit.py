@@ -8,8 +8,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sammix.networks.sam import tiny_vit
-from sammix.networks.sam.segment_anything import build_lite_medsam
-from sammix.networks.sam.tiny_vit import Block, InvertedBottleneck, WindowAttention
+from sammix.networks.sam.segment_anything import build_lite_medsam, build_tiny
+from sammix.networks.sam.tiny_vit import Block, InvertedBottleneck, TinyViT, WindowAttention
 
 if TYPE_CHECKING:
     from conftest import RealSlice
@@ -82,6 +82,24 @@ def test_window_attention_is_attention_over_zero_padded_windows() -> None:
     torch.testing.assert_close(net(x)[0], x[0] + expected[:4, :5])
 
 
+def test_gradients_are_those_of_fused_attention_on_the_whole_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    encoder = build_tiny(lora_blocks=2).image_encoder
+    assert isinstance(encoder, TinyViT)
+    adapters = {name: parameter for name, parameter in encoder.named_parameters() if parameter.requires_grad}
+    for parameter in adapters.values():
+        nn.init.normal_(parameter, std=0.3)
+    features = encoder.frozen_features(torch.rand(3, 1, 64, 64)).detach()
+    weight = torch.randn(3, 32, 16, 16)
+    found = torch.autograd.grad((encoder.embedding(features) * weight).sum(), list(adapters.values()))
+    monkeypatch.setattr(
+        tiny_vit, "_attend", lambda q, k, v, bias: F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
+    )
+    whole = encoder._adapted(features.movedim(1, -1)).movedim(-1, 1)
+    expected = torch.autograd.grad((whole * weight).sum(), list(adapters.values()))
+    for name, ours, plain in zip(adapters, found, expected, strict=True):
+        torch.testing.assert_close(ours, plain, atol=1e-5, rtol=1e-4, msg=name)
+
+
 @pytest.mark.parametrize("largest", [5.0, 50.0])
 def test_attention_as_plain_products_is_the_fused_one(largest: float) -> None:
     torch.manual_seed(0)
@@ -89,8 +107,9 @@ def test_attention_as_plain_products_is_the_fused_one(largest: float) -> None:
     q *= largest / (q @ k.mT * 8**-0.5).abs().max()
     bias = torch.randn(1, 2, 9, 9)
     expected = F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
-    with torch.no_grad():
-        torch.testing.assert_close(tiny_vit._attend(q, k, v, bias), expected, atol=1e-5, rtol=1e-4)
+    for gradient in (False, True):
+        with torch.set_grad_enabled(gradient):
+            torch.testing.assert_close(tiny_vit._attend(q, k, v, bias), expected, atol=1e-5, rtol=1e-4)
 
 
 def test_a_score_beyond_all_bounds_leaves_attention_finite() -> None:

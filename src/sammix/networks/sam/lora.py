@@ -30,10 +30,12 @@ class LoRAQueryValue(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(…, in) → (…, 3·dim)."""
-        q, k, v = self.qkv(x).chunk(3, dim=-1)
-        q = q + F.linear(F.linear(x, self.a_q), self.b_q)
-        v = v + F.linear(F.linear(x, self.a_v), self.b_v)
-        return torch.cat((q, k, v), dim=-1)
+        rank, dim = self.a_q.shape[0], self.b_q.shape[0]
+        a = torch.cat([self.a_q, self.a_v])
+        b = F.pad(self.b_q, (0, rank, 0, 2 * dim)) + F.pad(self.b_v, (rank, 0, 2 * dim, 0))  # (3·dim, 2·rank)
+        y: Tensor = self.qkv(x)
+        added: Tensor = torch.addmm(y.flatten(0, -2), F.linear(x, a).flatten(0, -2), b.T)
+        return added.view(y.shape)
 
 
 def add_lora(module: nn.Module, rank: int) -> list[LoRAQueryValue]:

@@ -72,6 +72,11 @@ class SAM(nn.Module):
         """The side of the embedding; masks, in and out, are four times as large."""
         return self.prompt_encoder.embedding_size
 
+    def cast_frozen(self, dtype: torch.dtype) -> None:
+        """Hold the encoder's frozen part, and the image in the mask decoder, in ``dtype``, in training too."""
+        self.image_encoder.cast_frozen(dtype)
+        self.image_dtype = dtype
+
     def cast_image(self, dtype: torch.dtype) -> None:
         """Hold the image in ``dtype`` on its whole way, for use without training."""
         cast(nn.Module, self.image_encoder).to(dtype)

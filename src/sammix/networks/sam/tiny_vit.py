@@ -78,14 +78,15 @@ class WindowAttention(nn.Module):
         batch, height, width, dim = x.shape
         size = self.window
         down, right = -height % size, -width % size
-        qkv = self.qkv(self.norm(x))
+        normed = self.norm(x)
         if down or right:
-            padded = self.qkv(self.norm.bias).expand(batch, height + down, width + right, -1).clone()
-            padded[:, :height, :width] = qkv
-            qkv = padded
+            padded = self.norm.bias.to(x.dtype).expand(batch, height + down, width + right, dim).clone()
+            padded[:, :height, :width] = normed
+            normed = padded
         grid = (batch, (height + down) // size, size, (width + right) // size, size)
-        windows = qkv.view(*grid, 3, self.heads, -1).permute(5, 0, 1, 3, 6, 2, 4, 7)
-        q, k, v = windows.reshape(3, -1, self.heads, size * size, dim // self.heads)
+        windows = normed.view(*grid, dim).transpose(2, 3).reshape(-1, size * size, dim)
+        qkv = torch.unflatten(self.qkv(windows), 2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        q, k, v = qkv.contiguous().unbind(0)
         mixed = _attend(q, k, v, bias.to(q.dtype))
         mixed = mixed.view(batch, grid[1], grid[3], self.heads, size, size, -1).permute(0, 1, 4, 2, 5, 3, 6)
         mixed = mixed.reshape(batch, height + down, width + right, dim)
@@ -214,16 +215,28 @@ class TinyViT(nn.Module):
         return x.movedim(-1, 1)
 
     def embedding(self, features: Tensor) -> Tensor:
-        """What ``frozen_features`` gave → (B, embedding_dim, S/4, S/4) float32."""
-        x = features.movedim(1, -1).to(self.neck.conv1.weight.dtype)
-        for layer in self._parts()[1]:
-            x = layer(x)
-        y: Tensor = self.neck(x)
+        """What ``frozen_features`` gave → (B, embedding_dim, S/4, S/4) float32.
+
+        On a CPU, mixed precision holds the map in bfloat16 throughout, as use does; and where a gradient is needed, one
+        image at a time goes through, whose maps are small enough for malloc to keep.
+        """
+        on_cpu, dtype = features.device.type == "cpu", self.neck.conv1.weight.dtype
+        if on_cpu and torch.is_autocast_enabled("cpu"):
+            dtype = torch.get_autocast_dtype("cpu")
+        x = features.movedim(1, -1).to(dtype).contiguous()
+        alone = on_cpu and torch.is_grad_enabled() and len(x) > 1
+        y = torch.cat([self._adapted(image[None]) for image in x]) if alone else self._adapted(x)
         return y.movedim(-1, 1).float()
 
     def forward(self, images: Tensor) -> Tensor:
         """(B, 1, S, S) in [0, 1], S a multiple of 4 → (B, embedding_dim, S/4, S/4) float32."""
         return self.embedding(self.frozen_features(images))
+
+    def _adapted(self, x: Tensor) -> Tensor:
+        for layer in self._parts()[1]:
+            x = layer(x)
+        y: Tensor = self.neck(x)
+        return y
 
     def _parts(self) -> tuple[list[nn.Module], list[nn.Module]]:
         """The layers before the first block with LoRA, and those from it on, in the data's order."""
@@ -237,13 +250,16 @@ class TinyViT(nn.Module):
 def _attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> Tensor:
     """Mix values (…, N, c) by softmax(q kᵀ / √c + ``bias``).
 
-    Without gradient on a CPU as plain products, in bfloat16 twice as fast as torch's fused kernel. Scores are kept
+    On a CPU as plain products, in bfloat16 twice as fast as torch's fused kernel. Without gradient, scores are kept
     within ±:data:`LARGEST_SCORE`, so that their exponentials need no maximum taken from them first; LiteMedSAM's lie
     between −11 and 14.
     """
-    if torch.is_grad_enabled() or q.device.type != "cpu":
+    if q.device.type != "cpu":
         return F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
     scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-2, -1)
+    if torch.is_grad_enabled():
+        learned: Tensor = scores.add_(bias).softmax(dim=-1) @ v
+        return learned
     weights = scores.add_(bias).clamp_(-LARGEST_SCORE, LARGEST_SCORE).exp_()
     mixed: Tensor = (weights @ v).div_(weights.sum(dim=-1, keepdim=True))
     return mixed
