@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
+import torch.nn.functional as F
 from scipy import ndimage
 
 from sammix.data.augmentation import augment, move, move_features, random_motion, vary_intensity
@@ -55,6 +57,18 @@ def test_slices_features_and_masks_move_together() -> None:
         small = torch.nn.functional.avg_pool2d(image[None], 4)[0]
         core = torch.nn.functional.avg_pool2d(mask[None].float(), 4)[0] == 1
         torch.testing.assert_close(feature[core], small[core], atol=0.2, rtol=0)
+
+
+@pytest.mark.parametrize("size", [1, 2, 9])
+def test_many_channels_move_as_one_does(size: int) -> None:
+    features = torch.randn(3, 5, size, size, generator=torch.Generator().manual_seed(1))
+    motion = random_motion(3, torch.Generator().manual_seed(2))
+    grid = F.affine_grid(motion, [3, 1, size, size], align_corners=False)
+    expected = F.grid_sample(features, grid, padding_mode="border", align_corners=False)
+    for laid_out in (features, features.to(memory_format=torch.channels_last)):
+        torch.testing.assert_close(move_features(laid_out, motion), expected)
+        with torch.autocast("cpu", torch.bfloat16):
+            torch.testing.assert_close(move_features(laid_out, motion), expected)
 
 
 def test_other_intensities_leave_the_anatomy_where_it_is() -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from sammix.config import load_preset
 from sammix.data.loading import load_table
 from sammix.data.sampling import SliceDraw
 from sammix.data.table import SliceTable
+from sammix.errors import OutputError
 from sammix.models.saved import load_model
 from sammix.networks.interface import Segmenter, SlicePrediction
 from sammix.training.batches import Sample
@@ -45,6 +47,14 @@ def test_the_teacher_is_asked_once(table: SliceTable, tiny_run: Path, tmp_path: 
     assert again[1].probability.shape == (1, 64, 64)
     with pytest.raises(AssertionError, match="asked again"):
         Lessons(table, tmp_path, "another", forbidden).fill(np.array([0]))
+
+
+def test_a_disk_too_small_is_told_with_what_helps(
+    table: SliceTable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shutil.disk_usage", lambda folder: SimpleNamespace(free=100))
+    with pytest.raises(OutputError, match=r"cache of the teacher takes .* or keep it on another disk \(--cache\)"):
+        Lessons(table, tmp_path, "digest", forbidden).fill(np.array([0]))
 
 
 def test_where_map_and_mask_contradict_each_other_there_is_no_trust() -> None:

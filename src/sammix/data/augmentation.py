@@ -74,12 +74,14 @@ def move_features(features: Tensor, motion: Tensor) -> Tensor:
     They are not quite the features of the moved slices, but near enough to learn from, and they cost nothing, where
     the frozen stages cost a third of a second a slice.
     """
-    return _sample(features, _grid(motion, features.shape[-1]), "border")
+    grid = _grid(motion, features.shape[-1])
+    return _sample_many(features, grid) if features.device.type == "cpu" else _sample(features, grid, "border")
 
 
 def _grid(theta: Tensor, size: int) -> Tensor:
-    """Compute where to sample from: (B, size, size, 2)."""
-    return F.affine_grid(theta, [len(theta), 1, size, size], align_corners=False)
+    """Compute where to sample from: (B, size, size, 2); mixed precision would round it to a tenth of a px."""
+    with torch.autocast(theta.device.type, enabled=False):
+        return F.affine_grid(theta, [len(theta), 1, size, size], align_corners=False)
 
 
 def _elastic(batch: int, size: int, generator: torch.Generator) -> Tensor:
@@ -91,6 +93,25 @@ def _elastic(batch: int, size: int, generator: torch.Generator) -> Tensor:
 def _sample(x: Tensor, grid: Tensor, outside: Literal["zeros", "border"]) -> Tensor:
     channels = x if x.ndim == 4 else x[:, None]
     return F.grid_sample(channels, grid, padding_mode=outside, align_corners=False).reshape(x.shape)
+
+
+def _sample_many(x: Tensor, grid: Tensor) -> Tensor:
+    """Do as ``_sample`` with the outermost pixels outside, for square maps (B, C, S, S) of many channels on a CPU.
+
+    Each place mixes the channels of its four neighbours, which lie together where channels come last.
+    """
+    batch, channels, size, _ = x.shape
+    at = (((grid + 1) * size - 1) / 2).clamp(0, size - 1)
+    corner = at.floor().clamp_max(max(0, size - 2))
+    (right, down), (column, row) = (at - corner).unbind(-1), corner.long().unbind(-1)
+    first = (torch.arange(batch)[:, None, None] * size + row) * size + column
+    steps = torch.tensor([0, 1, size, size + 1] if size > 1 else [0] * 4)
+    weights = torch.stack([(1 - right) * (1 - down), right * (1 - down), (1 - right) * down, right * down], dim=-1)
+    rows = x.movedim(1, -1).reshape(-1, channels)
+    mixed = F.embedding_bag(
+        (first[..., None] + steps).view(-1, 4), rows, mode="sum", per_sample_weights=weights.view(-1, 4)
+    )
+    return mixed.view(batch, size, size, channels).movedim(-1, 1)
 
 
 def _sample_mask(masks: Tensor, grid: Tensor) -> Tensor:

@@ -176,7 +176,7 @@ def collate(samples: Sequence[Sample | SammixError]) -> Batch | SammixError:
         labels=torch.tensor([sample.label for sample in known]),
         masks=masks,
         has_mask=torch.tensor([sample.has_mask for sample in known]),
-        features=torch.stack(features) if features else None,
+        features=torch.stack([one.movedim(0, -1) for one in features]).movedim(-1, 1) if features else None,
         motion=motion,
         lesson=_stacked(lessons) if lessons else None,
     )

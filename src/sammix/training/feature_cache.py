@@ -28,20 +28,28 @@ SAVE_EVERY = 32  # batches, after which a killed run has lost nothing
 class FeatureCache:
     """Float16 features of views of slices, in a file that only grows.
 
-    ``features.f16`` holds them one after the other; ``views.json`` tells which, and is written after them. So a run
+    ``features.f16`` holds them one after the other, each with its channels last, as an encoder makes them and as they
+    are read; ``views.json`` tells which, and is written after them. So a run
     that is killed leaves what it has computed, another adds what it needs, and nothing is read that was not whole.
 
     Args:
         folder: gets a folder of its own for the features that depend on ``key``. Several runs may use it at once.
         key: names all that the features depend on, but for row and view.
         shape: (C, h, w) of each.
-        what: computes them, in messages.
+        what: computes them, and ``remedy``, what helps where there is no room for them: both for messages.
     """
 
-    def __init__(self, folder: Path, key: dict[str, Any], shape: tuple[int, ...], what: str = "frozen stages") -> None:
+    def __init__(
+        self,
+        folder: Path,
+        key: dict[str, Any],
+        shape: tuple[int, ...],
+        what: str = "frozen stages",
+        remedy: str = "go without it (--set fit.cache=false)",
+    ) -> None:
         folder /= hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]
         folder.mkdir(parents=True, exist_ok=True)
-        self.folder, self.key, self.shape, self.what = folder, key, shape, what
+        self.folder, self.key, self.shape, self.what, self.remedy = folder, key, shape, what, remedy
         self.position: dict[SliceView, int] = {}
         self._bytes_each = 2 * int(np.prod(shape))
         self._features: Any = None
@@ -61,7 +69,7 @@ class FeatureCache:
             held = self._held(path, bytes_each)
             known = set(held)
             missing = [entry for entry in wanted if entry not in known]
-            _check_space(self.folder, len(missing) * bytes_each, self.what)
+            self._check_space(len(missing) * bytes_each)
             with path.open("r+b" if held else "w+b") as file:
                 file.truncate(len(held) * bytes_each)
                 file.seek(0, os.SEEK_END)
@@ -73,17 +81,20 @@ class FeatureCache:
         self._features = self._opened() if held else None  # now: a damaged file may later be made anew under its name
 
     def read(self, entries: Sequence[SliceView]) -> Tensor:
-        """Read (B, C, h, w) float16 of entries that were added."""
+        """Read (B, C, h, w) float16 of entries that were added; of a single one without a copy."""
         if self._features is None:
             self._features = self._opened()
-        return torch.from_numpy(self._features[[self.position[entry] for entry in entries]])
+        places = [self.position[entry] for entry in entries]
+        found = self._features[places[0] : places[0] + 1] if len(places) == 1 else self._features[places]
+        return torch.from_numpy(found).movedim(-1, 1)
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave the open file out of what is sent to another process, which opens it itself."""
         return {**vars(self), "_features": None}
 
     def _opened(self) -> Any:
-        return np.memmap(self.folder / "features.f16", np.float16, "r", shape=(len(self.position), *self.shape))
+        shape = (len(self.position), *self.shape[1:], self.shape[0])
+        return np.memmap(self.folder / "features.f16", np.float16, "c", shape=shape)
 
     def _append(
         self,
@@ -96,7 +107,7 @@ class FeatureCache:
         starts = range(0, len(missing), ENCODE_BATCH)
         for number, start in enumerate(track(starts, self.what) if missing else (), start=1):
             batch = missing[start : start + ENCODE_BATCH]
-            file.write(encode(batch).cpu().numpy().astype(np.float16).tobytes())
+            file.write(encode(batch).cpu().half().movedim(1, -1).numpy().tobytes())
             held += batch
             if number % SAVE_EVERY == 0:
                 self._record(file, held)
@@ -128,13 +139,12 @@ class FeatureCache:
             path.unlink(missing_ok=True)  # not emptied: another run may still read it
         return held
 
-
-def _check_space(folder: Path, size: int, what: str) -> None:
-    """Refuse, before anything is computed, what the disk has no room for."""
-    free = shutil.disk_usage(folder).free
-    if size > free:
-        raise OutputError(
-            folder,
-            f"the cache of the {what} takes {size / 1e9:.1f} GB more, but {free / 1e9:.1f} GB are free",
-            "free space, or go without it (--set fit.cache=false)",
-        )
+    def _check_space(self, size: int) -> None:
+        """Refuse, before anything is computed, what the disk has no room for."""
+        free = shutil.disk_usage(self.folder).free
+        if size > free:
+            raise OutputError(
+                self.folder,
+                f"the cache of the {self.what} takes {size / 1e9:.1f} GB more, but {free / 1e9:.1f} GB are free",
+                f"free space, or {self.remedy}",
+            )

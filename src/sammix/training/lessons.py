@@ -40,7 +40,7 @@ class Lessons:
         size = table.preprocess.size
         self.table, self.size, self.teach = table, size, teach
         key = {"images": table.images_sha256(), "teacher": teacher_sha256}
-        self.cache = FeatureCache(folder, key, (2 * size * size + 2,), "teacher")
+        self.cache = FeatureCache(folder, key, (2 * size * size + 2,), "teacher", "keep it on another disk (--cache)")
 
     def fill(self, rows: Rows) -> None:
         """Ask the teacher about those rows on which there is no lesson yet."""

@@ -101,6 +101,7 @@ def open_cache(network: Network, table: SliceTable, model: ModelConfig, base: st
         "encoder": model.model_dump(include={"encoder", "lora_blocks"}),
         "augmentation": VIEWS_MADE_BY,
         "dtype": str(shape.dtype),
+        "layout": "channels last",
     }
     return FeatureCache(folder, key, tuple(shape.shape[1:]))
 
