@@ -13,8 +13,8 @@ from sammix.networks.interface import Network
 
 
 def optimiser(network: Network, config: FitConfig) -> torch.optim.Optimizer:
-    """AdamW over what the network says is trained, each part at its own rate."""
-    return torch.optim.AdamW(network.parameter_groups(config), weight_decay=config.weight_decay)
+    """AdamW over what the network says is trained, each part at its own rate; a step is one pass over all of it."""
+    return torch.optim.AdamW(network.parameter_groups(config), weight_decay=config.weight_decay, fused=True)
 
 
 def schedule(optimizer: torch.optim.Optimizer, config: FitConfig, steps: int) -> torch.optim.lr_scheduler.LambdaLR:
