@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,10 +15,12 @@ from sammix.data.splits import with_splits
 from sammix.data.table import SliceTable
 from sammix.models.card import read_card
 from sammix.models.saved import load_model
+from sammix.networks.interface import Network
 from sammix.training.fitting import FitRequest, Hardware, fit
 from sammix.training.prompting import write_prompted_teacher
 from sammix.training.run_folder import RunFolder
 from sammix.training.sources import FitData
+from sammix.training.validation import Validation, validate
 
 CPU = torch.device("cpu")
 
@@ -59,6 +63,27 @@ def test_its_card_knows_whom_student_and_teacher_know(student_run: Path, tiny_ru
     assert set(card.lineage.patients) >= set(teacher.lineage.patients)
     assert card.config.model.encoder == teacher.config.model.encoder
     assert 0 <= card.metrics["val_dice"] <= 1
+
+
+def test_a_finished_run_that_is_resumed_measures_nothing_again(
+    student_run: Path, tiny_run: Path, hospital_a: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured: list[Network] = []
+
+    def counted(network: Network, *rest: Any) -> Validation:
+        measured.append(network)
+        return validate(network, *rest)
+
+    monkeypatch.setattr("sammix.training.prompting.validate", counted)
+    run = RunFolder(shutil.copytree(student_run, tmp_path / "run"))
+    card = run.prompted_folder / "model.json"
+    whole = card.read_text()
+    fit(hospital_a, run, FitRequest(), Hardware("cpu"), resume=True)
+    assert not measured
+    card.write_text(read_card(card.parent).model_copy(update={"metrics": {}}).model_dump_json())
+    fit(hospital_a, run, FitRequest(), Hardware("cpu"), resume=True)  # it was killed before it was measured
+    assert len(measured) == 1
+    assert card.read_text() == whole
 
 
 def test_a_fit_goes_on_from_it(student_run: Path, hospital_b: Path, tmp_path: Path) -> None:

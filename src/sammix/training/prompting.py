@@ -7,12 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 
+from sammix.errors import InputError
 from sammix.log import track
 from sammix.models.card import find_model, read_card
 from sammix.models.registry import build_model
-from sammix.models.saved import load_model, load_trained_state, save_model
+from sammix.models.saved import load_model, load_trained_state, save_model, trained_state
 from sammix.networks.interface import Network, Promptable
 from sammix.networks.quality import calibrate
 from sammix.training.batches import Batch, LiveSlices, as_they_are, at_hand, loader
@@ -26,7 +28,7 @@ def write_prompted_teacher(teacher: Path, student: Path, data: FitData, out: Pat
     """Put a student in the place of its teacher's classifier, measure that on the validation slices, and save it.
 
     SAM stays as the teacher has it. Its mask needs no further pass with its own mask as the map, since a student's map
-    is as fine as a mask.
+    is as fine as a mask. Where this was done before, it is not done again.
 
     Args:
         teacher, student: folders of saved models.
@@ -51,12 +53,24 @@ def write_prompted_teacher(teacher: Path, student: Path, data: FitData, out: Pat
     of_teacher, of_student = (load_file(find_model(folder) / "model.safetensors") for folder in (teacher, student))
     state = {name: value for name, value in of_teacher.items() if not name.startswith(CLASSIFIER)}
     load_trained_state(network, state | {CLASSIFIER + name: value for name, value in of_student.items()}, student)
+    if _made_before(out, network):
+        return True
     card = taught.model_copy(update={"name": network.name, "config": config, "base_sha256": base})
     save_model(out, network, card.model_copy(update={"metrics": {}, "quality": None}))
     used, patients = load_model(out, device), np.asarray(data.table.patient[data.val])
     found = validate(used, _batches(used, data, device), patients)
     save_model(out, network, card.model_copy(update={"metrics": found.metrics, "quality": calibrate(found.measured)}))
     return True
+
+
+def _made_before(out: Path, network: Network) -> bool:
+    """Whether a folder holds just this model, measured: metrics are the last that is written."""
+    try:
+        measured, written = bool(read_card(out).metrics), load_file(out / "model.safetensors")
+    except (InputError, SafetensorError, OSError):
+        return False
+    own = trained_state(network)
+    return measured and own.keys() == written.keys() and all(torch.equal(own[name], written[name]) for name in own)
 
 
 def _batches(network: Network, data: FitData, device: torch.device) -> Iterator[Batch]:
