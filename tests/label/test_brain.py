@@ -16,16 +16,18 @@ from sammix.label.service import RefusedError
 
 REPORT: dict[str, Any] = {
     "quick": True, "seconds": 12.3, "yes": 5, "no": 6, "drawn": 2, "held_out": 9,
-    "measure": "val_dice", "score": 0.9, "before": 0.85,
+    "measure": "val_dice", "score": 0.9, "before": 0.85, "chance": 0.02,
 }  # fmt: skip
 
 
 @pytest.mark.parametrize(
     ("changed", "better", "words"),
     [
-        ({}, True, "better, in use: Dice 0.900 on 9 held-out slices, +0.050"),
-        ({"score": 0.85}, True, "as good, in use: Dice 0.850 on 9 held-out slices, +0.000"),
-        ({"score": 0.8}, False, "not better, kept aside: Dice 0.800 on 9 held-out slices, -0.050"),
+        ({}, True, "better, in use: Dice 0.900 on 9 held-out slices, +0.050, by chance ±0.020"),
+        ({"score": 0.85}, True, "no difference can be told: Dice 0.850 on 9 held-out slices, +0.000"),
+        ({"score": 0.83}, True, "learned from more and no difference can be told: Dice 0.830 on 9 held-out"),
+        ({"score": 0.8}, False, "worse, kept aside: Dice 0.800 on 9 held-out slices, -0.050, by chance ±0.020"),
+        ({"score": 0.8, "chance": 0.06}, True, "no difference can be told: Dice 0.800"),
         (
             {"score": 0.8, "held_out": 4},
             True,

@@ -320,20 +320,24 @@ def verdict(report: dict[str, Any]) -> str:
     if report["before"] is None:
         return f"{took}, {learned}; in use: {held}"
     change = report["score"] - report["before"]
-    if change < 0 and is_better(report):
-        return (
-            f"{took}, {learned}; in use, since it has learned from more and too few are held out: {held}, {change:+.3f}"
-        )
-    if is_better(report):
-        return f"{took}, {learned}; {'better' if change > 0 else 'as good'}, in use: {held}, {change:+.3f}"
-    return f"{took}, {learned}; not better, kept aside: {held}, {change:+.3f}"
+    held += f", {change:+.3f}, by chance ±{report['chance']:.3f}"
+    if not is_better(report):
+        return f"{took}, {learned}; worse, kept aside: {held}"
+    if report["held_out"] < ENOUGH_TO_JUDGE:
+        return f"{took}, {learned}; in use, since it has learned from more and too few are held out: {held}"
+    if change <= report["chance"]:
+        return f"{took}, {learned}; in use, since it has learned from more and no difference can be told: {held}"
+    return f"{took}, {learned}; better, in use: {held}"
 
 
 def is_better(report: dict[str, Any]) -> bool:
-    """Whether a new model, which has learned from more, is to be used: unless enough slices tell that it is worse."""
+    """Whether a new model, which has learned from more, is to be used: unless it is worse by more than chance explains.
+
+    On the word of a few slices, a gain that is there would be thrown away nearly as often as a loss.
+    """
     if report["score"] is None or report["before"] is None or report["held_out"] < ENOUGH_TO_JUDGE:
         return True
-    return bool(report["score"] >= report["before"])
+    return bool(report["score"] >= report["before"] - report["chance"])
 
 
 def _number(run: Path) -> int:

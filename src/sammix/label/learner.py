@@ -8,26 +8,21 @@ import traceback
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 
 from sammix.config import Config, load_preset
-from sammix.data.splits import TRAIN, VAL, with_splits
+from sammix.data.splits import TRAIN, with_splits
 from sammix.data.store import open_store
-from sammix.data.table import SliceTable
 from sammix.errors import SammixError
 from sammix.files import write_json
+from sammix.label.held_out import by_chance, score_of
 from sammix.label.known import HELD_OUT_SHARE
 from sammix.label.learning_data import prepare, write_learning_store
-from sammix.label.looks import KeptFeatures
 from sammix.label.means import Means
-from sammix.models.card import is_model, read_card
-from sammix.models.devices import pick_device
-from sammix.models.saved import load_model
 from sammix.training.fitting import FitRequest, Hardware, fit
 from sammix.training.run_folder import RunFolder
-from sammix.training.validation import selection_score, validate
 
 QUICK = {
     "fit.batch_size": 12,
@@ -44,8 +39,6 @@ QUICK_STEPS = 20
 nothing."""
 
 HELD_OUT = {"data.val_fraction": HELD_OUT_SHARE, "data.test_fraction": 0.0}
-
-AT_ONCE = 8
 
 
 @dataclass(frozen=True)
@@ -100,7 +93,7 @@ def learn(lesson: Lesson, say: Any) -> dict[str, Any]:
     Returns:
         ``seconds`` (of all), ``fit_seconds``, how many slices of each sort it learned from, and ``score`` and
         ``before`` with ``measure`` (``val_dice`` or ``val_auc``; None where nothing is held out) and ``held_out``, of
-        how many slices they are.
+        how many slices they are; ``chance``, the standard error of their difference.
 
     Raises:
         SammixError: it cannot be learned from what is labelled.
@@ -118,8 +111,8 @@ def learn(lesson: Lesson, say: Any) -> dict[str, Any]:
     fitting = time.monotonic()
     fit(store, RunFolder(lesson.run, places.features), asked, Hardware("auto"))
     fitted = time.monotonic()
-    score = _score(lesson.run, table, places.features)
-    before = None if lesson.before is None else _score(lesson.before, table, places.features)
+    score = score_of(lesson.run, table, places.features)
+    before = None if lesson.before is None else score_of(lesson.before, table, places.features)
     store.unlink()
     report = {
         "quick": lesson.quick,
@@ -131,36 +124,8 @@ def learn(lesson: Lesson, say: Any) -> dict[str, Any]:
         "measure": None if score is None else score.measure,
         "score": None if score is None else score.value,
         "before": None if before is None else before.value,
+        "chance": None if score is None or before is None else round(by_chance(score, before), 4),
         "from": None if lesson.before is None else lesson.before.name,
     }
     write_json(lesson.run / "label.json", report)
     return report
-
-
-class Score(NamedTuple):
-    """How good a model is on the held-out answers.
-
-    Attributes:
-        measure: ``val_dice`` or ``val_auc``.
-        value: a mean over ``slices``: those with a mask, or, of AUC, those with an answer.
-    """
-
-    measure: str
-    value: float
-    slices: int
-
-
-def _score(model: Path, table: SliceTable, cache: Path) -> Score | None:
-    """Measure a model on the held-out answers; None where there are none that can tell."""
-    rows = table.rows(VAL)
-    if not len(rows) or not is_model(model):
-        return None
-    card = read_card(model)
-    if card.preprocess.size != table.preprocess.size:
-        return None
-    network = load_model(model, pick_device("auto"))
-    kept = KeptFeatures(network, table, card.config.model, card.base_sha256, cache)
-    found = validate(network, kept.batches(rows, AT_ONCE), table.patient[rows])
-    value, measure = selection_score(found.metrics)
-    slices = {"val_dice": len(found.measured.dice), "val_auc": len(rows)}
-    return Score(measure, value, slices[measure]) if measure in slices else None
