@@ -49,6 +49,14 @@ def test_colours_are_the_pages(name: str) -> None:
     assert not re.search(r"(fill|stroke): ?#(?!ffffff)[0-9a-f]{6}", svg), "a colour that dark mode cannot change"
 
 
+def test_each_curve_over_minutes_has_a_colour_and_dashes_of_its_own() -> None:
+    svg = dice_by_minutes({name: [(1, 0.5, 0.1), (2, 0.6, 0.1)] for name in ("ordered", "by lot", "once", "other")})
+    styles = [e.attrib["style"] for e in ElementTree.fromstring(svg).iter() if "stroke-width: 1.1" in str(e.attrib)]
+    lines = {style for style in styles if "stroke-dasharray" in style or "linecap: square" in style}
+    assert len({re.search(r"stroke: (var\([^)]*\))", line)[1] for line in lines}) == 4  # type: ignore[index]
+    assert len({re.search(r"dasharray: ([^;]*)", line)[1] for line in lines if "dasharray" in line}) == 3  # type: ignore[index]
+
+
 def test_charts_of_one_page_share_no_ids() -> None:
     ids = [set(re.findall(r'clipPath id="([^"]+)"', chart())) for chart in CHARTS.values()]
     assert all(ids)

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from io import StringIO
+from itertools import cycle
 from typing import Any
 
 import matplotlib as mpl
@@ -19,7 +20,17 @@ MOST_POINTS = 1500
 MOST_TICKS = 6
 # Stand-ins that matplotlib draws with, and what the page puts in their place.
 INK, RULE, FILL, POINT = "#010203", "#040506", "#070809", "#0a0b0c"
-_THEME = {INK: "var(--ink)", RULE: "var(--rule)", FILL: "var(--box)", POINT: "var(--accent)"}
+SECOND, THIRD = "#0d0e0f", "#010204"
+CURVES = ((POINT, "o", "-"), (SECOND, "s", "--"), (THIRD, "^", ":"), (INK, "D", "-."))  # colour, marker, dashes
+# Beside the accent, colours of Okabe and Ito, which the colour-blind tell apart.
+_THEME = {
+    INK: "var(--ink)",
+    RULE: "var(--rule)",
+    FILL: "var(--box)",
+    POINT: "var(--accent)",
+    SECOND: "var(--second, #d55e00)",
+    THIRD: "var(--third, #009e73)",
+}
 _ALONE = "<style>svg { --ink: #1b2430; --rule: #d5dbe2; --box: #a9c7f5; --accent: #1f6feb; }</style>"
 _STYLE: Any = {
     "svg.fonttype": "none",
@@ -151,13 +162,13 @@ def dice_by_minutes(curves: Mapping[str, Sequence[tuple[float, float, float | No
     """Draw mean Dice over the minutes that a person has worked. Returns ``<svg>``.
 
     Args:
-        curves: name → (minutes, mean, standard deviation over seeds or None), ascending. The first is emphasised.
+        curves: name → (minutes, mean, standard deviation over seeds or None), ascending. Each has a colour, a marker
+            and dashes of its own.
     """
 
     def draw(axes: Axes) -> None:
-        for (name, points), marker in zip(curves.items(), "os^Dv" * len(curves), strict=False):
+        for (name, points), (colour, marker, dashes) in zip(curves.items(), cycle(CURVES), strict=False):
             minutes, mean, std = zip(*points, strict=True)
-            colour = POINT if name == next(iter(curves)) else INK
             spread = [one or 0.0 for one in std]
             axes.errorbar(
                 minutes,
@@ -165,6 +176,7 @@ def dice_by_minutes(curves: Mapping[str, Sequence[tuple[float, float, float | No
                 yerr=spread,
                 color=colour,
                 marker=marker,
+                linestyle=dashes,
                 markersize=4.5,
                 linewidth=1.1,
                 capsize=2,
