@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import nibabel as nib
 import numpy as np
 import pydicom
 import pytest
@@ -49,6 +50,14 @@ def test_labels_come_back_into_another_labelling(
     assert scan.truth is not None
     np.testing.assert_array_equal(scan.truth[5], disc)
     np.testing.assert_array_equal(scan.axial.array[5], service.opened(0).hu(5))
+    own, drawn = nib.load(case.image), nib.load(case.mask)
+    for kind in (
+        "get_qform",
+        "get_sform",
+    ):  # a program that reads the one that another leaves out finds it all the same
+        (affine, code), (expected, known) = (getattr(one, kind)(coded=True) for one in (drawn, own))
+        assert code == known > 0
+        np.testing.assert_allclose(affine, expected)
     told = (written.folder / "provenance.csv").read_text().splitlines()
     assert told[0] == "case,slice,label,label_how,mask_how,model,who,at"
     assert told[1].startswith("volume-0,5,1,drawn,drawn,,ada,20")

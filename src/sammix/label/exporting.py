@@ -19,6 +19,7 @@ from sammix.inference.inputs import safe_name
 from sammix.io.label_rules import NOT_KNOWN
 from sammix.io.readers.formats import NIFTI, PICTURE, has_suffix
 from sammix.io.text_table import column_name
+from sammix.io.writers.nifti_mask import image_like
 from sammix.label.known import BEGUN_BY_A_MODEL, as_known
 from sammix.label.service import Service
 
@@ -161,7 +162,7 @@ class _Writer:
 
     def _save(self, values: NDArray[Any], scan: ScanSlices, target: Path) -> None:
         assert has_suffix(target, NIFTI)
-        image = nib.Nifti1Image(values, scan.volume.affine)  # type: ignore[no-untyped-call]
+        image = image_like(values, scan.volume.affine, scan.volume.forms)
         with atomic_path(target) as temporary:
             nib.save(image, temporary)
 

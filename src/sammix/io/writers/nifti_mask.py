@@ -40,19 +40,23 @@ def write_mask(path: str | Path, array: NDArray[Any], reference: Volume) -> None
 
 
 def mask_image(array: NDArray[Any], affine: Affine, forms: NiftiForms | None = None) -> Any:
-    """Make a mask a ``nibabel`` image of uint8 0/1 with its scan's own qform, sform, codes, spacing and unit.
+    """Make a mask a ``nibabel`` image of uint8 0/1 that lies where its scan does, as :func:`image_like` says."""
+    return image_like((array > 0).astype(np.uint8), affine, forms)
+
+
+def image_like(values: NDArray[Any], affine: Affine, forms: NiftiForms | None = None) -> Any:
+    """Make values a ``nibabel`` image of their dtype with a scan's own qform, sform, codes, spacing and unit.
 
     Without ``forms``, or if they are no longer those of ``affine``, the affine is both sform and qform (code 1, mm).
     """
-    marked = (array > 0).astype(np.uint8)
     if forms and forms.hold_for(affine):
         kind = nib.Nifti2Image if forms.nifti2 else nib.Nifti1Image
         header = kind.header_class()
-        header.set_data_dtype(np.uint8)
-        header.set_data_shape(marked.shape)
+        header.set_data_dtype(values.dtype)
+        header.set_data_shape(values.shape)
         forms.put_into(header)
-        return kind(marked, header.get_best_affine(), header)
-    image = nib.Nifti1Image(marked, affine)
+        return kind(values, header.get_best_affine(), header)
+    image = nib.Nifti1Image(values, affine)
     image.set_sform(affine, code=1)
     image.set_qform(affine, code=1)
     if not np.allclose(image.get_qform(), affine, atol=1e-3):
