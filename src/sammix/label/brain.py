@@ -210,7 +210,7 @@ class Brain:
                 break
             epochs = _epochs(run / "log.jsonl")
             if epochs != self.training["epochs"] or self.training["says"]:
-                self.training["epochs"] = epochs
+                self.training |= {"epochs": epochs, "total": max(planned_epochs(run), len(epochs))}
                 self.events.tell("brain")
         self._learner.join()
         if end[0] == "done":  # what a person waited for: that the process starts, too
@@ -283,6 +283,7 @@ class Brain:
             says = str(self.training["says"])
         return {
             "model": in_use,
+            "folder": None if self.model is None else str(self.model.resolve()),
             "has_model": self.model is not None,
             "models": models,
             "training": self.training,
@@ -338,6 +339,15 @@ def is_better(report: dict[str, Any]) -> bool:
     if report["score"] is None or report["before"] is None or report["held_out"] < ENOUGH_TO_JUDGE:
         return True
     return bool(report["score"] >= report["before"] - report["chance"])
+
+
+def planned_epochs(run: Path) -> int:
+    """How many epochs a training has; 0 before its run says so."""
+    try:
+        config = json.loads((run / "config.json").read_text(encoding="utf-8"))
+        return int(config["fit"]["epochs"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return 0
 
 
 def _number(run: Path) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable
 from typing import Any
@@ -12,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from sammix.label.brain import Brain
+from sammix.label.brain import Brain, planned_epochs
 from sammix.label.service import RefusedError
 
 TRAINERS = {"quick": "a quick pass on what is labelled", "full": "the whole of sammix fit"}
@@ -90,7 +89,7 @@ class SlicerTraining:
         epochs = training["epochs"]
         scores = [one["val_dice"] for one in epochs if one["val_dice"] is not None]
         told = {"best_metric": max(scores, default=0.0), "epoch": len(epochs)}
-        told["total_epochs"] = max(self._planned(training["run"]), len(epochs), 1)
+        told["total_epochs"] = max(planned_epochs(self.brain.means.places.models / training["run"]), len(epochs), 1)
         return {"quick" if training["quick"] else "full": told}
 
     def _start(self, name: str) -> dict[str, Any]:
@@ -111,11 +110,3 @@ class SlicerTraining:
         while self.brain.training and self.brain.training["running"] and time.monotonic() < patience:
             time.sleep(0.05)
         return self.task()
-
-    def _planned(self, run: str) -> int:
-        """How many epochs a training has; 0 before its run says so."""
-        try:
-            config = json.loads((self.brain.means.places.models / run / "config.json").read_text(encoding="utf-8"))
-            return int(config["fit"]["epochs"])
-        except (OSError, ValueError, KeyError, TypeError):
-            return 0

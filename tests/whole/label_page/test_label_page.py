@@ -14,6 +14,7 @@ from tests.whole.label_page.hands import Open, Start, at, drag, kept, press, to_
 from sammix.demo.phantoms import PORTAL, make_phantom
 from sammix.io import open_dataset
 from sammix.label.gestures import Record
+from sammix.models.card import is_model
 
 
 def test_answer_mark_draw_undo_and_reload(address: str, open_page: Open) -> None:
@@ -167,6 +168,9 @@ def test_it_learns_while_one_labels_and_the_labels_can_be_taken_away(address: st
     cases = [case for case in written.cases if case.name in {f"volume-{patient}" for patient in mine}]
     assert len(cases) == len(mine)
     assert all(case.mask is not None and case.presence is not None for case in cases)
+    page.locator("[data-do=export-model]").click()
+    until(page, "document.querySelector('#says').innerText.includes('model in use lies in')")
+    assert is_model(Path(page.locator("#says").inner_text().split("lies in ")[1].split(": ")[0]))
 
 
 OVERLAPPING = """[...document.querySelectorAll('.corner, .side')].flatMap((one, i, all) => {

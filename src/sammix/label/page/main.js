@@ -357,6 +357,11 @@ async function takeAway(kind) {
   if (told) say(`written to ${told.folder}` + (told.remarks?.length ? ` · ${told.remarks.join(" · ")}` : ""));
 }
 
+function takeModel() {
+  const folder = learning.state?.folder;
+  say(folder ? `the model in use lies in ${folder}: predict, evaluate and fit --from take it` : "there is no model yet: label some slices and learn");
+}
+
 // ---- what a key or a button does
 const ACTIONS = {
   yes: () => answer(1), no: () => answer(0), open: () => answer(-1), first: () => mark("first"), last: () => mark("last"),
@@ -374,7 +379,7 @@ const ACTIONS = {
   "show-map": () => { shown.map = !shown.map; if (shown.map && evidence?.k !== k) lookSoon(); paint(); },
   "show-box": () => { shown.box = !shown.box; if (shown.box && evidence?.k !== k) lookSoon(); paint(); },
   whole: () => { view.reset(); paint(); }, learn: () => learning.start("quick"), fit: () => learning.start("full"),
-  export: () => takeAway("dataset"), "export-seg": () => takeAway("dicom-seg"), help: () => $("help").showModal(),
+  export: () => takeAway("dataset"), "export-seg": () => takeAway("dicom-seg"), "export-model": takeModel, help: () => $("help").showModal(),
   ...Object.fromEntries(WINDOWS.map(([, level, width], n) => [`window-${n}`, () => { Object.assign(view.window, { level, width }); paint(); }])),
 };
 function resize(step) { $("size").value = size() + step * Math.max(1, Math.round(size() / 8)); $("size").dispatchEvent(new Event("input")); }
