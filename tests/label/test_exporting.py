@@ -9,6 +9,7 @@ import pydicom
 import pytest
 from PIL import Image
 
+import sammix
 from sammix.config import DataConfig
 from sammix.data.loading import load_table
 from sammix.data.scan_slices import read_slices
@@ -36,6 +37,22 @@ def test_a_fit_on_the_export_has_what_the_page_had(service: Service, disc: np.nd
     counts = write_learning_store(store, project.places, quick=False, own_only=False)
     assert counts == {"yes": 17, "no": 18, "drawn": 3, "by_model": 0}
     assert load_table(written.folder, DataConfig(size=SIZE)).sha256() == open_store(store).sha256()
+
+
+def test_a_model_is_evaluated_on_what_is_drawn_in_the_export(
+    service: Service, disc: np.ndarray, tiny_run: Path, tmp_path: Path
+) -> None:
+    for number in range(2):
+        service.mark("ada", number, 3, 8)
+        service.draw("ada", number, 5, disc)
+    service.say("ada", 0, 4, -1)
+    written = export_dataset(service, tmp_path / "export")
+    found = sammix.evaluate(tiny_run, written.folder, split="all").metrics
+    assert (found["counts"]["slices"], found["counts"]["scored"]) == (24, 2)  # yes alone is no empty mask
+    assert (found["presence"]["positive"], found["presence"]["negative"]) == (
+        11,
+        12,
+    )  # nobody knows of the one left open
 
 
 def test_labels_come_back_into_another_labelling(
