@@ -5,7 +5,8 @@
 The first data set is labelled, the second is measured on (its split ``test``, in its window). Both are slice tables
 with truth. The truth answers for the person, who says yes or no (2 s), accepts the mask that the model proposes where
 its Dice with the truth is at least 0.9 (10 s), and else draws (60 s). Nothing else sees it: labels and masks are taken
-out of the data before the page's own parts get it. Work begins with SAM as it came and an organ that nobody has
+out of the data before the page's own parts get it. By lot, a scan is taken, all of its slices are answered, and any
+one that shows the organ is drawn; then the next. Work begins with SAM as it came and an organ that nobody has
 learned; at each of :data:`MINUTES` a quick pass goes on from the model in use, and its model is used if the page would
 use it. A pass that cannot learn yet counts as a Dice of 0.
 
@@ -26,6 +27,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -33,6 +35,7 @@ from labelling_results import BY_LOT, ONCE, PROPOSED, WAYS, Results
 
 from sammix.config import load_preset
 from sammix.data.gather import in_memory
+from sammix.data.sampling import Rows
 from sammix.data.scan_slices import in_plane, read_slices, stack_of
 from sammix.data.splits import TEST
 from sammix.data.store import open_store
@@ -55,6 +58,7 @@ from sammix.label.service import Service
 from sammix.models.card import read_card
 from sammix.models.saved import load_model
 from sammix.networks.interface import Network
+from sammix.training.batches import Batch
 from sammix.training.validation import validate
 
 MINUTES = (3.0, 7.0, 13.0)
@@ -68,6 +72,7 @@ GOOD = 0.9
 
 FIFTY = 50
 WHO = "the truth"
+T = TypeVar("T")
 AT_ONCE = 8
 PICTURE = Path(__file__).parents[1] / "docs" / "examples" / "labelling.svg"
 
@@ -96,17 +101,18 @@ def main() -> None:
     torch.set_num_threads(1)
     plan = Plan(arguments.pool, arguments.test, arguments.out)
     results = Results(Path(__file__).with_suffix(".csv"))
-    for seed in range(arguments.seeds):
-        for way in arguments.ways:
-            run(plan, way, seed, results)
+    for turns in range(1, len(plan.minutes) + 1):  # of all seeds the first times first: what is kept is comparable
+        for seed in range(arguments.seeds):
+            for way in arguments.ways:
+                run(plan, way, seed, turns, results)
     print(results.markdown())
     PICTURE.write_text(results.picture(), encoding="utf-8")
 
 
-def run(plan: Plan, way: str, seed: int, results: Results) -> None:
-    """Label in one way, and keep what was measured."""
+def run(plan: Plan, way: str, seed: int, turns: int, results: Results) -> None:
+    """Label in one way until the model has learned so many times, and keep what was measured."""
     data = blinded(plan)
-    if results.done(way, seed) >= (1 if way == ONCE else len(plan.minutes)):
+    if results.done(way, seed) >= (1 if way == ONCE else turns):
         return
     bench = Bench(plan, data, plan.out / f"{way.replace(' ', '-').replace(',', '')}-{seed}")
     with bench.opened(seed) as service:
@@ -117,7 +123,7 @@ def run(plan: Plan, way: str, seed: int, results: Results) -> None:
             bench.teach(person, 1, quick=False)
             results.add(way, seed, bench.measured(person, 1))
             return
-        for turn, minutes in enumerate(plan.minutes, start=1):
+        for turn, minutes in enumerate(plan.minutes[:turns], start=1):
             label(bench, person, way, 60 * minutes, seed)
             bench.teach(person, turn, quick=True)
             if turn > results.done(way, seed):
@@ -126,14 +132,12 @@ def run(plan: Plan, way: str, seed: int, results: Results) -> None:
 
 def label(bench: Bench, person: Person, way: str, until: float, seed: int) -> None:
     """Let the person work until the time is over or nothing is left to do."""
-    choose: Callable[[], Suggested | None] = {
-        PROPOSED: lambda: first_of(in_order(states_of(person.service, bench.said_of))),
-        BY_LOT: lambda: any_of(states_of(person.service, bench.said_of), [seed, person.service.project.record.count()]),
-    }[way]
     while person.seconds < until:
         if way == PROPOSED:
-            bench.look()
-        if (step := choose()) is None:
+            bench.look(person.service)
+        states = states_of(person.service, bench.said_of)
+        chance = [seed, person.service.project.record.count()]
+        if (step := any_of(states, chance) if way == BY_LOT else first_of(in_order(states))) is None:
             return
         person.do(step, bench.network)
 
@@ -144,15 +148,20 @@ def first_of(order: Sequence[Suggested]) -> Suggested | None:
 
 
 def any_of(states: Sequence[StackState], seed: Sequence[int]) -> Suggested | None:
-    """Anything that can be done: answer a slice, or draw one that was answered yes. None where nothing is left."""
-    todo = []
+    """Any scan in which something is to be done: all of its slices are answered, and then any that shows the organ is
+    drawn before the next scan is taken. None where nothing is left."""
+    rng, todo = np.random.default_rng(seed), []
     for one in states:
-        for k, (label_, drawn) in enumerate(zip(one.labels, one.drawn, strict=True)):
-            if label_ is None:
-                todo.append(Suggested(one.number, k, "answer", "by lot", 0.0))
-            elif label_ == 1 and not drawn:
-                todo.append(Suggested(one.number, k, "draw", "by lot", 0.0))
-    return todo[int(np.random.default_rng(seed).integers(len(todo)))] if todo else None
+        undrawn = [
+            k for k, (label_, drawn) in enumerate(zip(one.labels, one.drawn, strict=True)) if label_ == 1 > drawn
+        ]
+        if None in one.labels:
+            todo.append(Suggested(one.number, None, "answer", "by lot", 0.0))
+        elif undrawn:
+            k = undrawn[int(rng.integers(len(undrawn)))]
+            todo.append(Suggested(one.number, k, "draw", "by lot", 0.0 if any(one.drawn) else 1.0))
+    begun = [one for one in todo if one.rank]  # its scan was answered last, and has no drawing yet
+    return (begun or todo)[int(rng.integers(len(begun or todo)))] if todo else None
 
 
 @dataclass
@@ -193,9 +202,8 @@ class Bench:
         if not (run / "cpu.json").is_file():
             shutil.rmtree(run, ignore_errors=True)
             lesson = Lesson(self._means(person.service.project.organ), run, quick, self.model)
-            with suppress(
-                SammixError
-            ):  # so far there may be only slices that show the organ, or only held-out patients
+            # So far there may be only slices that show the organ, or only held-out patients.
+            with suppress(SammixError):
                 learn(lesson, _quiet)
             run.mkdir(parents=True, exist_ok=True)
             (run / "cpu.json").write_text(json.dumps(round(time.process_time() - began, 1)), encoding="utf-8")
@@ -212,17 +220,26 @@ class Bench:
         found = validate(self.network, batches, np.asarray(table.patient)).metrics
         return {**person.counts(), **own, "dice": found["val_dice"], "auc": found["val_auc"]}
 
-    def look(self) -> None:
-        """Have the model say of every slice what the page's list needs."""
+    def look(self, service: Service) -> None:
+        """Have the model say of every slice what the page's list needs: doubt only of those that may be drawn."""
         if self.network is None or self.said:
             return
         table = open_store(self.base)
-        features = self._features(table)
-        rows = np.arange(len(table))
-        for start, batch in zip(rows[::AT_ONCE], features.batches(rows, AT_ONCE), strict=True):
-            presence, doubt = presence_of(self.network, batch), doubt_of(self.network, batch)
-            for row, p, d in zip(rows[start : start + AT_ONCE].tolist(), presence, doubt, strict=True):
-                self.said.setdefault(str(table.case[row]), {})[int(table.index[row])] = (p, d)
+        features, rows = self._features(table), np.arange(len(table))
+        opened = [service.opened(number) for number in range(len(service.collection.stacks))]
+        answers = {p: one for stack in opened for p, one in zip(stack.places, service.answers(stack), strict=True)}
+        places = [(str(case), int(z)) for case, z in zip(table.case, table.index, strict=True)]
+        drawable = np.array([answers[p].label != 0 and answers[p].mask is None for p in places])
+        for (case, z), presence in zip(places, self._told(presence_of, features, rows), strict=True):
+            self.said.setdefault(case, {})[z] = (presence, None)
+        for row, doubt in zip(rows[drawable], self._told(doubt_of, features, rows[drawable]), strict=True):
+            case, z = places[row]
+            self.said[case][z] = (self.said[case][z][0], doubt)
+
+    def _told(self, ask: Callable[[Network, Batch], list[T]], features: KeptFeatures, rows: Rows) -> Iterator[T]:
+        assert self.network is not None
+        for batch in features.batches(rows, AT_ONCE):
+            yield from ask(self.network, batch)
 
     def said_of(self, case: str) -> Said:
         """What the model in use says of a scan."""

@@ -4,8 +4,8 @@
 
 As in ``labelling.py``, truth answers for the person: all slices of the first data set are answered, and some are drawn.
 Then the page's own process learns, with the preset ``lite`` and on features that are cached already. The first pass
-begins with SAM as it came, the next goes on from it and is compared with it. On a busy machine only CPU-seconds tell:
-two quiet cores have two of them a second.
+begins with SAM as it came, or with ``--model``, which it is compared with; the next goes on from it. On a busy machine
+only CPU-seconds tell: two quiet cores have two of them a second.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from sammix.label.looker import load
 from sammix.label.looks import KeptFeatures
 from sammix.label.means import Means
 from sammix.label.spawning import start_learner
+from sammix.models.card import find_model
 
 
 def main() -> None:
@@ -34,6 +35,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--drawings", type=int, default=50)
     parser.add_argument("--passes", type=int, default=2)
+    parser.add_argument("--model", type=Path, help="to begin with instead of SAM as it came, such as liver-ct-lite")
     arguments = parser.parse_args()
     plan = Plan(arguments.pool, arguments.test, arguments.out)
     bench = Bench(plan, blinded(plan), plan.out / "quick-pass")
@@ -42,10 +44,10 @@ def main() -> None:
         person = Person(service, truth_of(plan.pool))
         person.answer_all()
         person.draw_by_lot(arguments.drawings, 0)
-        fill(bench)
+        before = None if arguments.model is None else find_model(arguments.model)
+        fill(bench, before)
         print("| pass | CPU-s | s on the clock | yes | no | drawn | held out | measure | before | after |")
         print(f"|{'---|' * 10}")
-        before = None
         for number in range(1, arguments.passes + 1):
             run = bench.folder / "models" / f"model-{number}"
             cpu, clock, told = passed(bench, run, before)
@@ -55,10 +57,10 @@ def main() -> None:
             before = run
 
 
-def fill(bench: Bench) -> None:
+def fill(bench: Bench, model: Path | None) -> None:
     """Compute the features that the page computes in the background."""
-    table, sam = open_store(bench.base), load(None, bench.plan.preset)
-    features = KeptFeatures(sam.network, table, sam.config.model, sam.base, bench.plan.out / "features")
+    table, loaded = open_store(bench.base), load(model, bench.plan.preset)
+    features = KeptFeatures(loaded.network, table, loaded.config.model, loaded.base, bench.plan.out / "features")
     for row in range(len(table)):
         features.of(np.array([row]))
 

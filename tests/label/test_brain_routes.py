@@ -52,7 +52,8 @@ def test_refusals(server: LabelServer, method: str, path: str, body: Any, status
 
 
 def test_order_looks_and_state_are_told_from_the_first_moment(server: LabelServer) -> None:
-    assert [one["stack"] for one in ask(server, "GET", "/api/order")[1]["order"]] == [0, 1, 2]
+    order = ask(server, "GET", "/api/order")[1]["order"]
+    assert [(one["stack"], one["why"]) for one in order] == [(n, "mark both ends: F and L") for n in (0, 2, 1)]
     status, looks = ask(server, "GET", "/api/stacks/1/looks")
     assert (status, looks) == (200, {"presence": [None] * 12, "doubt": [None] * 12})
     state = ask(server, "GET", "/api/brain")[1]

@@ -52,7 +52,7 @@ def test_a_person_is_played_and_the_truth_is_hidden(
     plan = script.Plan(slices, slices, tmp_path / "out", "tiny", (4.0, 6.0), 3, 1)
     results = script.Results(tmp_path / "kept.csv")
     for way in (script.PROPOSED, script.BY_LOT, script.ONCE):
-        script.run(plan, way, 0, results)
+        script.run(plan, way, 0, 2, results)
     kept = results.lines()
     assert [line["way"] for line in kept] == [script.PROPOSED] * 2 + [script.BY_LOT] * 2 + [script.ONCE]
     for line in kept:
@@ -68,7 +68,7 @@ def test_a_person_is_played_and_the_truth_is_hidden(
     assert not seen.has_mask.any()
     assert not np.asarray(seen.masks).any()
 
-    script.run(plan, script.PROPOSED, 0, results)  # stopped and started again: nothing is done twice
+    script.run(plan, script.PROPOSED, 0, 2, results)  # stopped and started again: nothing is done twice
     assert results.lines() == kept
     assert results.markdown().count("\n") == 6
     assert results.picture().startswith("<?xml")
@@ -79,11 +79,17 @@ def test_what_was_measured_is_in_its_page(benchmark: Callable[[str], ModuleType]
     assert kept.markdown() in (BENCHMARKS / "RESULTS.md").read_text(encoding="utf-8")
 
 
-def test_by_lot_any_slice_may_be_next_that_something_can_be_done_with(
-    benchmark: Callable[[str], ModuleType],
-) -> None:
+def test_by_lot_a_scan_is_answered_and_any_slice_of_it_drawn(benchmark: Callable[[str], ModuleType]) -> None:
     script = benchmark("labelling")
-    state = script.StackState(3, "a", [1, 1, 0, None, -1], [True, False, False, False, False])
-    found = {(one.slice, one.todo) for one in (script.any_of([state], [seed]) for seed in range(40))}
-    assert found == {(1, "draw"), (3, "answer")}
+
+    def chosen(*states: object) -> set[tuple[int, int | None, str]]:
+        found = [script.any_of(states, [seed]) for seed in range(60)]
+        return {(one.stack, one.slice, one.todo) for one in found}
+
+    fresh = [script.StackState(n, f"p{n}", [None] * 3, [False] * 3) for n in (0, 1)]
+    assert chosen(*fresh) == {(0, None, "answer"), (1, None, "answer")}
+    answered = script.StackState(0, "p0", [1, 1, 0], [False] * 3)
+    assert chosen(answered, fresh[1]) == {(0, 0, "draw"), (0, 1, "draw")}
+    drawn = script.StackState(0, "p0", [1, 1, 0], [True, False, False])
+    assert chosen(drawn, fresh[1]) == {(0, 1, "draw"), (1, None, "answer")}
     assert script.any_of([script.StackState(0, "a", [1, 0], [True, False])], [0]) is None

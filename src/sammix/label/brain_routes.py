@@ -160,11 +160,14 @@ class BrainPage:
 
     def order_now(self) -> list[Suggested]:
         """Stacks in the order in which they help."""
-        return in_order(states_of(self.service, self.brain.said_of))
+        return self._in_order(states_of(self.service, self.brain.said_of))
+
+    def _in_order(self, states: list[StackState]) -> list[Suggested]:
+        return in_order(states, taught=self.brain.means.model is not None)
 
     def _order(self) -> dict[str, Any]:
         states = states_of(self.service, self.brain.said_of)
-        order = [{"stack": one.stack, "slice": one.slice, "why": one.why} for one in in_order(states)]
+        order = [{"stack": one.stack, "slice": one.slice, "why": one.why} for one in self._in_order(states)]
         return {"order": order, "progress": {one.number: _progress(one) for one in states if len(one.labels)}}
 
 

@@ -17,10 +17,17 @@ from sammix.label.known import held_out_patients
 from sammix.label.service import Service
 
 FIRST_DRAWINGS = 5
-"""Drawings, one a patient, that come before further scans are answered: with them a first model finds the organ."""
+"""Patients that are learned from of whom one slice each is drawn before all else: its middle.
 
-ENOUGH_TO_MEASURE, HELD_OUT_WEIGHT = 2, 0.25
-"""Drawings of patients that are held out to measure on, and what a further one weighs: nothing is learned from it."""
+Two such drawings taught the organ in each of four trials, two by lot in two of three (benchmarks/RESULTS.md, "Which
+slices first")."""
+
+ENOUGH_TO_LEARN, ENOUGH_TO_MEASURE = 10, 5
+"""Drawings of patients that are learned from before those are drawn who are held out to measure on: of their slices
+nothing is learned. And how many of those tell anything."""
+
+HELD_OUT_WEIGHT = 0.25
+"""What a further drawing of held-out patients weighs, and an answer while there is too little to learn from."""
 
 Said = Mapping[int, tuple[float, float | None]]
 """Presence and doubt of a scan's slices, of those that the model has looked at."""
@@ -36,6 +43,7 @@ class StackState:
         drawn: whether each slice has a mask.
         presence, doubt: what the model says of each slice, None where it has not looked; empty where it said nothing.
         held_out: the patient is measured on, and not learned from.
+        whole: it is one scan, whose ends can be marked by two keys.
     """
 
     number: int
@@ -45,6 +53,7 @@ class StackState:
     presence: Sequence[float | None] = ()
     doubt: Sequence[float | None] = ()
     held_out: bool = False
+    whole: bool = False
 
 
 @dataclass(frozen=True)
@@ -86,42 +95,85 @@ def states_of(service: Service, said_of: Callable[[str], Said]) -> list[StackSta
                 [presence for presence, _ in looked],
                 [doubt for _, doubt in looked],
                 stack.patient in held_out,
+                stack.whole,
             )
         )
     return states
 
 
-def in_order(stacks: Sequence[StackState]) -> list[Suggested]:
+def in_order(stacks: Sequence[StackState], taught: bool = False) -> list[Suggested]:
     """Put stacks in the order in which they help, the best first; those without anything to do come last.
 
-    Before a model is there, scans are answered in their own order, and of the first patients one slice each is drawn.
-    With one, a scan ranks by its slice that ranks highest: an unanswered one by how uncertain its presence is
-    (4·p·(1 - p)), one without a mask by doubt × presence × distance. The distance is that to the next drawing or end of
-    the organ, 1 in the middle of a scan without any: the ends of an organ are doubted most, and teach least. Each
-    drawing of a patient lets other patients pass before; once a few are drawn to measure on, patients held out do, too.
+    First, scan after scan is answered and the middle of its organ drawn, until a few patients who are learned from have
+    a drawing each. Then, without a model, the other scans are answered. With one, a scan ranks by its slice that ranks
+    highest: an unanswered one by how uncertain its presence is (4·p·(1 - p)), one without a mask by doubt × presence ×
+    distance. The distance is that to the next drawing or end of the organ, 1 in the middle of a scan without any: the
+    ends of an organ are doubted most, and teach least. Each drawing of a patient lets other patients pass before.
+    Patients held out wait until there is enough to learn from; then a few of their slices are drawn, to measure on.
+
+    Args:
+        taught: work began with a model that finds the organ. Its doubts count from the start, and no first drawings.
     """
-    drawings: dict[str, int] = {}
-    for stack in stacks:
-        drawings[stack.patient] = drawings.get(stack.patient, 0) + sum(stack.drawn)
-    few = sum(map(bool, drawings.values())) < FIRST_DRAWINGS
-    measured = sum(sum(stack.drawn) for stack in stacks if stack.held_out) >= ENOUGH_TO_MEASURE
-    found = [_of_one(stack, drawings[stack.patient], few, measured and stack.held_out) for stack in stacks]
+    tally = _Tally(stacks, taught)
+    found = [_first(stack, tally) or _of_one(stack, tally) for stack in stacks]
     return sorted(found, key=lambda one: -one.rank)
 
 
-def _of_one(stack: StackState, drawings: int, few: bool, spare: bool) -> Suggested:
+class _Tally:
+    """What is drawn so far.
+
+    Attributes:
+        of: how many slices of each patient.
+        few: too few patients who are learned from have a drawing.
+    """
+
+    def __init__(self, stacks: Sequence[StackState], taught: bool) -> None:
+        self.of: dict[str, int] = {}
+        for stack in stacks:
+            self.of[stack.patient] = self.of.get(stack.patient, 0) + sum(stack.drawn)
+        held_out = {stack.patient for stack in stacks if stack.held_out}
+        begun = sum(count > 0 for patient, count in self.of.items() if patient not in held_out)
+        self.few = begun < FIRST_DRAWINGS and not taught
+        self._measured = sum(count for patient, count in self.of.items() if patient in held_out)
+        self._learned = sum(self.of.values()) - self._measured
+
+    def weight(self, stack: StackState) -> tuple[float, float]:
+        """What an answer and a drawing of a stack weigh."""
+        if not stack.held_out:
+            return 1.0, 1.0
+        if self._learned < ENOUGH_TO_LEARN:
+            return HELD_OUT_WEIGHT, 0.0
+        return 1.0, (1.0 if self._measured < ENOUGH_TO_MEASURE else HELD_OUT_WEIGHT)
+
+
+def _first(stack: StackState, tally: _Tally) -> Suggested | None:
+    """What to do with a stack that one of the first drawings may come from; None of all others."""
+    if stack.held_out or not tally.few or tally.of[stack.patient]:
+        return None
+    n, yes = stack.number, [k for k, label in enumerate(stack.labels) if label == 1]
+    if yes:
+        middle = yes[len(yes) // 2]
+        return Suggested(n, middle, "draw", f"draw slice {middle + 1}: the middle of a new patient", 3.0)
+    missing = [k for k, label in enumerate(stack.labels) if label is None]
+    if missing and len(missing) < len(stack.labels):
+        return Suggested(n, missing[0], "answer", f"{len(missing)} slices not answered", 2.5)
+    return Suggested(n, None, "answer", _nothing_said(stack), 2.0) if missing or not stack.labels else None
+
+
+def _of_one(stack: StackState, tally: _Tally) -> Suggested:
     if not any(p is not None for p in stack.presence):
-        return _without_model(stack, drawings, few and not spare)
+        return _without_model(stack, tally)
     n, labels = stack.number, list(stack.labels) or [None] * len(stack.presence)
     presence = np.array([0.0 if p is None else p for p in stack.presence])
     looked = np.array([p is not None for p in stack.presence])
     doubt = np.array([0.0 if d is None else d for d in stack.doubt] or [0.0] * len(presence))
     drawn = np.array(list(stack.drawn) or [False] * len(labels))
     open_, known_yes = (np.array([label == wanted for label in labels]) for wanted in (None, 1))
-    weight = np.where(known_yes, 1.0, np.where(open_, presence, 0.0))
-    to_answer = np.where(open_ & looked, 4 * presence * (1 - presence), 0.0)
-    to_draw = np.where(~drawn & looked, doubt * weight * _distance(weight > 0.5, drawn), 0.0) / (1 + drawings)
-    to_draw *= HELD_OUT_WEIGHT if spare else 1.0
+    shown = np.where(known_yes, 1.0, np.where(open_, presence, 0.0))
+    answer, drawing = tally.weight(stack)
+    to_answer = np.where(open_ & looked, 4 * presence * (1 - presence), 0.0) * answer
+    to_draw = np.where(~drawn & looked, doubt * shown * _distance(shown > 0.5, drawn), 0.0)
+    to_draw *= drawing / (1 + tally.of[stack.patient])
     best = max(float(to_answer.max()), float(to_draw.max()))
     if best <= 0:
         return Suggested(n, None, "nothing", "answered", 0.0)
@@ -130,19 +182,25 @@ def _of_one(stack: StackState, drawings: int, few: bool, spare: bool) -> Suggest
         return Suggested(n, k, "answer", f"slice {k + 1}: yes or no? {presence[k]:.0%}", best)
     k = int(to_draw.argmax())
     why = "the model says no" if known_yes[k] and presence[k] < 0.5 else f"doubt {doubt[k]:.2f}"
+    why += ", to measure on" if stack.held_out else ""
     return Suggested(n, k, "draw", f"draw slice {k + 1}: {why}", best)
 
 
-def _without_model(stack: StackState, drawings: int, few: bool) -> Suggested:
+def _without_model(stack: StackState, tally: _Tally) -> Suggested:
     n, missing = stack.number, [k for k, label in enumerate(stack.labels) if label is None]
     if len(missing) == len(stack.labels):
-        return Suggested(n, None, "answer", "not answered", 1.0)
+        return Suggested(n, None, "answer", _nothing_said(stack), 1.0)
     if missing:
         return Suggested(n, missing[0], "answer", f"{len(missing)} slices not answered", 0.9)
     yes = [k for k, label in enumerate(stack.labels) if label == 1]
-    if yes and not drawings:
-        return Suggested(n, yes[len(yes) // 2], "draw", "nothing drawn yet", 1.5 if few else 0.5)
+    _, drawing = tally.weight(stack)
+    if yes and drawing and not tally.of[stack.patient]:
+        return Suggested(n, yes[len(yes) // 2], "draw", "nothing drawn yet", 0.5 * drawing)
     return Suggested(n, None, "nothing", "answered", 0.0)
+
+
+def _nothing_said(stack: StackState) -> str:
+    return "mark both ends: F and L" if stack.whole else "not answered"
 
 
 def _distance(shows: NDArray[np.bool_], drawn: NDArray[np.bool_]) -> NDArray[np.float64]:
