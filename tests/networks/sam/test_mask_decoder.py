@@ -93,14 +93,13 @@ def test_all_gradients_are_transformers(
 def test_either_side_may_take_the_projections(few: str) -> None:
     torch.manual_seed(0)
     attention = Attention(16, 8, 2).double()
-    tokens, values, image = torch.randn(3, 2, 16), torch.randn(3, 2, 16), torch.randn(3, 40, 16)
-    tokens, values, image, positions = (x.double() for x in (tokens, values, image, torch.randn(1, 40, 16)))
+    query, key = (torch.randn(3, 2 if few == side else 40, 16).double() for side in ("query", "key"))
+    value = torch.randn_like(key)
     if few == "query":
-        absorbed, expected = attention.to_many(tokens, image, positions), attention(tokens, image + positions, image)
+        absorbed = attention.to_many(query, key, value)
     else:
-        absorbed = attention.add_to_few(image, positions, tokens, values) - image
-        expected = attention(image + positions, tokens, values)
-    torch.testing.assert_close(absorbed, expected)
+        absorbed = attention.add_to_few(query, query, key, value) - query
+    torch.testing.assert_close(absorbed, attention(query, key, value))
 
 
 def test_the_image_may_be_held_in_half_precision(

@@ -34,7 +34,7 @@ class LoRAQueryValue(nn.Module):
         a = torch.cat([self.a_q, self.a_v])
         b = F.pad(self.b_q, (0, rank, 0, 2 * dim)) + F.pad(self.b_v, (rank, 0, 2 * dim, 0))  # (3·dim, 2·rank)
         y: Tensor = self.qkv(x)
-        added: Tensor = torch.addmm(y.flatten(0, -2), F.linear(x, a).flatten(0, -2), b.T)
+        added: Tensor = torch.addmm(y.reshape(-1, y.shape[-1]), F.linear(x, a).reshape(-1, 2 * rank), b.T)
         return added.view(y.shape)
 
 

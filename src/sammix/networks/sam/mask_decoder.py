@@ -39,34 +39,31 @@ class Attention(nn.Module):
         y: Tensor = self.out_proj(mixed.transpose(1, 2).flatten(2))
         return y
 
-    def to_many(self, query: Tensor, image: Tensor, positions: Tensor) -> Tensor:
-        """Do the same for few queries (B, N, dim) of many places: values ``image`` (B, M, dim), keys these and
-        ``positions`` (1, M, dim) added. They may be of another dtype than the queries.
+    def to_many(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        """Do the same for few queries (B, N, dim) of many keys and values (B, M, dim), which may be of another dtype.
 
         The bias of the keys' projection adds the same to all scores of a query, so softmax cancels it.
         """
         columns = (self.scale * self._split(self.q_proj(query))) @ self._by_head(self.k_proj)
-        scores = _scores(columns.flatten(1, 2).to(image.dtype), image, positions)
-        mixed = scores.softmax(dim=1).to(image.dtype).transpose(1, 2) @ image
-        mixed = torch.unflatten(mixed, 1, (self.heads, -1))
+        scores = columns.flatten(1, 2).to(key.dtype) @ key.transpose(1, 2)
+        mixed = torch.unflatten(scores.softmax(dim=-1).to(value.dtype) @ value, 1, (self.heads, -1))
         own = mixed.to(query.dtype) @ self._by_head(self.v_proj).transpose(1, 2)
         y: Tensor = self.out_proj(own.transpose(1, 2).flatten(2) + self.v_proj.bias)
         return y
 
-    def add_to_few(self, image: Tensor, positions: Tensor, key: Tensor, value: Tensor) -> Tensor:
-        """Do the same for many queries, ``image`` (B, N, dim) and ``positions`` (1, N, dim) added, of few keys and
-        values (B, M, dim), which may be of another dtype; and add it to ``image``.
+    def add_to_few(self, image: Tensor, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        """Do the same for many queries (B, N, dim), which may be of another dtype, of few keys and values (B, M, dim),
+        and add ``image`` (B, N, dim) to it.
 
         The weights of a head sum to 1, so each of its rows carries the head's share of what comes out alike.
         """
         k, v = self.scale * self._split(self.k_proj(key)), self._split(self.v_proj(value))
-        columns = (k @ self._by_head(self.q_proj)).flatten(1, 2).to(image.dtype)
-        biases = (k @ self.q_proj.bias.view(self.heads, -1, 1)).flatten(1).to(image.dtype)
-        scores = (_scores(columns, image, positions) + biases[:, None]).transpose(1, 2).contiguous()
-        weights = torch.unflatten(scores, 1, (self.heads, -1)).softmax(dim=2).flatten(1, 2).transpose(1, 2)
+        columns = (k @ self._by_head(self.q_proj)).flatten(1, 2).to(query.dtype)
+        biases = (k @ self.q_proj.bias.view(self.heads, -1, 1)).flatten(1).to(query.dtype)
+        scores = torch.unflatten(query @ columns.transpose(1, 2) + biases[:, None], 2, (self.heads, -1))
         rows = v @ torch.unflatten(self.out_proj.weight, 1, (self.heads, -1)).permute(1, 2, 0)
-        rows = (rows + self.out_proj.bias / self.heads).flatten(1, 2).to(image.dtype)
-        return torch.baddbmm(image, weights.to(image.dtype), rows)
+        rows = (rows + self.out_proj.bias / self.heads).flatten(1, 2).to(query.dtype)
+        return torch.baddbmm(image, scores.softmax(dim=-1).flatten(2).to(query.dtype), rows)
 
     def _split(self, x: Tensor) -> Tensor:
         """(B, N, inner) → (B, heads, N, c)."""
@@ -135,9 +132,10 @@ class TwoWayBlock(nn.Module):
         else:
             tokens = tokens + self.self_attn(tokens + prompt, tokens + prompt, tokens)
         tokens = self.layer_norm1(tokens)
-        tokens = self.layer_norm2(tokens + self.cross_attn_token_to_image.to_many(tokens + prompt, image, positions))
+        placed = image + positions
+        tokens = self.layer_norm2(tokens + self.cross_attn_token_to_image.to_many(tokens + prompt, placed, image))
         tokens = self.layer_norm3(tokens + self.mlp(tokens))
-        image = self.cross_attn_image_to_token.add_to_few(image, positions, tokens + prompt, tokens)
+        image = self.cross_attn_image_to_token.add_to_few(image, placed, tokens + prompt, tokens)
         return tokens, _normalise(self.layer_norm4, image)
 
 
@@ -155,7 +153,7 @@ class TwoWayTransformer(nn.Module):
         tokens = prompt
         for layer in self.layers:
             tokens, image = layer(tokens, image, prompt, positions)
-        seen = self.final_attn_token_to_image.to_many(tokens + prompt, image, positions)
+        seen = self.final_attn_token_to_image.to_many(tokens + prompt, image + positions, image)
         return self.layer_norm_final_attn(tokens + seen), image
 
 
@@ -201,14 +199,9 @@ class MaskDecoder(nn.Module):
         mixtures = [mlp(token) for mlp, token in zip(self.output_hypernetworks_mlps, mask_tokens, strict=True)]
         image = F.gelu(_normalise(self.upscale_layer_norm, _double(self.upscale_conv1, image)))
         image = F.gelu(_double(self.upscale_conv2, image.flatten(1, 2)))
-        masks = image.flatten(1, 2) @ torch.stack(mixtures, dim=2).to(image.dtype)
-        pixels = masks.float().view(batch, height, width, 2, 2, 2, 2, MASKS).permute(0, 7, 1, 3, 5, 2, 4, 6)
+        masks = torch.stack(mixtures, dim=1).to(image.dtype) @ image.flatten(1, 2).transpose(1, 2)
+        pixels = masks.float().view(batch, MASKS, height, width, 2, 2, 2, 2).permute(0, 1, 2, 4, 6, 3, 5, 7)
         return pixels.reshape(batch, MASKS, 4 * height, 4 * width), self.iou_prediction_head(tokens[:, 0]).float()
-
-
-def _scores(columns: Tensor, image: Tensor, positions: Tensor) -> Tensor:
-    """Products (B, N, K) of every place of ``image`` (B, N, dim) and its ``positions`` with columns (B, K, dim)."""
-    return image @ columns.transpose(1, 2) + (columns @ positions[0].T).transpose(1, 2)
 
 
 def _double(convolution: nn.ConvTranspose2d, x: Tensor) -> Tensor:

@@ -78,15 +78,14 @@ class WindowAttention(nn.Module):
         batch, height, width, dim = x.shape
         size = self.window
         down, right = -height % size, -width % size
-        normed = self.norm(x)
+        qkv = self.qkv(self.norm(x))
         if down or right:
-            padded = self.norm.bias.to(x.dtype).expand(batch, height + down, width + right, dim).clone()
-            padded[:, :height, :width] = normed
-            normed = padded
+            padded = self.qkv(self.norm.bias).expand(batch, height + down, width + right, -1).clone()
+            padded[:, :height, :width] = qkv
+            qkv = padded
         grid = (batch, (height + down) // size, size, (width + right) // size, size)
-        windows = normed.view(*grid, dim).transpose(2, 3).reshape(-1, size * size, dim)
-        qkv = torch.unflatten(self.qkv(windows), 2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
-        q, k, v = qkv.contiguous().unbind(0)
+        windows = qkv.view(*grid, 3, self.heads, -1).permute(5, 0, 1, 3, 6, 2, 4, 7)
+        q, k, v = windows.reshape(3, -1, self.heads, size * size, dim // self.heads)
         mixed = _attend(q, k, v, bias.to(q.dtype))
         mixed = mixed.view(batch, grid[1], grid[3], self.heads, size, size, -1).permute(0, 1, 4, 2, 5, 3, 6)
         mixed = mixed.reshape(batch, height + down, width + right, dim)
