@@ -1,8 +1,11 @@
 from __future__ import annotations
 
 import struct
+import threading
+import warnings
 import zlib
 from pathlib import Path
+from warnings import warn_explicit
 
 import numpy as np
 import pydicom
@@ -105,3 +108,27 @@ def test_a_file_that_may_not_be_read(tmp_path, monkeypatch):
     monkeypatch.setattr(Path, "open", locked)
     with pytest.raises(InputError, match=r"001\.dcm: cannot be opened \(Permission denied\)"):
         is_dicom_file(tmp_path / "001.dcm")
+
+
+def test_no_thread_ends_the_silence_of_another(tmp_path: Path) -> None:
+    """One scan is read while another is written: a filter of warnings that one takes away is taken from both."""
+    file = tmp_path / "a.dcm"
+    file.write_bytes(b"nothing that is deflated")
+    begun, ended = threading.Event(), threading.Event()
+
+    def other() -> None:
+        with guarded(file):
+            begun.set()
+            assert ended.wait(60)
+            warn_explicit("quotes a name", UserWarning, "charset.py", 1, module="pydicom.charset")
+
+    with warnings.catch_warnings(record=True) as heard:
+        warnings.simplefilter("always")
+        with guarded(file):
+            thread = threading.Thread(target=other)
+            thread.start()
+            assert begun.wait(60)
+        ended.set()
+        thread.join(60)
+        warn_explicit("anybody's", UserWarning, "there.py", 1, module="numpy")
+    assert [str(one.message) for one in heard] == ["anybody's"]

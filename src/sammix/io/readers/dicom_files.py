@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import struct
+import warnings
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from warnings import catch_warnings, simplefilter
 
 import pydicom
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
@@ -21,6 +22,9 @@ DEFLATED = b"1.2.840.10008.1.2.1.99"
 
 MAX_DEFLATED = 2**29
 """Bytes of such an object, unpacked: an enhanced CT of a thousand slices."""
+
+QUOTING = re.compile(r"pydicom|highdicom|sammix\.(io\.(readers\.dicom|writers)|data\.display)")
+"""Modules, by how their names begin, whose warnings may quote a patient's data."""
 
 DAMAGED = "its DICOM data is damaged, cut short or in an unknown encoding"
 
@@ -86,14 +90,19 @@ def read_object(file: Path, **how: Any) -> Any:
 def guarded(file: Path, problem: str = DAMAGED, remedy: str = "copy or export it again") -> Iterator[None]:
     """Turn whatever pydicom raises into an InputError: its errors and warnings may quote a patient's data."""
     try:
-        with catch_warnings():
-            simplefilter("ignore")
-            _check_deflated(file)
-            yield
+        _silence()
+        _check_deflated(file)
+        yield
     except (InputError, MemoryError):
         raise
     except Exception:
         raise InputError(file, problem, remedy) from None
+
+
+def _silence() -> None:
+    """Have Python's warnings about DICOM ignored, from now on: a filter for a while would end in other threads, too."""
+    if warnings.filters[:1] != [("ignore", None, Warning, QUOTING, 0)]:
+        warnings.filterwarnings("ignore", module=QUOTING.pattern)
 
 
 def _check_deflated(file: Path) -> None:
