@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
 
@@ -34,11 +34,16 @@ class Log:
         self.lines.append(f"{step} {name}" + ("" if threading.get_ident() == self.here else " elsewhere"))
 
 
-def join_all() -> None:
-    """Wait for the threads that were left to themselves."""
-    for thread in threading.enumerate():
-        if thread is not threading.current_thread() and thread.daemon:
+@pytest.fixture
+def join_all() -> Callable[[], None]:
+    """Wait for the threads that the test left to themselves; others, such as a cluster's, were there before."""
+    before = set(threading.enumerate())
+
+    def join() -> None:
+        for thread in set(threading.enumerate()) - before:
             thread.join(PATIENCE)
+
+    return join
 
 
 def test_one_is_read_and_another_written_while_a_third_computes() -> None:
@@ -107,7 +112,7 @@ def test_what_ends_at_a_step_skips_the_rest() -> None:
 
 
 @pytest.mark.parametrize("step", [1, 2, 3])
-def test_an_error_lets_go_of_all_and_the_last_one_is_written(step: int) -> None:
+def test_an_error_lets_go_of_all_and_the_last_one_is_written(step: int, join_all: Callable[[], None]) -> None:
     log = Log()
 
     def broken() -> Steps[str]:
@@ -127,7 +132,7 @@ def test_an_error_lets_go_of_all_and_the_last_one_is_written(step: int) -> None:
     assert "write a elsewhere" in log.lines or step == 1
 
 
-def test_whoever_stops_asking_leaves_nothing_begun() -> None:
+def test_whoever_stops_asking_leaves_nothing_begun(join_all: Callable[[], None]) -> None:
     log = Log()
     results = overlapped(map(log.scan, "abcdef"))
     assert list(islice(results, 2)) == ["a", "b"]
