@@ -84,7 +84,7 @@ def test_slices_of_which_nothing_is_known_stay() -> None:
     assert [index for index, _ in overrule(tissue, masks, np.ones(SLICES, bool))] == [5]
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.floats(0.01, 50), st.integers(0, 1000))
 def test_the_unit_and_the_turn_of_features_do_not_matter(unit: float, seed: int) -> None:
     """A discriminant sees features but for scale; the shrinkage is towards a sphere, which no turn changes."""
