@@ -42,7 +42,7 @@ class Counting:
         return [images * 2, None]
 
     def segment(self, encoding: Any, *_: Any) -> SlicePrediction:
-        raise NotImplementedError
+        raise AssertionError("no mask is asked for here")
 
 
 def slices(*numbers: int) -> Tensor:

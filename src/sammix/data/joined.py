@@ -68,11 +68,9 @@ class JoinedSlices:
         if isinstance(key, int | np.integer):
             return self._one(int(key))
         rows = np.arange(len(self))[key]
-        return (
-            np.stack([self._one(row) for row in rows.tolist()])
-            if len(rows)
-            else np.empty((0, *self.shape[1:]), self.dtype)
-        )
+        if not len(rows):
+            return np.empty((0, *self.shape[1:]), self.dtype)
+        return np.stack([self._one(row) for row in rows.tolist()])
 
     def _one(self, row: int) -> NDArray[Any]:
         if not 0 <= row < len(self):

@@ -78,8 +78,8 @@ def worth_seeing(
     ranked: list[tuple[str, Sequence[int]]] = [
         ("emptied", sorted(decided.dropped, key=lambda i: -presence[i])),
         ("kept", sorted(decided.bridged, key=lambda i: presence[i])),
+        ("corrected", sorted(decided.corrected, key=lambda i: -area[i])),
     ]
-    ranked.append(("corrected", sorted(decided.corrected, key=lambda i: -area[i])))
     if disagreement is not None:
         doubted = sorted(marked.tolist(), key=lambda i: -disagreement[i])
         ranked.append(("contradiction", [i for i in doubted if disagreement[i] >= DOUBTFUL]))

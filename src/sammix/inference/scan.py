@@ -137,12 +137,11 @@ class ScanAssembler:
         """Make the scan's mask. To be called once, when slices were added, the first and the last among them."""
         if not self._known[[0, -1]].all():
             raise ValueError(f"{self._known.sum()} of the scan's {self.grid.count} slices were added")
-        masks = {index: self._probability[index] >= MASK_THRESHOLD for index in self._tissue}
         votes, corrected = self._check_tissue()
         interpolated = interpolate(self.found)
         before = self._probability >= MASK_THRESHOLD
-        for index in corrected:
-            before[index] = masks[index]
+        for index, mask_before in corrected.items():
+            before[index] = mask_before
         mask, decision = assemble(
             replace(self._planes, cam=votes),
             self.grid,
@@ -160,22 +159,23 @@ class ScanAssembler:
         found = self._presence, disagreement, self._probability, self._prompt, decision, quality
         return ScanPrediction(mask, *found, self._cam, self._box, np.packbits(before, axis=-1), interpolated)
 
-    def _check_tissue(self) -> tuple[NDArray[np.uint8] | None, list[int]]:
+    def _check_tissue(self) -> tuple[NDArray[np.uint8] | None, dict[int, NDArray[np.bool_]]]:
         """Correct, in place, masks that the scan's own tissue contradicts.
 
         Returns:
-            The map, or what the tissue says where it overruled the map's mask, and the slices.
+            The map, or what the tissue says where it overruled the map's mask; and of the slices, ascending, the masks
+            as they were.
         """
-        votes, corrected = self._cam, []
-        for index, found in overrule(self._tissue, self._probability, self._presence >= PRESENCE_THRESHOLD):
+        overruled = dict(overrule(self._tissue, self._probability, self._presence >= PRESENCE_THRESHOLD))
+        votes = self._cam.copy() if overruled and self._cam is not None else self._cam
+        before = {index: self._probability[index] >= MASK_THRESHOLD for index in overruled}
+        for index, found in overruled.items():
             region, own = found.region, found.probability[found.region]
             self._probability[index][region], self._alone[index][region] = own, own >= MASK_THRESHOLD
-            if self._cam is not None and votes is not None:
-                votes = self._cam.copy() if votes is self._cam else votes
+            if votes is not None:
                 votes[index][region] = np.rint(own * 255)
-            corrected.append(index)
             self._judge_anew(index, None if votes is None else votes[index])
-        return votes, corrected
+        return votes, before
 
     def _judge_anew(self, index: int, votes: NDArray[np.uint8] | None) -> None:
         """Measure again how unsure a corrected mask is, and how far the map, where it stands, contradicts it."""
