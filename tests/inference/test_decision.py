@@ -17,7 +17,7 @@ def test_all_that_was_overruled_is_said_and_kept() -> None:
     }
     dropped, bridged, parts = decision.lines()
     assert dropped.endswith("though the classifier says yes: slices 0, 7 to 9")
-    assert bridged.endswith("though the classifier says no: slices 4")
+    assert bridged.endswith("though the classifier says no: slice 4")
     assert parts.startswith("2 small parts of the mask dropped")
 
 

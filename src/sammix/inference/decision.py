@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -42,19 +42,38 @@ class Decision:
 
     def lines(self) -> list[str]:
         """Say in words what was overruled; nothing where nothing was."""
-        lines = []
-        if self.corrected:
-            lines.append(f"mask corrected where the scan's own tissue contradicts it: slices {ranges(self.corrected)}")
+        lines = notes_of(self.record())
         if self.dropped:
-            lines.append(
-                f"mask emptied, apart from the organ, though the classifier says yes: slices {ranges(self.dropped)}"
+            lines.insert(
+                0, f"mask emptied, apart from the organ, though the classifier says yes: {named(self.dropped)}"
             )
-        if self.bridged:
-            lines.append(f"mask kept, within the organ, though the classifier says no: slices {ranges(self.bridged)}")
-        if self.dropped_parts:
-            parts = "1 small part" if self.dropped_parts == 1 else f"{self.dropped_parts} small parts"
-            lines.append(f"{parts} of the mask dropped; --all-parts keeps small parts")
         return lines
+
+
+def notes_of(record: Mapping[str, Any]) -> list[str]:
+    """Say in words what was decided of a scan's mask, emptied slices apart: those are a flag.
+
+    Args:
+        record: what :meth:`Decision.record` told; a manifest keeps it.
+    """
+    notes = []
+    if slices := record.get("corrected_slices"):
+        notes.append(f"mask corrected where the scan's own tissue contradicts it: {named(slices)}")
+    if slices := record.get("bridged_slices"):
+        notes.append(f"mask kept, within the organ, though the classifier says no: {named(slices)}")
+    if count := record.get("dropped_parts"):
+        parts = "1 small part" if count == 1 else f"{count} small parts"
+        notes.append(f"{parts} of the mask dropped; --all-parts keeps small parts")
+    return notes
+
+
+def named(slices: Sequence[int]) -> str:
+    """Name slices, ascending.
+
+    >>> named([3]), named([7, 8])
+    ('slice 3', 'slices 7 to 8')
+    """
+    return ("slice " if len(slices) == 1 else "slices ") + ranges(slices)
 
 
 def ranges(numbers: Sequence[int]) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import quote
 
 from sammix.errors import InputError
-from sammix.inference.decision import ranges
+from sammix.inference.decision import named, notes_of
 from sammix.inference.scan import VolumePrediction
 from sammix.io.volume import Volume
 from sammix.report.scan_curve import scan_curve
@@ -109,7 +109,7 @@ def scan_card(entry: Record, figures: Record) -> ScanCard:
         flags=flags,
         rank=rank,
         measures={} if failed else _measures(entry, figures),
-        notes=[] if failed else [*entry.get("warnings", []), *_cut_off(entry), *_decided(entry)],
+        notes=[] if failed else [*entry.get("warnings", []), *_cut_off(entry), *notes_of(entry)],
         links={words: quote(file) for words, file in links.items() if file},
         views=quote(entry["views"]) if entry.get("views") else None,
         curve=quote(entry["curve"]) if entry.get("curve") else None,
@@ -123,14 +123,10 @@ def _flags(entry: Record) -> list[str]:
     if not entry["organ_found"]:
         flags.append("no organ found; the mask is empty")
     if slices := entry.get("doubtful_slices"):
-        flags.append(f"map and mask contradict each other: {_named(slices)}")
+        flags.append(f"map and mask contradict each other: {named(slices)}")
     if slices := entry.get("dropped_slices"):
-        flags.append(f"the classifier says yes, but the mask was emptied: {_named(slices)}")
+        flags.append(f"the classifier says yes, but the mask was emptied: {named(slices)}")
     return flags
-
-
-def _named(slices: Sequence[int]) -> str:
-    return ("slice " if len(slices) == 1 else "slices ") + ranges(slices)
 
 
 def _cut_off(entry: Record) -> list[str]:
@@ -141,17 +137,6 @@ def _cut_off(entry: Record) -> list[str]:
         return []
     which = f"{ends[0]} end" if len(ends) == 1 else "lower and upper end"
     return [f"the organ reaches the scan's {which}: volume and extent are those of the part that the scan shows"]
-
-
-def _decided(entry: Record) -> list[str]:
-    notes = []
-    if slices := entry.get("bridged_slices"):
-        notes.append(f"mask kept within the organ though the classifier says no: {_named(slices)}")
-    if slices := entry.get("corrected_slices"):
-        notes.append(f"mask corrected where the scan's own tissue contradicts it: {_named(slices)}")
-    if parts := entry.get("dropped_parts"):
-        notes.append("1 small part of the mask dropped" if parts == 1 else f"{parts} small parts of the mask dropped")
-    return notes
 
 
 def _measures(entry: Record, figures: Record) -> dict[str, tuple[str, float | None]]:
