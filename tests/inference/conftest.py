@@ -49,7 +49,7 @@ def scan_with_a_crumb(tmp_path: Path) -> Path:
     return folder / "volume-0.nii"
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def quality() -> Quality:
     """Of two signs that are alike, the expected error is that sign and 0.01; an interval is from half to twice it."""
     return Quality(

@@ -38,6 +38,16 @@ def test_an_offset_is_for_whoever_has_a_scan_and_changes_nothing_here() -> None:
     assert (plain.presence_offset, strict.presence_offset) == (0, 2)
 
 
+def test_a_student_may_be_asked_before_the_slice_is_encoded() -> None:
+    images = torch.rand(3, 1, 64, 64)
+    assert tiny().glance(images) is None
+    prompted = tiny("model.classifier=student")
+    glanced, encoded = prompted.glance(images), prompted.encode(images).classes
+    assert glanced is not None
+    torch.testing.assert_close(glanced.presence, encoded.presence)
+    torch.testing.assert_close(glanced.probability, encoded.cam)
+
+
 def test_features_are_handed_on_where_a_scan_is_to_check_its_masks_by_them() -> None:
     images = torch.rand(3, 1, 64, 64)
     checked, unchecked = tiny(), tiny("model.tissue_check=false")

@@ -13,6 +13,7 @@ from sammix.data.display import display
 from sammix.data.preprocess import Preprocess
 from sammix.data.scan_slices import in_plane
 from sammix.inference.assemble import SMALLEST_PART, ScanGrid, SlicePlanes, assemble
+from sammix.inference.beyond import beyond_the_organ
 from sammix.inference.decision import Decision
 from sammix.inference.evidence import Overruling, SliceEvidence, worth_seeing
 from sammix.inference.gaps import UNLIKELY, FoundSlices, interpolate, next_round, rounds
@@ -48,6 +49,7 @@ class ScanPrediction:
         box: n prompts, (4,) in px of the network's grid; None where the network used none.
         before: (n, S, S / 8) uint8, packed bits: the masks before that decision.
         interpolated: slices that did not go through the network, but lie between two alike that did, ascending.
+        beyond: slices beyond the organ that the classifier alone has seen, ascending.
     """
 
     mask: NDArray[np.uint8]
@@ -61,6 +63,7 @@ class ScanPrediction:
     box: list[NDArray[np.float32] | None]
     before: NDArray[np.uint8]
     interpolated: list[int]
+    beyond: list[int]
 
     @property
     def confidence(self) -> float | None:
@@ -105,6 +108,7 @@ class ScanAssembler:
         self._prompt: PromptSource = "none"
         self._known = np.zeros(grid.count, np.bool_)
         self._tissue: dict[int, Tissue] = {}
+        self._beyond: list[int] = []
 
     def add(self, found: SliceFinding, index: int | None = None) -> None:
         """Take the slice at ``index``, from 0 at the inferior end; by default the next one above those taken."""
@@ -123,6 +127,12 @@ class ScanAssembler:
         self._known[at] = True
         if found.tissue is not None and found.presence >= UNLIKELY:  # of others nothing will stay
             self._tissue[at] = found.tissue
+
+    def leave_empty(self, index: int, presence: float) -> None:
+        """Take a slice that the classifier alone has seen, and that needs no mask."""
+        self._presence[index], self._disagreement[index] = presence, 0.0
+        self._known[index] = True
+        self._beyond.append(index)
 
     @property
     def found(self) -> FoundSlices:
@@ -157,7 +167,9 @@ class ScanAssembler:
             signs = SliceSigns(self._uncertainty, self._disagreement, decision.extent.probability, marked)
             quality = expected_quality(self.quality, signs)
         found = self._presence, disagreement, self._probability, self._prompt, decision, quality
-        return ScanPrediction(mask, *found, self._cam, self._box, np.packbits(before, axis=-1), interpolated)
+        return ScanPrediction(
+            mask, *found, self._cam, self._box, np.packbits(before, axis=-1), interpolated, self._beyond
+        )
 
     def _check_tissue(self) -> tuple[NDArray[np.uint8] | None, dict[int, NDArray[np.bool_]]]:
         """Correct, in place, masks that the scan's own tissue contradicts.
@@ -202,6 +214,7 @@ class VolumePrediction:
         evidence: of the slices that are worth seeing, from inferior to superior.
         prompt: where the automatic prompts came from: ``cam``, or ``none`` for a network that takes none.
         interpolated: slices that did not go through the network, but lie between two alike that did, ascending.
+        beyond: slices beyond the organ that the classifier alone has seen, ascending.
     """
 
     mask: NDArray[np.uint8]
@@ -214,6 +227,7 @@ class VolumePrediction:
     evidence: list[SliceEvidence]
     prompt: PromptSource
     interpolated: list[int]
+    beyond: list[int]
 
     @property
     def organ_found(self) -> bool:
@@ -263,20 +277,28 @@ def predict_volume(
         evidence=_evidence(scan, axial, segmenter.preprocess, images),
         prompt=scan.prompt,
         interpolated=scan.interpolated,
+        beyond=scan.beyond,
     )
 
 
 def _find(assembler: ScanAssembler, slices: _Slices, batch_size: int, every_slice: bool) -> None:
     """Put the slices that need it through the network, round by round."""
     step = assembler.grid.spacing[0]
+    strides = [1] if every_slice else rounds(step)
+    beyond: dict[int, float] = {}
+    if strides == [1] and not every_slice:
+        whole = slices.at(range(assembler.grid.count), shown=False)
+        beyond = beyond_the_organ(assembler.segmenter, whole, batch_size, step)
     earlier: list[Neighbour] = []
-    for stride in [1] if every_slice else rounds(step):
-        todo = next_round(assembler.found, stride, step)
+    for stride in strides:
+        todo = [index for index in next_round(assembler.found, stride, step) if index not in beyond]
         indices = iter(todo)
         for batch in segment_slices(assembler.segmenter, slices.at(todo), batch_size, tuple(earlier)):
             earlier += batch.neighbours() if stride > 1 else []
             for found, index in zip(batch.findings(), indices, strict=False):
                 assembler.add(found, index)
+    for index, presence in beyond.items():
+        assembler.leave_empty(index, presence)
 
 
 def _evidence(
@@ -329,9 +351,9 @@ class _Slices:
     preprocess: Preprocess
     name: str
 
-    def at(self, indices: Sequence[int]) -> Iterator[Slice]:
-        """Make the slices at ``indices``."""
+    def at(self, indices: Sequence[int], shown: bool = True) -> Iterator[Slice]:
+        """Make the slices at ``indices``; ``shown`` as progress."""
         axial, scan = self.axial, self.name if self.axial.trusted_geometry else None
-        for index in track(indices, self.name):
+        for index in track(indices, self.name) if shown else indices:
             image = self.preprocess.images(axial.array[index : index + 1], in_plane(axial))[0]
             yield Slice(image, scan, index * axial.spacing[0])

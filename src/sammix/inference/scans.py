@@ -325,6 +325,7 @@ def _predict_one(run: _Run, name: str, case: Case, volume: Volume) -> Steps[tupl
         **found.decision.record(),
         "doubtful_slices": found.doubtful,
         "interpolated_slices": found.interpolated,
+        "beyond_slices": found.beyond,
         **quality,
         "warnings": [*volume.warnings, *problems],
     }
@@ -334,9 +335,10 @@ def _predict_one(run: _Run, name: str, case: Case, volume: Volume) -> Steps[tupl
 def _say_what_was_found(name: str, organ: str, found: VolumePrediction) -> None:
     if not found.organ_found:
         warn(f"{name}: no {organ} found; the mask is empty")
-    if found.interpolated:
-        count = f"{len(found.interpolated)} of {len(found.presence)}"
-        say(f"{name}: {count} slices interpolated; --every-slice puts all through the network")
+    for slices, what in ((found.interpolated, "interpolated"), (found.beyond, "left to the classifier alone")):
+        if slices:
+            count = f"{len(slices)} of {len(found.presence)} slices"
+            say(f"{name}: {count} {what}; --every-slice puts all through the network")
     for line in found.decision.lines():
         say(f"{name}: {line}")
     if found.quality is not None:

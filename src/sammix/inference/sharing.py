@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from sammix.inference.slices import reach_mm
-from sammix.networks.interface import PromptSource, Segmenter, SlicePrediction
+from sammix.networks.interface import Glancing, PromptSource, Segmenter, SlicePrediction
 
 
 class Stopped(BaseException):
@@ -74,6 +74,10 @@ class SharedSegmenter:
         if mine.error is not None:
             raise mine.error
         return _joined(mine.parts)
+
+    def glance(self, images: Tensor) -> SlicePrediction | None:
+        """Ask the classifier alone, as the network does."""
+        return self.segmenter.glance(images) if isinstance(self.segmenter, Glancing) else None
 
     def segment(self, encoding: Any, boxes: Tensor | None = None, prompt: PromptSource = "cam") -> SlicePrediction:
         """Make masks, as the network does."""

@@ -164,9 +164,8 @@ def segment_slices(
 def _segment(segmenter: Segmenter, slices: Iterator[S], batch_size: int) -> Iterator[Segmented[S]]:
     """Segment each slice by itself."""
     while batch := tuple(islice(slices, batch_size)):
-        images = torch.from_numpy(np.stack([one.image for one in batch]))
-        encoding = segmenter.encode(images[:, None])
-        found = _weighed(segmenter.segment(encoding), batch, segmenter.presence_offset)
+        encoding = segmenter.encode(images_of(batch))
+        found = weighed(segmenter.segment(encoding), batch, segmenter.presence_offset)
         yield Segmented(batch, encoding, found, found.probability)
 
 
@@ -214,7 +213,12 @@ def _redraw(
     return replace(batch, found=replace(batch.found, probability=redrawn))
 
 
-def _weighed(found: SlicePrediction, slices: tuple[Slice, ...], offset: float) -> SlicePrediction:
+def images_of(slices: Sequence[Slice]) -> Tensor:
+    """Put slices together as a network takes them, (B, 1, S, S)."""
+    return torch.from_numpy(np.stack([one.image for one in slices]))[:, None]
+
+
+def weighed(found: SlicePrediction, slices: Sequence[Slice], offset: float) -> SlicePrediction:
     """Take ``offset`` from the log-odds of the presence of those slices that are of a scan."""
     if not offset:
         return found

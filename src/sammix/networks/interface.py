@@ -106,6 +106,14 @@ class Promptable(Segmenter, Protocol):
         """Make the masks' probabilities (B, S, S) that maps (B, S, S) in [0, 1] prompt of B encoded slices."""
 
 
+@runtime_checkable
+class Glancing(Segmenter, Protocol):
+    """A segmenter whose classifier may be asked alone, before :meth:`~Segmenter.encode`."""
+
+    def glance(self, images: Tensor) -> SlicePrediction | None:
+        """Tell what the classifier says of slices (B, 1, S, S) in [0, 1], its map as mask; None: it is not quick."""
+
+
 @dataclass(frozen=True)
 class Lesson:
     """What a teacher says of B slices, for a student to learn from.

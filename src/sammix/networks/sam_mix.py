@@ -168,6 +168,15 @@ class SAMMix(Network):
         return Encoding(embedding, classes, features if self.config.tissue_check else None)
 
     @torch.inference_mode()
+    def glance(self, images: Tensor) -> SlicePrediction | None:
+        """What a student says of slices (B, 1, S, S), at a hundredth of SAM's cost; None of another classifier."""
+        if not isinstance(self.classifier, StudentClassifier):
+            return None
+        class_logits, map_logits = self.classifier(images.to(next(self.parameters()).device))
+        classes = Classification(class_logits, map_logits.sigmoid(), map_logits)
+        return SlicePrediction(classes.cam, classes.presence, classes.cam, None, "cam")
+
+    @torch.inference_mode()
     def segment(self, encoding: Encoding, boxes: Tensor | None = None, prompt: PromptSource = "cam") -> SlicePrediction:
         """Masks from the automatic prompts (``cam``), from given ``boxes`` (``box``), or from none.
 
