@@ -61,6 +61,7 @@ def test_boxes_by_hand(mode: str, expected: list[list[int]]) -> None:
     boxes = boxes_from_map(two_blobs(), 0.5, mode)  # type: ignore[arg-type]
     assert boxes.xyxy.tolist() == expected
     assert boxes.slice_index.tolist() == [0] * len(expected)
+    assert boxes.counts == [len(expected)]
 
 
 def test_a_second_part_has_a_box_and_a_crumb_of_the_map_has_none() -> None:
@@ -92,15 +93,21 @@ def test_mask_boxes_are_eq_8(masks: np.ndarray) -> None:
 
 
 @given(arrays(np.float32, (2, 10, 10), elements=st.floats(0, 1, width=32)), st.floats(0.1, 0.9))
-def test_each_component_has_one_box_and_the_peak_box_is_among_them(values: np.ndarray, omega: float) -> None:
+def test_components_have_a_box_each_and_those_of_the_other_modes_are_among_them(
+    values: np.ndarray, omega: float
+) -> None:
     cam = torch.from_numpy(values)
-    each, peak = boxes_from_map(cam, omega, "each"), boxes_from_map(cam, omega, "peak")
+    each, peak, parts = (boxes_from_map(cam, omega, mode) for mode in ("each", "peak", "parts"))  # type: ignore[arg-type]
     for b in range(2):
         active = (cam[b] >= omega * cam[b].max()) & (cam[b] > 1e-6)
-        count = ndimage.label(active.numpy(), np.ones((3, 3)))[1]
+        components, count = ndimage.label(active.numpy(), np.ones((3, 3)))
         own = each.xyxy[each.slice_index == b].tolist()
-        assert len(own) == max(count, 1)
+        assert len(own) == each.counts[b] == max(count, 1)
         assert peak.xyxy[b].tolist() in own
+        if count:
+            sums = ndimage.sum_labels(values[b], components, range(1, count + 1))
+            large = [box for box, of_it in zip(own, sums, strict=True) if of_it >= 0.1 * sums.max()]
+            assert parts.xyxy[parts.slice_index == b].tolist() == large
 
 
 @given(st.integers(0, 2**31), st.floats(0, 2))

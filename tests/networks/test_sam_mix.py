@@ -31,6 +31,17 @@ def test_every_prompt_gives_a_mask_for_every_slice(box: str) -> None:
         assert (found.box is None) == (prompt == "none")
 
 
+def test_a_slice_of_several_boxes_has_the_union_of_their_masks_and_the_hull_of_the_boxes() -> None:
+    model, maps = tiny("model.box=each"), torch.zeros(2, 64, 64)
+    maps[0, 8:20, 8:20] = maps[0, 40:52, 30:60] = maps[1, 4:9, 5:50] = 1
+    embedding = model.encode(torch.rand(2, 1, 64, 64)).embedding
+    logits, box = model._prompted_by(embedding, maps)
+    assert box.tolist() == [[8, 8, 59, 51], [5, 4, 49, 8]]
+    boxes, rows = torch.tensor([[8.0, 8, 19, 19], [30, 40, 59, 51], [5, 4, 49, 8]]), torch.tensor([0, 0, 1])
+    each = model.choose(model.decode(embedding[rows], maps[rows], boxes)[0])
+    torch.testing.assert_close(logits, torch.stack([each[:2].amax(dim=0), each[2]]))
+
+
 def test_an_offset_is_for_whoever_has_a_scan_and_changes_nothing_here() -> None:
     plain, strict = tiny(), tiny("model.presence_offset=2")
     images = torch.rand(3, 1, 64, 64)

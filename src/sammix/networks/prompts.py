@@ -24,10 +24,12 @@ class Boxes:
     Attributes:
         xyxy: (M, 4) float32, x_min, y_min, x_max, y_max in px, inclusive (eq. 8).
         slice_index: (M,) int64, the slice in the batch that each box belongs to, ascending.
+        counts: of each slice's boxes, at least 1: known on the CPU, so that no GPU must be waited for.
     """
 
     xyxy: Tensor
     slice_index: Tensor
+    counts: list[int]
 
 
 def activation_map(class_map: Tensor, size: int) -> Tensor:
@@ -85,9 +87,10 @@ def boxes_from_map(cam: Tensor, omega: float, mode: BoxMode) -> Boxes:
         omega: ω of eq. 6.
     """
     per_slice = [_boxes_of_one(one, omega, mode) for one in cam.detach().cpu().numpy()]
-    index = np.repeat(np.arange(len(per_slice)), [len(boxes) for boxes in per_slice]).astype(np.int64)
+    counts = [len(boxes) for boxes in per_slice]
+    index = np.repeat(np.arange(len(per_slice)), counts).astype(np.int64)
     xyxy = torch.from_numpy(np.concatenate([np.empty((0, 4), np.float32), *per_slice]))
-    return Boxes(xyxy.to(cam.device), torch.from_numpy(index).to(cam.device))
+    return Boxes(xyxy.to(cam.device), torch.from_numpy(index).to(cam.device), counts)
 
 
 def boxes_from_masks(masks: Tensor) -> Tensor:
@@ -126,17 +129,18 @@ def _boxes_of_one(cam: NDArray[np.float32], omega: float, mode: BoxMode) -> NDAr
     active = (cam >= omega * cam.max()) & (cam > FLAT)
     if not active.any():
         return np.array([[0, 0, cam.shape[1] - 1, cam.shape[0] - 1]], np.float32)
+    rows, columns = (np.flatnonzero(active.any(axis=axis)) for axis in (1, 0))
+    top, left, bottom, right = int(rows[0]), int(columns[0]), int(rows[-1]), int(columns[-1])
     if mode == "hull":
-        return _slices_to_boxes(ndimage.find_objects(active.astype(np.int8)))
-    components, count = ndimage.label(active, structure=np.ones((3, 3)))
+        return np.array([[left, top, right, bottom]], np.float32)
+    frame = slice(top, bottom + 1), slice(left, right + 1)  # what lies outside costs time and has no part
+    components, _ = ndimage.label(active[frame], structure=np.ones((3, 3)))
     regions = ndimage.find_objects(components)
     if mode == "peak":
-        regions = [regions[components.flat[int(cam.argmax())] - 1]]
-    if mode == "parts":
-        sums = ndimage.sum_labels(cam, components, range(1, count + 1))
+        y, x = divmod(int(cam.argmax()), cam.shape[1])
+        regions = [regions[components[y - top, x - left] - 1]]
+    if mode == "parts" and len(regions) > 1:
+        sums = np.bincount(components.ravel(), cam[frame].ravel())[1:]
         regions = [region for region, own in zip(regions, sums, strict=True) if own >= SECOND_PART * sums.max()]
-    return _slices_to_boxes(regions)
-
-
-def _slices_to_boxes(regions: list[tuple[slice, slice]]) -> NDArray[np.float32]:
-    return np.array([[x.start, y.start, x.stop - 1, y.stop - 1] for y, x in regions], np.float32)
+    found = [[x.start + left, y.start + top, x.stop - 1 + left, y.stop - 1 + top] for y, x in regions]
+    return np.array(found, np.float32)

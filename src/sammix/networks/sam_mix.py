@@ -236,7 +236,7 @@ class SAMMix(Network):
         found = boxes_from_map(maps, self.config.omega, self.config.box)
         at = found.slice_index
         logits = self.choose(self.decode(embedding[at], maps[at], found.xyxy)[0])
-        return _union(logits, at, len(maps)), _hull(found, len(maps))
+        return _union(logits, found.counts), _hull(found)
 
     @property
     def _single_box(self) -> BoxMode:
@@ -245,16 +245,16 @@ class SAMMix(Network):
         return several.get(self.config.box, self.config.box)
 
 
-def _union(logits: Tensor, index: Tensor, count: int) -> Tensor:
-    """Masks of several boxes of a slice as one: (M, S, S) → (count, S, S)."""
-    if len(index) == count:  # one box a slice, as nearly always
+def _union(logits: Tensor, counts: list[int]) -> Tensor:
+    """Masks of several boxes of a slice as one: (M, S, S) → (B, S, S)."""
+    if len(logits) == len(counts):  # one box a slice, as nearly always
         return logits
-    return torch.stack([logits[index == i].amax(dim=0) for i in range(count)])
+    return torch.stack([own.amax(dim=0) for own in torch.split(logits, counts)])
 
 
-def _hull(boxes: Boxes, count: int) -> Tensor:
-    """One box (count, 4) around all boxes of each slice."""
-    if len(boxes.xyxy) == count:
+def _hull(boxes: Boxes) -> Tensor:
+    """One box (B, 4) around all boxes of each slice."""
+    if len(boxes.xyxy) == len(boxes.counts):
         return boxes.xyxy
-    own = [boxes.xyxy[boxes.slice_index == i] for i in range(count)]
+    own = torch.split(boxes.xyxy, boxes.counts)
     return torch.stack([torch.cat([box[:, :2].amin(dim=0), box[:, 2:].amax(dim=0)]) for box in own])
