@@ -1,12 +1,12 @@
 from __future__ import annotations
 
-import os
 import socket
 import tempfile
 import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -54,19 +54,32 @@ def test_an_association_that_breaks_off_is_noted_until_the_next_one(tmp_path: Pa
     assert not (queue.series("1.2.3").folder / "cut").exists()
 
 
+def test_an_instance_that_changed_is_told_apart_from_one_that_comes_again(
+    tmp_path: Path, write_series, store, caplog: pytest.LogCaptureFixture
+) -> None:
+    (file, *_) = sorted(write_series(tmp_path / "ct").iterdir())
+    with listening(Listening("SAMMIX", port=0), SeriesQueue(tmp_path / "queue")) as port:
+        assert store(port, [file], calling="CT1") == store(port, [file], calling="CT2") == [0]
+        assert not caplog.text
+        changed = pydicom.dcmread(file)
+        changed.PatientName = "Secret^Changed"
+        changed.save_as(file)
+        assert store(port, [file]) == [0]
+    assert "an instance came again with other content" in caplog.text
+
+
 def test_a_series_is_being_brought_until_its_association_ends(tmp_path: Path, write_series) -> None:
     (file, *_) = sorted(write_series(tmp_path / "ct").iterdir())
-    queue = SeriesQueue(tmp_path / "queue")
+    queue = SeriesQueue(tmp_path / "queue", clock=count(step=100.0).__next__)  # 100 s from one look to the next
     entity = AE(ae_title="CT1")
     entity.add_requested_context(CTImageStorage)
     with listening(Listening("SAMMIX", port=0), queue) as port:
         association = entity.associate("127.0.0.1", port, ae_title="SAMMIX")
         assert association.send_c_store(pydicom.dcmread(file)).Status == 0
         series = queue.series("1.2.3")
-        os.utime(series.received, (time.time() - 11,) * 2)
-        assert not list(queue.ready(10))
+        assert not list(queue.ready(60))
         association.release()
-        eventually(lambda: list(queue.ready(10)) == [series])
+        eventually(lambda: list(queue.ready(60)) == [series])
 
 
 def test_sizes_are_bounded(tmp_path: Path, write_series, store) -> None:
@@ -132,13 +145,12 @@ def large(tmp_path: Path, write_dicom) -> list[Path]:
 def test_a_line_that_is_cut_within_an_object_loses_nothing_that_was_confirmed(
     tmp_path: Path, large: list[Path], store
 ) -> None:
-    queue = SeriesQueue(tmp_path / "queue")
+    queue = SeriesQueue(tmp_path / "queue", clock=count(step=100.0).__next__)
     with listening(Listening("SAMMIX", port=0), queue) as port:
         assert cut_after(800_000, port, large) == [0, None]
         series = queue.series("1.2.3")
         eventually((series.folder / "cut").exists)
         assert len(list(series.received.iterdir())) == 1
-        os.utime(series.received, (time.time() - 100,) * 2)
         assert not list(queue.ready(60)), "its sender will come again: it is waited for longer"
         assert list(queue.ready(5)) == [series]
         assert store(port, large) == [0, 0]

@@ -14,9 +14,10 @@ import pytest
 
 from sammix.inference.scans import OutputOptions
 from sammix.models.saved import load_model
+from sammix.node import segmenting
 from sammix.node.receiver import Listening, listening
 from sammix.node.segmenting import Service
-from sammix.node.sender import Peer, Stow
+from sammix.node.sender import Peer, Stow, Unreachable
 from sammix.node.series_queue import SeriesQueue
 
 PATIENCE = 120  # seconds
@@ -77,6 +78,100 @@ def test_what_cannot_be_segmented_is_said_once(tmp_path: Path, write_series, mod
     assert caplog.text.count("could not be segmented") == 1
     assert "Secret" not in caplog.text
     assert list((tmp_path / "queue").glob("*/*.failed"))
+
+
+def test_a_peer_that_cannot_be_reached_is_not_tried_for_each_series(
+    tmp_path: Path, write_series, model, caplog
+) -> None:
+    """Each try may take a minute; the others are segmented meanwhile."""
+    queue = SeriesQueue(tmp_path / "queue")
+    for k in range(3):
+        arrived(queue, write_series, tmp_path / f"ct{k}", 3, f"1.7.{k}")
+    tries, down = list[Path](), [True]
+
+    def send(file: Path) -> str:
+        tries.append(file)
+        if down:
+            raise Unreachable("PACS cannot be found")
+        return ""
+
+    service = Service(queue, model, OutputOptions("liver", "dicom-seg"), send, quiet=0.0)
+    service.once()
+    service.once()
+    assert len(tries) == 1
+    assert len(list(queue.folder.glob("*/*/complete"))) == 3
+    assert caplog.text.count("PACS cannot be found; next attempt in 5 s") == 1
+    down.clear()
+    assert service._unreachable is not None
+    service._unreachable._until = 0.0
+    service.once()
+    assert len(set(tries)) == 3
+    assert len(list(queue.folder.glob("*/*.sent"))) == 3
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ("PACS answered with status 0xC000", "PACS answered with status 0xC000; next attempt in 5 s"),
+        (OSError(28, "No space left on device"), r"the queue cannot be used \(No space left on device\); next attempt"),
+        (KeyError("Secret^Name"), r"a fault of sammix itself \(KeyError\); please report it; next attempt in 5 s"),
+    ],
+)
+def test_a_series_that_cannot_be_sent_stops_no_other(
+    wrong: str | Exception, said: str, tmp_path: Path, write_series, model, caplog
+) -> None:
+    queue = SeriesQueue(tmp_path / "queue")
+    for k in range(2):
+        arrived(queue, write_series, tmp_path / f"ct{k}", 3, f"1.7.{k}")
+    tries = list[Path]()
+
+    def send(file: Path) -> str:
+        tries.append(file)
+        if len(tries) > 1:
+            return ""
+        if isinstance(wrong, Exception):
+            raise wrong
+        return wrong
+
+    service = Service(queue, model, OutputOptions("liver", "dicom-seg"), send, quiet=0.0)
+    service.once()
+    service.once()
+    assert (len(tries), len(list(queue.folder.glob("*/*.sent")))) == (2, 1)
+    assert re.search(said, caplog.text)
+    assert "Secret" not in caplog.text
+
+
+def test_a_series_for_which_there_is_no_room_or_which_another_model_began_is_not_lost(
+    tmp_path: Path, write_series, model, caplog, monkeypatch
+) -> None:
+    queue, sent = SeriesQueue(tmp_path / "queue"), list[Path]()
+    arrived(queue, write_series, tmp_path / "ct", 3)
+
+    def once(sha256: str) -> None:
+        wanted = OutputOptions("liver", "dicom-seg", model_sha256=sha256)
+        Service(queue, model, wanted, lambda file: sent.append(file) or "", quiet=0.0).once()
+
+    with monkeypatch.context() as full:
+        full.setattr(segmenting, "ROOM", 2**60)
+        once("a")
+    assert "MB are free on the disk; free some; next attempt in 5 s" in caplog.text
+    with monkeypatch.context() as killed:
+        killed.setattr(Path, "touch", raiser(KeyboardInterrupt))  # before it could note that all is made
+        with pytest.raises(KeyboardInterrupt):
+            once("a")
+    once("b")
+    assert "was made by model" in caplog.text
+    assert not sent
+    once("b")
+    assert len(sent) == 1
+    assert not list(queue.folder.glob("*/*.failed"))
+
+
+def raiser(error: type[BaseException]):
+    def refuse(*_: object) -> None:
+        raise error
+
+    return refuse
 
 
 def test_a_node_that_is_killed_while_it_works_loses_nothing(

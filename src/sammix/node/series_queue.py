@@ -20,16 +20,19 @@ import shutil
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
 
-from sammix.files import flush_to_disk, write_text
+from pydicom.filereader import read_file_meta_info
 
-RECENT = 2.0
-"""Seconds within which another file may come and leave the folder's time as it is: file systems' clocks are coarse."""
+from sammix.files import flush_to_disk, write_text
+from sammix.log import warn
+
+HEAD = 144
+"""Bytes of a DICOM file up to what its group length counts (PS3.10 7.1)."""
 
 BROKEN_OFF = 3600.0
 """Seconds after which a file that did not go on arriving is removed."""
@@ -49,6 +52,11 @@ class Series:
     folder: Path
 
     @property
+    def name(self) -> str:
+        """What it is called in a log."""
+        return self.folder.name[:8]
+
+    @property
     def received(self) -> Path:
         """The folder of its instances."""
         return self.folder / "received"
@@ -66,8 +74,8 @@ class Series:
         """Tell whether nothing is left to do for a content."""
         return any((self.folder / f"{content}.{end}").exists() for end in ("sent", "failed"))
 
-    def quiet_for(self) -> float:
-        """Tell for how many seconds nothing has arrived: since when its folder has not changed."""
+    def untouched_for(self) -> float:
+        """Tell for how many seconds its folder has not changed, by the clocks of the disk and of this machine."""
         return time.time() - self.received.stat().st_mtime
 
 
@@ -76,16 +84,19 @@ class SeriesQueue:
 
     Args:
         folder: where they lie; made if need be.
+        clock: seconds, which never go back or leap. A disk's clock may differ from this machine's, and both may be set.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, clock: Callable[[], float] = time.monotonic) -> None:
         self.folder, self.arriving = folder, folder / ".arriving"
         shutil.rmtree(self.arriving, ignore_errors=True)  # whoever sent it was not told that it arrived
         self.arriving.mkdir(parents=True)
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._sizes: dict[Path, int] = {}
-        self._contents: dict[Path, tuple[int, str]] = {}
+        self._contents: dict[Path, str] = {}
         self._coming: Counter[Path] = Counter()
+        self._clock, self._began = clock, clock()
+        self._last: dict[Path, float] = {}
 
     def series(self, uid: str) -> Series:
         """Find the place of a series by its UID."""
@@ -94,11 +105,14 @@ class SeriesQueue:
     def add(self, series_uid: str, instance_uid: str, file: Path) -> Series:
         """Take a file in. When this returns it is on the disk, whatever happens then.
 
-        An instance that is there already stays as it is: an object with one UID does not change (PS3.3 C.12.1.1.1).
+        An instance that is there already stays as it is: an object with one UID does not change (PS3.3 C.12.1.1.1). If
+        one comes that did, that is said.
         """
         series = self.series(series_uid)
         place = series.received / f"{digest(instance_uid)}.dcm"
         if place.exists():
+            if _differ(place, file):
+                warn(f"series {series.name}: an instance came again with other content; what came first is kept")
             return series
         part = self.arriving / f"{uuid4().hex}.part"
         shutil.copyfile(file, part)
@@ -111,6 +125,8 @@ class SeriesQueue:
             else:
                 self._sizes[series.folder] = self._size(series) + part.stat().st_size
                 os.replace(part, place)
+                self._contents.pop(series.folder, None)
+                self._last[series.folder] = self._clock()
         for folder in (series.received, *((series.folder, self.folder) if new else ())):
             flush_to_disk(folder)
         return series
@@ -145,11 +161,14 @@ class SeriesQueue:
             (series.folder / "cut").unlink(missing_ok=True)
 
     def ready(self, quiet: float) -> Iterator[Series]:
-        """Give the series that are quiet for so many seconds and not settled, the oldest first."""
-        for series in sorted(self._there(), key=lambda one: -one.quiet_for()):
+        """Give the series that are quiet for so many seconds and not settled, the oldest first.
+
+        What came before this process began counts as if it had come when it began.
+        """
+        for series in sorted(self._there(), key=lambda one: -one.untouched_for()):
             unfinished = series.folder in self._coming or (series.folder / "cut").exists()
             enough = quiet * (CUT if unfinished else 1)
-            if series.quiet_for() >= enough and not series.is_settled(self._content(series)):
+            if self._quiet_for(series) >= enough and not series.is_settled(self.content(series)):
                 yield series
 
     def forget(self, hours: float) -> int:
@@ -157,10 +176,10 @@ class SeriesQueue:
         forgotten = 0
         for series in self._there():
             with self._lock:  # nothing may arrive meanwhile
-                if series.quiet_for() > 3600 * hours and series.is_settled(self._content(series)):
+                if series.untouched_for() > 3600 * hours and series.is_settled(self.content(series)):
                     shutil.rmtree(series.folder)
-                    self._sizes.pop(series.folder, None)
-                    self._contents.pop(series.folder, None)
+                    for known in (self._sizes, self._contents, self._last):
+                        known.pop(series.folder, None)
                     forgotten += 1
         for left_over in self.arriving.iterdir():  # its association broke off
             with suppress(OSError):
@@ -168,15 +187,15 @@ class SeriesQueue:
                     left_over.unlink()
         return forgotten
 
-    def _content(self, series: Series) -> str:
-        """Tell a series' content, without looking again where nothing has changed."""
-        changed = series.received.stat().st_mtime_ns
-        known = self._contents.get(series.folder)
-        if known is None or known[0] != changed:
-            known = changed, series.content
-            if series.quiet_for() > RECENT:
-                self._contents[series.folder] = known
-        return known[1]
+    def content(self, series: Series) -> str:
+        """Tell a series' content, without looking again where nothing has come."""
+        with self._lock:  # what comes meanwhile must not be passed over
+            if series.folder not in self._contents:
+                self._contents[series.folder] = series.content
+            return self._contents[series.folder]
+
+    def _quiet_for(self, series: Series) -> float:
+        return self._clock() - self._last.get(series.folder, self._began)
 
     def _there(self) -> list[Series]:
         return [one for one in map(Series, self.folder.iterdir()) if one.received.is_dir()]
@@ -185,3 +204,17 @@ class SeriesQueue:
 def digest(*names: str) -> str:
     """Name something by a digest of its names."""
     return hashlib.sha256("\n".join(names).encode()).hexdigest()[:24]
+
+
+def _differ(one: Path, other: Path) -> bool:
+    """Tell whether two files have other data sets. In two transfer syntaxes they may be the same: that is not known."""
+    (syntax, data), (other_syntax, other_data) = map(_data_set, (one, other))
+    return syntax == other_syntax and data != other_data
+
+
+def _data_set(file: Path) -> tuple[str, bytes]:
+    """Read a file's transfer syntax, and a digest of its data set: before that is written who sent and received it."""
+    meta = read_file_meta_info(file)
+    with file.open("rb") as stream:
+        stream.seek(HEAD + int(meta.get("FileMetaInformationGroupLength", 0)))
+        return str(meta.TransferSyntaxUID), hashlib.file_digest(stream, "sha256").digest()
