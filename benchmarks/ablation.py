@@ -48,6 +48,7 @@ CHANGES: dict[str, tuple[str, ...]] = {
     "no jittered true boxes": ("fit.true_box_share=0",),
     "no augmentation": ("fit.augment=false",),
     "half of the views painted": ("fit.painted=0.5",),
+    "five epochs": ("fit.epochs=5",),
     "hard mask prompt": ("model.mask_prompt=hard",),
     "box around all active pixels": ("model.box=hull",),
     "omega 0.4": ("model.omega=0.4",),
