@@ -198,10 +198,11 @@ def _redraw(
         for near in window
         for one, mask, trust in zip(near.slices, near.alone, _trust(near.found), strict=True)
     ]
-    known += [(one.slice, one.mask.to(batch.alone.dtype), one.trust) for one in earlier]
-    own, maps, helped = batch.alone, batch.alone.clone(), torch.zeros(len(batch.slices), dtype=torch.bool)
+    known += [(one.slice, one.mask, one.trust) for one in earlier]
+    reach, own, maps = segmenter.neighbours_mm, batch.alone, batch.alone.clone()
+    helped = torch.zeros(len(batch.slices), dtype=torch.bool)
     for i, one in enumerate(batch.slices):
-        near = [(mask, trust) for other, mask, trust in known if _near(one, other, segmenter.neighbours_mm)]
+        near = [(mask.to(own.dtype), trust) for other, mask, trust in known if _near(one, other, reach)]
         if len(near) > 1:
             masks, weights = (torch.stack(column) for column in zip(*near, strict=True))
             maps[i] = (weights[:, None, None] * masks).sum(dim=0) / weights.sum()
