@@ -35,6 +35,28 @@ def test_an_input_that_holds_no_scan_does_not_stop_the_others(hospital_b: Path, 
         find_scans([tmp_path / "gone.nii", tmp_path / "empty"])
 
 
+def test_a_scan_that_is_given_twice_is_one_scan(write_series, hospital_b: Path, tmp_path: Path) -> None:
+    """By itself, in its folder, by a link; but a part of a series is not the series."""
+    folder, scan = tmp_path / "in", tmp_path / "in" / "p1.nii.gz"
+    series = write_series(folder / "ct", n=4)
+    shutil.copy(hospital_b / "s0000" / "ct.nii.gz", scan)
+    (tmp_path / "link.nii.gz").symlink_to(scan)
+    (tmp_path / "linked").symlink_to(series)
+    found = find_scans([scan, folder, tmp_path / "link.nii.gz", tmp_path / "linked", scan])
+    assert sorted(found.scans) == ["ct", "p1"]
+    assert len(found.inputs) == 5
+    assert found.remarks == [
+        f"{place}: {again} scans were given already"
+        for place, again in (
+            (folder, "1 of 2"),
+            (tmp_path / "link.nii.gz", "1 of 1"),
+            (tmp_path / "linked", "1 of 1"),
+            (scan, "1 of 1"),
+        )
+    ]
+    assert len(find_scans([series, *sorted(series.iterdir())[:2]]).scans) == 2
+
+
 def test_files_and_patterns_of_one_series_are_one_scan(write_series, tmp_path: Path) -> None:
     folder = write_series(tmp_path / "ct", n=4)
     for given in (sorted(folder.iterdir()), [folder / "*.dcm"], [folder / "00[12].dcm", folder / "00[34].dcm"]):

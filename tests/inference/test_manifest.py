@@ -109,6 +109,15 @@ def test_other_settings_are_refused(tmp_path: Path) -> None:
     assert again(tmp_path, sammix="2").entries, "another version of sammix goes on"
 
 
+def test_masks_of_another_version_are_kept_and_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Of an earlier run, or of another machine that works beside this one."""
+    done(tmp_path, {"input": "/in/ct.nii"})
+    assert again(tmp_path).is_done("ct", ("mask",))
+    assert not caplog.text
+    assert again(tmp_path, sammix="2").is_done("ct", ("mask",))
+    assert "was written by sammix 1, not by 2; its masks are kept, though this version might make others" in caplog.text
+
+
 def test_a_damaged_manifest_is_named(tmp_path: Path) -> None:
     (tmp_path / "manifest.json").write_text("{")
     with pytest.raises(OutputError, match="cannot be used by --skip-done"):

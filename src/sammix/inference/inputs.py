@@ -47,7 +47,7 @@ def find_scans(inputs: Sequence[Path | str], series: str | None = None) -> Found
     """Find every scan in ``inputs``. An input that holds none does not stop the others.
 
     DICOM files that are given one by one belong together by their series. A path with ``*`` or ``?`` that is no file
-    stands for all that fits.
+    stands for all that fits. A scan that is given twice, by itself and in a folder or by a link, is one scan.
 
     Args:
         inputs: scans, folders, archives; texts are addresses in an object store.
@@ -57,6 +57,7 @@ def find_scans(inputs: Sequence[Path | str], series: str | None = None) -> Found
         InputError: there is no scan at all (of that series).
     """
     found, taken, there = FoundScans(), set[str](), set[str]()
+    met = set[tuple[object, ...]]()
     first: InputError | None = None
     for name, look in _looks(_expanded(inputs)):
         try:
@@ -71,9 +72,13 @@ def find_scans(inputs: Sequence[Path | str], series: str | None = None) -> Found
         found.remarks += [f"{name}: left out: {line}" for line in inside.stock.left_out.lines()]
         found.problems += [f"{name}: unreadable: {line}" for line in inside.stock.unreadable.lines()]
         there |= {case.series for case in inside.cases if case.series}
-        for case in inside.cases:
-            if series in (None, case.series):
-                found.scans[_own_name(case, taken)] = case
+        wanted = [case for case in inside.cases if series in (None, case.series)]
+        new = [case for case in wanted if _identity(case) not in met]
+        for case in new:
+            met.add(_identity(case))
+            found.scans[_own_name(case, taken)] = case
+        if again := len(wanted) - len(new):
+            found.remarks.append(f"{name}: {again} of {len(wanted)} scans were given already")
     if not found.scans:
         remedy = f"choose one of {listing(sorted(there))}" if there else "give a folder of DICOM slices"
         raise first or InputError(inputs[0], f"holds no scan of series {series}", remedy)
@@ -146,6 +151,11 @@ def safe_name(name: str) -> str:
         return text
     digest = hashlib.sha256(os.fsencode(name)).hexdigest()[:8]
     return f"{text.encode()[: LONGEST_NAME - 9].decode('utf-8', 'ignore')}-{digest}"
+
+
+def _identity(case: Case) -> tuple[object, ...]:
+    """Tell a scan from all others, by whatever path it is given."""
+    return *origin(case).values(), *(file.name for file in case.files)
 
 
 def origin(case: Case) -> Record:

@@ -222,6 +222,9 @@ class Manifest:
         if other:
             differs = ", ".join(f"{key} {before[key]}" for key in other)
             raise OutputError(path, f"was made with another {differs}", "name another --out folder")
+        if (version := before.get("sammix")) != self.settings["sammix"]:
+            versions = f"sammix {version}, not by {self.settings['sammix']}"
+            warn(f"{path}: was written by {versions}; its masks are kept, though this version might make others")
         if self.settings["model_sha256"] and not before.get("model_sha256"):
             warn(f"{path}: does not say which content {model_before} had; its masks are kept, as the name is the same")
 
