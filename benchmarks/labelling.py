@@ -43,10 +43,10 @@ from sammix.data.table import SliceTable
 from sammix.errors import SammixError
 from sammix.evaluation.metrics import dice
 from sammix.io import Case, Dataset, open_dataset
-from sammix.label.brain import is_better
 from sammix.label.collection import open_collection
 from sammix.label.events import Events
 from sammix.label.helpfulness import Said, StackState, Suggested, in_order, states_of
+from sammix.label.learned import is_better
 from sammix.label.learner import Lesson, learn
 from sammix.label.learning_data import prepare
 from sammix.label.looks import KeptFeatures, doubt_of, presence_of

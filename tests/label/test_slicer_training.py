@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,17 +15,17 @@ from sammix.label.events import Events
 from sammix.label.means import Means
 from sammix.label.slicer_routes import _told
 from sammix.label.slicer_training import SlicerTraining
+from sammix.label.trainings import Training, Trainings
 
 
 @pytest.fixture
 def training(scans: Path, tmp_path: Path) -> Iterator[SlicerTraining]:
     brain = Brain(Means(scans, "liver", tmp_path, preset="tiny", threads=1), Events())
-    yield SlicerTraining(brain)
+    yield SlicerTraining(Trainings(brain))
     brain.stop()
 
 
 EPOCH = {"epoch": 1, "loss": 1.0, "val_dice": 0.25, "val_auc": None}
-TRAINING: dict[str, Any] = {"running": True, "quick": True, "run": "model-1", "epochs": [EPOCH], "says": "learning"}
 
 
 def test_what_the_module_asks_before_during_and_after(training: SlicerTraining) -> None:
@@ -38,15 +37,14 @@ def test_what_the_module_asks_before_during_and_after(training: SlicerTraining) 
     assert client.post("/train/other").status_code == 404
     assert client.delete("/train/").json() is None
     assert training.stats() == {}
-    training.brain.training = {**TRAINING, "began": "2026-01-01 10:00:00"}
-    run = training.brain.means.places.models / "model-1"
-    run.mkdir(parents=True)
-    (run / "config.json").write_text(json.dumps({"fit": {"epochs": 3}}))
+    training.trainings.last = Training("model-1", quick=True, epochs=[EPOCH], total=3, says="learning", began="x")
     told = client.get("/train/?check_if_running=true").json()
     assert (told["id"], told["status"], told["details"]) == ("model-1", "RUNNING", ["learning"])
     assert training.stats() == {"quick": {"best_metric": 0.25, "epoch": 1, "total_epochs": 3}}
-    for end, status in (({"report": {}}, "ERROR"), ({"report": {"score": 1}}, "DONE"), ({"stopped": True}, "STOPPED")):
-        training.brain.training = {**TRAINING, "began": "x", "ended": "y", "running": False, **end}
+    ends: list[tuple[dict[str, Any], str]]
+    ends = [({"report": {}}, "ERROR"), ({"report": {"score": 1}}, "DONE"), ({"stopped": True}, "STOPPED")]
+    for end, status in ends:
+        training.trainings.last = Training("model-1", quick=True, running=False, began="x", ended="y", **end)
         assert client.get("/train/?check_if_running=true").status_code == 404
         told = client.get("/train/").json()
         assert (told["status"], told["end_ts"]) == (status, "y")

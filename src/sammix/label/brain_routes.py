@@ -15,6 +15,7 @@ from sammix.data.scan_slices import in_plane
 from sammix.label.brain import Brain
 from sammix.label.helpfulness import StackState, Suggested, in_order, states_of
 from sammix.label.service import RefusedError, Service
+from sammix.label.trainings import Trainings
 from sammix.label.web import Body, body_of, place_of
 
 
@@ -49,8 +50,8 @@ class TakenAway(Body):
 class BrainPage:
     """The routes of the page that need more than the store."""
 
-    def __init__(self, service: Service, brain: Brain) -> None:
-        self.service, self.brain = service, brain
+    def __init__(self, service: Service, brain: Brain, trainings: Trainings) -> None:
+        self.service, self.brain, self.trainings = service, brain, trainings
 
     def routes(self) -> list[BaseRoute]:
         """All of them."""
@@ -69,8 +70,8 @@ class BrainPage:
         ]
 
     async def state(self, request: Request) -> Response:
-        """What the network is about."""
-        return JSONResponse(await run_in_threadpool(self.brain.state))
+        """What the network is about, and what the last training is."""
+        return JSONResponse(await run_in_threadpool(lambda: {**self.brain.state(), **self.trainings.state()}))
 
     async def order(self, request: Request) -> Response:
         """Stacks in the order in which they help, and how far each is."""
@@ -103,12 +104,12 @@ class BrainPage:
     async def learn(self, request: Request) -> Response:
         """Begin to learn."""
         asked = await body_of(request, Learned)
-        run = await run_in_threadpool(self.brain.learn, asked.kind == "quick", asked.own_only)
+        run = await run_in_threadpool(self.trainings.learn, asked.kind == "quick", asked.own_only)
         return JSONResponse({"run": run.name})
 
     async def stop(self, request: Request) -> Response:
         """Stop learning."""
-        await run_in_threadpool(self.brain.stop_learning)
+        await run_in_threadpool(self.trainings.stop)
         return JSONResponse({})
 
     async def use(self, request: Request) -> Response:

@@ -25,6 +25,7 @@ from sammix.label.places import Places
 from sammix.label.project import LabelProject, folder_for
 from sammix.label.service import Service
 from sammix.label.slicer_routes import OPEN_PATHS, SlicerPage
+from sammix.label.trainings import Trainings
 from sammix.label.web import Page, application
 from sammix.label.wire import Wire
 from sammix.log import say, warn
@@ -74,15 +75,15 @@ class Wanted:
 class LabelServer:
     """A server that listens already and answers once :meth:`run` is called."""
 
-    def __init__(self, service: Service, brain: Brain, wanted: Wanted) -> None:
-        self.service, self.brain, self.wanted = service, brain, wanted
+    def __init__(self, service: Service, brain: Brain, trainings: Trainings, wanted: Wanted) -> None:
+        self.service, self.wanted = service, wanted
         self.token = secrets.token_urlsafe(32)
         self.socket = _listening(wanted.host, wanted.port)
         self.port = int(self.socket.getsockname()[1])
         open_paths = OPEN_PATHS if wanted.slicer else ()
         rules = Rules(self.token, self.port, wanted.hosts, any_address=wanted.for_others, open_paths=open_paths)
-        routes = [*Page(service, wanted.annotator).routes(), *BrainPage(service, brain).routes()]
-        routes += SlicerPage(service, brain, wanted.annotator).routes() if wanted.slicer else []
+        routes = [*Page(service, wanted.annotator).routes(), *BrainPage(service, brain, trainings).routes()]
+        routes += SlicerPage(service, brain, trainings, wanted.annotator).routes() if wanted.slicer else []
         app = Guard(application(routes), rules)
         config = uvicorn.Config(
             app,
@@ -137,7 +138,9 @@ def label_server(wanted: Wanted) -> Iterator[LabelServer]:
         means = Means(wanted.data, organ, project.folder, model, wanted.preset, wanted.threads)
         brain = Brain(means, events)
         ends.callback(brain.stop)
-        server = LabelServer(Service(project, collection, events), brain, wanted)
+        trainings = Trainings(brain)
+        ends.callback(trainings.end)
+        server = LabelServer(Service(project, collection, events), brain, trainings, wanted)
         ends.callback(server.socket.close)
         ends.callback(server.stop)
         project.announce(server.addresses[-1])

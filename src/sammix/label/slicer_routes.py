@@ -35,6 +35,7 @@ from sammix.label.service import Service
 from sammix.label.slicer_masks import Segments, read_submitted
 from sammix.label.slicer_scans import ONE_FILE, NoSuchScanError, SlicerScans
 from sammix.label.slicer_training import SlicerTraining
+from sammix.label.trainings import Trainings
 from sammix.label.web import misfit, told
 
 OPEN_PATHS = ("/auth/", "/info/", "/activelearning/", "/datastore/", "/infer/", "/train/")
@@ -81,14 +82,14 @@ class SlicerPage:
     """The eleven routes.
 
     Args:
-        service, brain: as the page has them.
+        service, brain, trainings: as the page has them.
         annotator: who labels where Slicer does not say it.
     """
 
-    def __init__(self, service: Service, brain: Brain, annotator: str) -> None:
+    def __init__(self, service: Service, brain: Brain, trainings: Trainings, annotator: str) -> None:
         self.service, self.brain, self.annotator = service, brain, annotator
-        self.scans, self.page = SlicerScans(service), BrainPage(service, brain)
-        self.segments, self.training = Segments(service.project.organ), SlicerTraining(brain)
+        self.scans, self.page = SlicerScans(service), BrainPage(service, brain, trainings)
+        self.segments, self.training = Segments(service.project.organ), SlicerTraining(trainings)
         self._offered: Counter[int] = Counter()
         self._offering = threading.Lock()
 

@@ -11,8 +11,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from sammix.label.brain import Brain, planned_epochs
 from sammix.label.service import RefusedError
+from sammix.label.trainings import Trainings
 
 TRAINERS = {"quick": "a quick pass on what is labelled", "full": "the whole of sammix fit"}
 
@@ -24,11 +24,11 @@ class SlicerTraining:
     """Starts, stops and tells of trainings.
 
     Args:
-        brain: that trains.
+        trainings: of the page; one runs at a time.
     """
 
-    def __init__(self, brain: Brain) -> None:
-        self.brain = brain
+    def __init__(self, trainings: Trainings) -> None:
+        self.trainings = trainings
         self.trainers = {name: {"description": words} for name, words in TRAINERS.items()}
 
     def routes(self) -> list[tuple[str, str, Callable[[Request], Any]]]:
@@ -67,34 +67,33 @@ class SlicerTraining:
 
     def task(self) -> dict[str, Any] | None:
         """The last training; None before any."""
-        training = self.brain.training
+        training = self.trainings.last
         if training is None:
             return None
-        status = "DONE" if training.get("report") else "STOPPED" if training.get("stopped") else "ERROR"
-        says = training["says"] if training["running"] else self.brain.says
+        status = "DONE" if training.report else "STOPPED" if training.stopped else "ERROR"
+        says = training.says if training.running else self.trainings.says
         task = {
-            "id": training["run"],
-            "status": "RUNNING" if training["running"] else status,
-            "request": {"model": "quick" if training["quick"] else "full"},
-            "start_ts": training["began"],
-            "details": [says or training["run"]],
+            "id": training.run,
+            "status": "RUNNING" if training.running else status,
+            "request": {"model": "quick" if training.quick else "full"},
+            "start_ts": training.began,
+            "details": [says or training.run],
         }
-        return task if training["running"] else {**task, "end_ts": training.get("ended", "")}
+        return task if training.running else {**task, "end_ts": training.ended}
 
     def stats(self) -> dict[str, dict[str, Any]]:
         """How far the last training is, and the best that it had on held-out answers."""
-        training = self.brain.training
+        training = self.trainings.last
         if training is None:
             return {}
-        epochs = training["epochs"]
-        scores = [one["val_dice"] for one in epochs if one["val_dice"] is not None]
-        told = {"best_metric": max(scores, default=0.0), "epoch": len(epochs)}
-        told["total_epochs"] = max(planned_epochs(self.brain.means.places.models / training["run"]), len(epochs), 1)
-        return {"quick" if training["quick"] else "full": told}
+        scores = [one["val_dice"] for one in training.epochs if one["val_dice"] is not None]
+        told = {"best_metric": max(scores, default=0.0), "epoch": len(training.epochs)}
+        told["total_epochs"] = max(training.total, len(training.epochs), 1)
+        return {"quick" if training.quick else "full": told}
 
     def _start(self, name: str) -> dict[str, Any]:
         try:
-            self.brain.learn(quick=name == "quick")
+            self.trainings.learn(quick=name == "quick")
         except RefusedError as error:
             raise HTTPException(429, str(error)) from error
         task = self.task()
@@ -103,10 +102,10 @@ class SlicerTraining:
 
     def _stop(self) -> dict[str, Any] | None:
         try:
-            self.brain.stop_learning()
+            self.trainings.stop()
         except RefusedError:
             return None
         patience = time.monotonic() + ENDED_WITHIN
-        while self.brain.training and self.brain.training["running"] and time.monotonic() < patience:
+        while self.trainings.last and self.trainings.last.running and time.monotonic() < patience:
             time.sleep(0.05)
         return self.task()
