@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from sammix.cli import main
-from sammix.log import mute, on_terminal, say, show_on_terminal, track, warn
+from sammix.log import mute, on_terminal, say, show_on_terminal, track, warn, watched
 
 
 def talk() -> list[int]:
@@ -109,3 +109,13 @@ def test_a_command_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch, capsys
         main()
     assert state() == before
     assert "nowhere" in capsys.readouterr().err
+
+
+def test_progress_can_be_watched_in_place_of_being_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    told: list[tuple[str, int, int]] = []
+    with on_terminal(), watched(lambda *one: told.append(one)):
+        assert list(track("ab", "reading")) == ["a", "b"]
+    assert told == [("reading", 1, 2), ("reading", 2, 2)]
+    assert capsys.readouterr().err == ""
+    list(track("ab", "reading"))
+    assert len(told) == 2

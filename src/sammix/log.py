@@ -11,7 +11,7 @@ import logging
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Generic, Protocol, TypeVar
@@ -46,6 +46,7 @@ class Counted(Generic[T]):
 
 logger = logging.getLogger("sammix")
 _progress = ContextVar("progress", default=False)
+_watcher: ContextVar[Callable[[str, int, int], None] | None] = ContextVar("watcher", default=None)
 
 
 def say(message: str) -> None:
@@ -145,12 +146,26 @@ def mute() -> None:
     _progress.set(False)
 
 
+@contextmanager
+def watched(tell: Callable[[str, int, int], None]) -> Iterator[None]:
+    """Tell of all progress in this context, as ``tell(what, done, total)``, in place of showing it."""
+    token = _watcher.set(tell)
+    try:
+        yield
+    finally:
+        _watcher.reset(token)
+
+
 def track(items: Countable[T], what: str) -> Iterator[T]:
     """Iterate, with progress shown on standard error where it was asked for.
 
     On a terminal this is a bar with the time left, elsewhere a plain line now and then.
     """
-    if not (_progress.get() and items):
+    if (tell := _watcher.get()) is not None:
+        for done, item in enumerate(items, start=1):
+            yield item
+            tell(what, done, len(items))
+    elif not (_progress.get() and items):
         yield from items
     elif sys.stderr.isatty():
         yield from _bar(items, what)

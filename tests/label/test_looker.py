@@ -44,10 +44,10 @@ def test_it_proposes_prepares_looks_and_keeps_features(scans: Path, tiny_run: Pa
     assert features.stat().st_size > 0
 
 
-def test_while_it_rests_it_only_answers(scans: Path, tiny_run: Path, tmp_path: Path) -> None:
+def test_during_a_quick_pass_it_only_answers(scans: Path, tiny_run: Path, tmp_path: Path) -> None:
     asked = Asked(np.zeros((72, 72), np.int16), (1.0, 1.0), "auto")
     ours, theirs = Pipe()
-    ours.send(("rest", True))
+    ours.send(("training", "quick"))
     ours.send(("propose", 1, asked))
     work = Means(scans, "liver", tmp_path, tiny_run, "tiny", threads=1)
     threading.Thread(target=run_looker, args=(theirs, work), daemon=True).start()
@@ -57,10 +57,24 @@ def test_while_it_rests_it_only_answers(scans: Path, tiny_run: Path, tmp_path: P
         kinds.add(kind)
         assert kind in ("using", "proposed") or what == "preparing scans"
     assert "proposed" in kinds
-    ours.send(("rest", False))
+    ours.send(("training", None))
     while "looks" not in kinds:
         assert ours.poll(120), "it goes on"
         kinds.add(ours.recv()[0])
+    ours.close()
+
+
+def test_during_a_full_fit_it_goes_on_and_leaves_the_cache_alone(scans: Path, tiny_run: Path, tmp_path: Path) -> None:
+    ours, theirs = Pipe()
+    ours.send(("training", "full"))
+    work = Means(scans, "liver", tmp_path, tiny_run, "tiny", threads=1)
+    threading.Thread(target=run_looker, args=(theirs, work), daemon=True).start()
+    heard: tuple[Any, ...] = ()
+    while heard[:2] != ("progress", "doubting slices"):
+        assert ours.poll(120), "it says nothing any more"
+        heard = ours.recv()
+        assert heard[0] != "failed", heard
+    assert not list((tmp_path / "cache/features").glob("*/features.f16"))
     ours.close()
 
 

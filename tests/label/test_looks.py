@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from filelock import FileLock
 
 from sammix.data.store import open_store
 from sammix.data.table import SliceTable
@@ -59,4 +60,16 @@ def test_where_the_disk_is_full_features_are_not_kept(
     monkeypatch.setattr(looks, "SHARE_OF_DISK", 0.0)
     features = kept(table, tiny_run, tmp_path / "features")
     assert features.of(np.array([0, 1])).shape[0] == 2
-    assert [file.stat().st_size for file in (tmp_path / "features").glob("*/features.f16")] == [0]
+    assert not list((tmp_path / "features").glob("*/features.f16"))
+
+
+def test_while_a_fit_has_the_cache_nothing_waits_for_it(table: SliceTable, tiny_run: Path, tmp_path: Path) -> None:
+    first = kept(table, tiny_run, tmp_path / "features")
+    there = first.of(np.array([2]))
+    (folder,) = (tmp_path / "features").iterdir()
+    with FileLock(folder / "lock"):
+        features = kept(table, tiny_run, tmp_path / "features")
+        features.keep = False
+        torch.testing.assert_close(features.of(np.array([2])), there)
+        features.of(np.array([5]))
+    assert len(kept(table, tiny_run, tmp_path / "features")._cache.position) == 1

@@ -37,9 +37,9 @@ def test_what_the_module_asks_before_during_and_after(training: SlicerTraining) 
     assert client.post("/train/other").status_code == 404
     assert client.delete("/train/").json() is None
     assert training.stats() == {}
-    training.trainings.last = Training("model-1", quick=True, epochs=[EPOCH], total=3, says="learning", began="x")
+    training.trainings.last = Training("model-1", quick=True, epochs=[EPOCH], total=3, doing="learning", began="x")
     told = client.get("/train/?check_if_running=true").json()
-    assert (told["id"], told["status"], told["details"]) == ("model-1", "RUNNING", ["learning"])
+    assert (told["id"], told["status"], told["details"]) == ("model-1", "RUNNING", ["quick pass: learning"])
     assert training.stats() == {"quick": {"best_metric": 0.25, "epoch": 1, "total_epochs": 3}}
     ends: list[tuple[dict[str, Any], str]]
     ends = [({"report": {}}, "ERROR"), ({"report": {"score": 1}}, "DONE"), ({"stopped": True}, "STOPPED")]

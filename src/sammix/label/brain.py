@@ -13,7 +13,7 @@ from concurrent.futures import TimeoutError as TooLateError
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from sammix.io import Case
 from sammix.label.events import Events
@@ -168,9 +168,9 @@ class Brain:
         self.means.places.model_in_use.write_text(name or "", encoding="utf-8")
         self.events.tell("brain")
 
-    def rest(self, resting: bool) -> None:
-        """Let the network's process leave cores and features to a training."""
-        self._tell("rest", resting)
+    def make_room(self, training: Literal["quick", "full"] | None) -> None:
+        """Let the network's process leave to a training what that needs; None: none runs any more."""
+        self._tell("training", training)
 
     def look_anew(self) -> None:
         """Let the network's process prepare all scans again, those too that came meanwhile."""

@@ -28,10 +28,12 @@ class Prompt(Body):
 
 
 class Learned(Body):
-    """What is to be learned."""
+    """What is to be learned, and how: as :meth:`sammix.label.trainings.Trainings.learn` has it."""
 
     kind: Literal["quick", "full"]
     own_only: bool = False
+    behind: bool = False
+    unasked: bool = False
 
 
 class Used(Body):
@@ -104,7 +106,8 @@ class BrainPage:
     async def learn(self, request: Request) -> Response:
         """Begin to learn."""
         asked = await body_of(request, Learned)
-        run = await run_in_threadpool(self.trainings.learn, asked.kind == "quick", asked.own_only)
+        wishes = asked.model_dump(include={"own_only", "behind", "unasked"})
+        run = await run_in_threadpool(lambda: self.trainings.learn(asked.kind == "quick", **wishes))
         return JSONResponse({"run": run.name})
 
     async def stop(self, request: Request) -> Response:

@@ -47,10 +47,17 @@ def title(one: dict[str, Any]) -> str:
     return f"{one['name']}: {one['drawn']} drawn{score}"
 
 
-def verdict(report: dict[str, Any]) -> str:
-    """Say whether a new model is better than the one before, by how much, and how long it took."""
+def verdict(report: dict[str, Any], chosen: bool = False) -> str:
+    """Say whether a new model is better than the one before, by how much, and how long it took.
+
+    Args:
+        chosen: whether a person took another model into use meanwhile. That stays.
+    """
     took = f"{'quick pass' if report['quick'] else 'full fit'}: {report['seconds']:.0f} s"
     learned = f"from {report['yes']} yes, {report['no']} no, {report['drawn']} drawn"
+    if chosen:
+        score = "" if report["score"] is None else f": {report['measure'][4:]} {report['score']:.3f} on held-out slices"
+        return f"{took}, {learned}; kept aside, since another model was chosen meanwhile{score}"
     if report["score"] is None:
         return f"{took}, {learned}; in use. Not measured: no answers of held-out patients yet"
     name = {"val_dice": "Dice", "val_auc": "AUC"}[report["measure"]]

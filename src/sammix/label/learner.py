@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 import traceback
+from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -21,6 +22,7 @@ from sammix.label.held_out import by_chance, score_of
 from sammix.label.known import HELD_OUT_SHARE
 from sammix.label.learning_data import prepare, write_learning_store
 from sammix.label.means import Means
+from sammix.log import watched
 from sammix.training.fitting import FitRequest, Hardware, fit
 from sammix.training.run_folder import RunFolder
 
@@ -37,6 +39,9 @@ step, most of whose time goes to the masks that SAM decodes."""
 QUICK_STEPS = 20
 """Of a quick pass at least, in as many epochs as that takes: of a few slices an epoch is a step or two, and teaches
 nothing."""
+
+TELL_EVERY = 0.5
+"""Seconds between two lines on how far a fit is."""
 
 HELD_OUT = {"data.val_fraction": HELD_OUT_SHARE, "data.test_fraction": 0.0}
 
@@ -109,7 +114,8 @@ def learn(lesson: Lesson, say: Any) -> dict[str, Any]:
     drawn = int(table.annotated[train].sum())
     asked = FitRequest(lesson.config(len(train), drawn), "all" if drawn else 0, seed=0, start=lesson.before)
     fitting = time.monotonic()
-    fit(store, RunFolder(lesson.run, places.features), asked, Hardware("auto"))
+    with watched(_now_and_then(say)):
+        fit(store, RunFolder(lesson.run, places.features), asked, Hardware("auto"))
     fitted = time.monotonic()
     score = score_of(lesson.run, table, places.features)
     before = None if lesson.before is None else score_of(lesson.before, table, places.features)
@@ -129,3 +135,16 @@ def learn(lesson: Lesson, say: Any) -> dict[str, Any]:
     }
     write_json(lesson.run / "label.json", report)
     return report
+
+
+def _now_and_then(say: Callable[[str], None]) -> Callable[[str, int, int], None]:
+    """Say how far something is, not more often than :data:`TELL_EVERY` lets."""
+    told = 0.0
+
+    def tell(what: str, done: int, total: int) -> None:
+        nonlocal told
+        if (now := time.monotonic()) - told > TELL_EVERY:
+            told = now
+            say(f"{what}: {done} of {total}")
+
+    return tell

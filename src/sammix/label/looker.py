@@ -58,10 +58,12 @@ class Loaded:
 def run_looker(connection: Connection, means: Means) -> None:
     """Serve until the connection ends.
 
-    It takes ``("propose", number, Asked)``, ``("segment", number, Case)``, ``("use", Path)`` and ``("rest", bool)``.
-    While it rests it only answers, and leaves cores and features to a training. It sends ``("proposed", number,
-    Proposed or Segmented or str)``, ``("using", path or None)``, ``("progress", what, done, total)``, ``("looks", path,
-    {case: [(slice, presence, doubt)]})`` and, at its end, ``("failed", why)``.
+    It takes ``("propose", number, Asked)``, ``("segment", number, Case)``, ``("use", Path)`` and
+    ``("training", "quick" or "full" or None)``. During a quick pass it only answers, and leaves it the cores. During a
+    full fit, which takes long, it goes on, but keeps no features: the fit has the cache.
+
+    It sends ``("proposed", number, Proposed or Segmented or str)``, ``("using", path or None)``, ``("progress", what,
+    done, total)``, ``("looks", path, {case: [(slice, presence, doubt)]})`` and, at its end, ``("failed", why)``.
     """
     torch.set_num_threads(means.threads)
     try:
@@ -78,6 +80,8 @@ class _Looker:
     def __init__(self, connection: Connection, means: Means) -> None:
         self.connection, self.means = connection, means
         self._sending, self._segmenting = Lock(), Lock()
+        self.training: str | None = None
+        self.features: KeptFeatures | None = None
         self.loaded = load(means.model, means.preset)
         self._send(("using", means.model))
 
@@ -91,10 +95,10 @@ class _Looker:
         preparing = Thread(target=self._prepare, daemon=True)
         preparing.start()
         units: Iterator[None] | None = None
-        asked, resting = 0.0, False
+        asked = 0.0
 
         def at_leisure() -> bool:
-            return not resting and time.monotonic() - asked > QUIET
+            return not self._rests() and time.monotonic() - asked > QUIET
 
         while True:
             asked = time.monotonic() if self._segmenting.locked() else asked
@@ -107,8 +111,10 @@ class _Looker:
                     self._send(("using", rest[0]))
                     preparing = Thread(target=self._prepare, daemon=True)  # begin anew: what is there is kept
                     preparing.start()
-                elif kind == "rest":
-                    (resting,) = rest
+                elif kind == "training":
+                    (self.training,) = rest
+                    if self.features is not None:
+                        self.features.keep = self.training is None
                 elif kind == "segment":
                     Thread(target=self._segment, args=(*rest, self.loaded), daemon=True).start()
                 else:
@@ -119,6 +125,10 @@ class _Looker:
                 self._send(("progress", "", 0, 0))
                 units = iter(())
                 self.connection.poll(None)
+
+    def _rests(self) -> bool:
+        """Whether a training has what it would work with: the cores, or, without a model, the cache to be filled."""
+        return self.training == "quick" or (self.training == "full" and self.loaded.path is None)
 
     def _propose(self, number: int, asked: Any) -> None:
         try:
@@ -151,6 +161,7 @@ class _Looker:
         """All that is to be done in the background, a little at a time."""
         loaded = self.loaded
         features = KeptFeatures(loaded.network, table, loaded.config.model, loaded.base, self.means.places.features)
+        features.keep, self.features = self.training is None, features
         yield from self._keep_features(features) if loaded.path is None else self._look(features)
 
     def _look(self, features: KeptFeatures) -> Iterator[None]:

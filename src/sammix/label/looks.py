@@ -28,6 +28,10 @@ class KeptFeatures:
         network: whose frozen stages make them.
         base: SHA-256 of its frozen base.
         folder: of the cache.
+
+    Attributes:
+        keep: whether those that are computed are kept. A fit that fills the cache has it for minutes: meanwhile what
+            is there is read, and nothing is added, which would have to wait, and let the fit wait.
     """
 
     def __init__(self, network: Network, table: SliceTable, model: ModelConfig, base: str | None, folder: Path) -> None:
@@ -36,14 +40,15 @@ class KeptFeatures:
         self._encode = encoder_of(network, table)
         self._device = next(network.parameters()).device
         room = shutil.disk_usage(folder).free * SHARE_OF_DISK
-        self._cache.add([], self._encode)  # finds what is there
+        self._cache.find()
+        self.keep = True
         self.room = len(self._cache.position) + int(room) // (2 * int(np.prod(self._cache.shape)))
 
     def of(self, rows: Rows) -> Tensor:
-        """Give features (B, C, h, w) of rows, and keep them where there is room."""
+        """Give features (B, C, h, w) of rows, and keep them if that is wanted and there is room."""
         entries = [(int(row), 0) for row in rows]
         missing = [entry for entry in entries if entry not in self._cache.position]
-        if missing and len(self._cache.position) + len(missing) > self.room:
+        if missing and not (self.keep and len(self._cache.position) + len(missing) <= self.room):
             return self._encode(entries)
         if missing:
             self._cache.add(missing, self._encode)

@@ -71,7 +71,7 @@ class SlicerTraining:
         if training is None:
             return None
         status = "DONE" if training.report else "STOPPED" if training.stopped else "ERROR"
-        says = training.says if training.running else self.trainings.says
+        says = training.words if training.running else self.trainings.says
         task = {
             "id": training.run,
             "status": "RUNNING" if training.running else status,

@@ -7,6 +7,9 @@ from typing import Any
 
 from sammix.label.means import Means
 
+NICE, NICE_FULL = 5, 10
+"""The page comes first, then what a person waits for: proposals and quick passes; then a full fit."""
+
 
 def start_looker(context: Any, means: Means) -> tuple[Any, Any]:
     """Start the process that proposes; return our end of its connection, and the process."""
@@ -32,16 +35,16 @@ def start_learner(
 def _look(connection: Any, means: Means) -> None:
     import os
 
-    os.nice(5)  # the page comes first
+    os.nice(NICE)
     from sammix.label.looker import run_looker
 
     run_looker(connection, means)
 
 
-def _learn(connection: Any, *lesson: Any) -> None:
+def _learn(connection: Any, means: Means, run: Path, quick: bool, before: Path | None, own_only: bool) -> None:
     import os
 
-    os.nice(5)
+    os.nice(NICE if quick else NICE_FULL)
     from sammix.label.learner import Lesson, run_learner
 
-    run_learner(connection, Lesson(*lesson))
+    run_learner(connection, Lesson(means, run, quick, before, own_only))

@@ -67,6 +67,9 @@ class FeatureCache:
         path, bytes_each = self.folder / "features.f16", self._bytes_each
         with FileLock(self.folder / "lock"):
             held = self._held(path, bytes_each)
+            if not held:
+                self._marker.unlink(missing_ok=True)
+                path.unlink(missing_ok=True)  # not emptied: another run may still read it
             known = set(held)
             missing = [entry for entry in wanted if entry not in known]
             self._check_space(len(missing) * bytes_each)
@@ -79,6 +82,12 @@ class FeatureCache:
                     self._record(file, held)
         self.position = {entry: place for place, entry in enumerate(held)}
         self._features = self._opened() if held else None  # now: a damaged file may later be made anew under its name
+
+    def find(self) -> None:
+        """Find what is there, without waiting for a run that adds to it."""
+        held = self._held(self.folder / "features.f16", self._bytes_each)
+        self.position = {entry: place for place, entry in enumerate(held)}
+        self._features = self._opened() if held else None
 
     def read(self, entries: Sequence[SliceView]) -> Tensor:
         """Read (B, C, h, w) float16 of entries that were added; of a single one without a copy."""
@@ -134,9 +143,6 @@ class FeatureCache:
         if held and not (path.is_file() and path.stat().st_size >= len(held) * bytes_each):
             warn(f"{path}: is not as long as it was; made anew")
             held = []
-        if not held:
-            self._marker.unlink(missing_ok=True)
-            path.unlink(missing_ok=True)  # not emptied: another run may still read it
         return held
 
     def _check_space(self, size: int) -> None:

@@ -154,11 +154,21 @@ def test_it_learns_while_one_labels_and_the_labels_can_be_taken_away(address: st
         at(page, 10)
         drag(page, (0.3, 0.4), (0.45, 0.5), (0.35, 0.55))
         kept(page, "return s.masks[10] !== null")
-    press(page, "t")
+    page.locator("#behind").check()
+    press(page, "t")  # a box that was ticked last takes no key from the slice
     brain = "(async () => { const b = await (await fetch('/api/brain')).json(); return b.training && %s })()"
-    until(page, brain % "!b.training.running", seconds=300)
-    until(page, brain % "b.model === 'model-1' && b.training.epochs.length > 0")
-    until(page, "document.querySelector('#learning-says').innerText.includes('in use')")
+    until(page, brain % "b.training.run === 'model-2' && b.training.by_itself && b.training.running", seconds=300)
+    assert page.evaluate(brain % "b.model") == "model-1"
+    told = "document.querySelector('#learning-says').innerText"
+    until(page, f"{told}.startsWith('full fit, begun by itself') && {told}.includes('quick pass: ')")
+    for name, words in (("learn", "Learn now T"), ("fit", "Stop full fit")):
+        button = page.locator(f"[data-do={name}]")
+        assert (button.inner_text().split(), button.is_enabled()) == (words.split(), True)
+    press(page, "ArrowUp", "y")  # one goes on
+    kept(page, "return s.labels[11] === 1")
+    until(page, brain % "!b.training.running && b.training.report && b.training.epochs.length > 0", seconds=300)
+    until(page, f"{told}.startsWith('full fit: ')")
+    assert page.locator("#models option").count() == 2
     page.locator("#curves").wait_for(state="visible")
     until(page, "[...document.querySelectorAll('#stacks .why')].some(one => /slice/.test(one.innerText))")
     page.locator("[data-do=export]").click()

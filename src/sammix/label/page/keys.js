@@ -48,7 +48,7 @@ export function listen(act) {
   const of = new Map(KEYS.map(([key, action]) => [key, action]));
   of.set("Ctrl+y", "redo"); of.set("Backspace", "clear");
   window.addEventListener("keydown", event => {
-    const typing = event.target.matches?.("input:not([type=range]), select, textarea") || document.querySelector("dialog[open]");
+    const typing = event.target.matches?.("input:not([type=range], [type=checkbox]), select, textarea") || document.querySelector("dialog[open]");
     if (typing || event.altKey) return;
     const control = event.ctrlKey || event.metaKey;
     const name = event.key.length === 1 ? event.key.toLowerCase() : event.key;

@@ -7,8 +7,10 @@ export class Learning {
     Object.assign(this, parts); this.say = say; this.state = null; this.since = 0;
     this.every.value = localStorage.getItem("sammix-every") ?? "0";
     this.every.addEventListener("change", () => localStorage.setItem("sammix-every", this.every.value));
+    this.behind.checked = localStorage.getItem("sammix-behind") === "yes";
+    this.behind.addEventListener("change", () => localStorage.setItem("sammix-behind", this.behind.checked ? "yes" : "no"));
     this.models.addEventListener("change", async () => {
-      try { await api.post("/api/models/use", { model: this.models.value }); } catch (error) { this.say(error.message, true); }
+      try { await api.post("/api/models/use", { model: this.models.value }); } catch (error) { this.listed = null; this.show(this.state); this.say(error.message, true); }
       this.models.blur();
     });
     new ResizeObserver(() => this.draw()).observe(this.curves);
@@ -20,29 +22,33 @@ export class Learning {
     if (every > 0 && this.since >= every && this.state && !this.state.training?.running) this.start("quick", true);
   }
 
+  // The button of what runs stops it. A full fit that began by itself makes way for "Learn now"; another is not touched.
   async start(kind, unasked = false) {
+    const training = this.state?.training, running = training?.running ? (training.quick ? "quick" : "full") : null;
     try {
-      if (this.state?.training?.running) { await api.post("/api/learn/stop"); this.say("the training is stopped; what it had learned is kept"); return; }
-      await api.post("/api/learn", { kind, own_only: this.ownOnly.checked });
+      if (running === kind) { await api.post("/api/learn/stop"); this.say("the training is stopped; what it had learned is kept"); return; }
+      if (running && !training.by_itself) { this.say(running === "full" ? "a full fit is under way: “Stop full fit” ends it" : "a quick pass is under way: T stops it"); return; }
+      await api.post("/api/learn", { kind, own_only: this.ownOnly.checked, behind: this.behind.checked, unasked });
       this.since = 0;
-      this.say(kind === "quick" ? "learning…" : "a full fit has begun; go on labelling");
+      this.say(kind === "full" ? "a full fit has begun; go on labelling" : running ? "the full fit made way; learning from all that is labelled now…" : "learning…");
     } catch (error) { if (!unasked) this.say(error.message, true); }
   }
 
   show(state) {
     this.state = state;
-    const training = state.training;
-    const running = Boolean(training?.running);
-    this.go.firstChild.textContent = running ? "Stop " : "Learn now ";
-    this.full.disabled = running;
+    const training = state.training, quick = Boolean(training?.running && training.quick), full = Boolean(training?.running && !training.quick);
+    this.go.firstChild.textContent = quick ? "Stop " : "Learn now ";
+    this.go.disabled = full && !training.by_itself;
+    this.full.textContent = full ? "Stop full fit" : "Full fit";
+    this.full.disabled = quick;
     this.says.textContent = state.says ?? "";
     const models = state.models ?? [];
     this.models.hidden = models.length === 0;
-    this.models.replaceChildren(...models.map(model => {
-      const option = document.createElement("option");
-      option.value = model.name; option.textContent = model.title; option.selected = model.name === state.model;
-      return option;
-    }));
+    const listed = JSON.stringify([models, state.model]);
+    if (listed !== this.listed) { // a list that is open is not to be closed by every step of a training
+      this.listed = listed;
+      this.models.replaceChildren(...models.map(model => new Option(model.title, model.name, false, model.name === state.model)));
+    }
     this.curves.hidden = !training?.epochs?.length;
     this.draw();
   }

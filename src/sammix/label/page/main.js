@@ -16,7 +16,7 @@ const AT_HAND = 400; // slices kept in the browser
 const view = new View($("view"));
 const strip = new Strip($("strip"), k => goTo(k));
 const list = new List($("stacks"), n => openStack(n));
-const learning = new Learning({ every: $("every"), ownOnly: $("own-only"), models: $("models"), curves: $("curves"), says: $("learning-says"),
+const learning = new Learning({ every: $("every"), behind: $("behind"), ownOnly: $("own-only"), models: $("models"), curves: $("curves"), says: $("learning-says"),
   go: document.querySelector("[data-do=learn]"), full: document.querySelector("[data-do=fit]") }, say);
 
 let session = null;      // what is labelled
