@@ -62,6 +62,15 @@ class Training:
         return "quick pass" if self.quick else "full fit"
 
     @property
+    def progress(self) -> str:
+        """How far it is, in words.
+
+        >>> Training("model-2", quick=False, by_itself=True, doing="epoch 1/8: 3 of 10").progress
+        'full fit, begun by itself: epoch 1/8: 3 of 10'
+        """
+        return f"{self.name}{', begun by itself' if self.by_itself else ''}: {self.doing}"
+
+    @property
     def words(self) -> str:
         """What is said of it while it runs.
 
@@ -70,9 +79,8 @@ class Training:
         >>> Training("model-2", quick=False, by_itself=True, doing="epoch 1/8: 3 of 10").words
         'full fit, begun by itself: epoch 1/8: 3 of 10. Go on labelling'
         """
-        own = ", begun by itself" if self.by_itself else ""
         after = " A full fit follows by itself" if self.behind else "" if self.quick else " Go on labelling"
-        return f"{self.name}{own}: {self.doing}{'.' if after else ''}{after}"
+        return f"{self.progress}{'.' if after else ''}{after}"
 
 
 class Trainings:
@@ -138,10 +146,11 @@ class Trainings:
 
     def state(self) -> dict[str, Any]:
         """All that the page shows of them."""
-        last, says = self.last, self.says
+        last, says, progress = self.last, self.says, ""
         if last and last.running:  # one that began by itself leaves in view what came of the pass before it
             says = f"{last.words}\n{says}" if last.by_itself else last.words
-        return {"training": last and asdict(last), "says": self.brain.failed or says}
+            progress = last.progress
+        return {"training": last and asdict(last), "says": self.brain.failed or says, "running": progress}
 
     def _clear_way(self) -> None:
         """End a full fit that began by itself, and wait until it has ended."""

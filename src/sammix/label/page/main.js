@@ -182,7 +182,7 @@ function words() {
   button("first").classList.toggle("yes", stack.marks[0] !== null); button("last").classList.toggle("yes", stack.marks[1] !== null);
   const [first, last] = stack.marks;
   $("ends-hint").textContent = !stack.whole ? "Single slices: answer each." : first !== null && last !== null ? `Slices ${first + 1} to ${last + 1} are yes, all else no.`
-    : first !== null ? `First: ${first + 1}. Now mark the last.` : last !== null ? `Last: ${last + 1}. Now mark the first.` : "Both ends marked: all between is yes, all else no.";
+    : first !== null ? `First: ${first + 1}. Now mark the last.` : last !== null ? `Last: ${last + 1}. Now mark the first.` : "With both: between is yes, all else no.";
   $("view").setAttribute("aria-label", `Slice ${k + 1} of ${stack.count}, ${$("verdict").textContent}`);
 }
 
@@ -399,7 +399,7 @@ function act(name) {
 async function orderNow(move = false) {
   try { const told = await api.get("/api/order"); order = told.order; Object.assign(progress, told.progress); list.update(progress, order, move); totals(); } catch { order = null; }
 }
-async function brain() { try { const state = await api.get("/api/brain"); learning.show(state); $("work").textContent = state.work ?? ""; return state; } catch { return null; } }
+async function brain() { try { const state = await api.get("/api/brain"); learning.show(state); $("work").textContent = [state.running, state.work].filter(Boolean).join(" · "); return state; } catch { return null; } }
 
 function follow() {
   const source = new EventSource("/api/events");
