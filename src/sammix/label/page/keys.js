@@ -35,6 +35,9 @@ export const KEYS = [
   ["2", "window-1", "Window: liver"],
   ["3", "window-2", "Window: lung"],
   ["4", "window-3", "Window: bone"],
+  ["+", "closer", "Closer (Ctrl + wheel, too)"],
+  ["-", "farther", "Farther"],
+  ["Shift+ArrowUp", "move-up", "Closer up: look further up; Shift with ↓ ← → likewise"],
   ["0", "whole", "The whole slice again"],
   ["t", "learn", "Learn now"],
   ["Ctrl+z", "undo", "Undo"],
@@ -46,17 +49,19 @@ const NAMES = { ArrowUp: "↑", ArrowDown: "↓", ArrowLeft: "←", ArrowRight: 
 
 export function listen(act) {
   const of = new Map(KEYS.map(([key, action]) => [key, action]));
+  for (const side of ["Down", "Left", "Right"]) of.set(`Shift+Arrow${side}`, `move-${side.toLowerCase()}`);
   of.set("Ctrl+y", "redo"); of.set("Backspace", "clear");
   window.addEventListener("keydown", event => {
     const typing = event.target.matches?.("input:not([type=range], [type=checkbox]), select, textarea") || document.querySelector("dialog[open]");
     if (typing || event.altKey) return;
     const control = event.ctrlKey || event.metaKey;
     const name = event.key.length === 1 ? event.key.toLowerCase() : event.key;
-    const action = of.get(`${control ? "Ctrl+" : ""}${control && event.shiftKey ? "Shift+" : ""}${name}`);
+    const shifted = event.shiftKey && (control || name.startsWith("Arrow"));
+    const action = of.get(`${control ? "Ctrl+" : ""}${shifted ? "Shift+" : ""}${name}`);
     if (!action) return;
     if (event.key === "Enter" && event.target.matches("button")) return; // a button that has the focus is meant
     event.preventDefault();
-    if (event.repeat && !/^(up|down|smaller|larger|next|previous|undo|redo)/.test(action)) return;
+    if (event.repeat && !/^(up|down|smaller|larger|next|previous|undo|redo|closer|farther|move)/.test(action)) return;
     act(action, event);
   });
 }
@@ -64,7 +69,7 @@ export function listen(act) {
 export function fillHelp(table) {
   for (const [key, , what] of KEYS) {
     const row = table.insertRow(), cell = row.insertCell(), kbd = document.createElement("kbd");
-    kbd.textContent = NAMES[key] ?? key.toUpperCase().replace("CTRL+", "Ctrl ").replace("SHIFT+", "⇧ ");
+    kbd.textContent = NAMES[key] ?? key.toUpperCase().replace("CTRL+", "Ctrl ").replace("SHIFT+", "⇧ ").replace("ARROWUP", "↑");
     cell.append(kbd);
     row.insertCell().textContent = what;
   }

@@ -378,10 +378,13 @@ const ACTIONS = {
   "show-mask": () => { shown.mask = !shown.mask; paint(); },
   "show-map": () => { shown.map = !shown.map; if (shown.map && evidence?.k !== k) lookSoon(); paint(); },
   "show-box": () => { shown.box = !shown.box; if (shown.box && evidence?.k !== k) lookSoon(); paint(); },
+  closer: () => { view.zoomBy(1.25); paint(); }, farther: () => { view.zoomBy(0.8); paint(); },
+  "move-up": () => further(0, -1, "up"), "move-down": () => further(0, 1, "down"), "move-left": () => further(-1, 0, "previous"), "move-right": () => further(1, 0, "next"),
   whole: () => { view.reset(); paint(); }, learn: () => learning.start("quick"), fit: () => learning.start("full"),
   export: () => takeAway("dataset"), "export-seg": () => takeAway("dicom-seg"), "export-model": takeModel, help: () => $("help").showModal(),
   ...Object.fromEntries(WINDOWS.map(([, level, width], n) => [`window-${n}`, () => { Object.assign(view.window, { level, width }); paint(); }])),
 };
+function further(right, down, otherwise) { if (view.zoom > 1) { view.move(right, down); paint(); } else ACTIONS[otherwise](); } // a whole slice stays where it is
 function resize(step) { $("size").value = size() + step * Math.max(1, Math.round(size() / 8)); $("size").dispatchEvent(new Event("input")); }
 
 // What says or changes something of a slice waits until it is on the screen: nobody answers what is not seen yet.

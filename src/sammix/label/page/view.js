@@ -56,6 +56,15 @@ export class View {
     this.draw();
   }
 
+  zoomBy(factor) { // about the middle of what is shown
+    const box = this.canvas.getBoundingClientRect();
+    this.zoomAt({ clientX: box.left + box.width / 2, clientY: box.top + box.height / 2 }, factor);
+  }
+
+  move(right, down) { // by tenths of the canvas
+    this.shift[0] -= right * this.canvas.width / 10; this.shift[1] -= down * this.canvas.height / 10;
+  }
+
   show(scene) { this.scene = scene; this.draw(); }
 
   draw() {
