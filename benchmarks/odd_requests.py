@@ -180,7 +180,10 @@ class Asker:
             "/proposal": {"kind": rng.choice(("box", "points", "auto")), "box": numbers, "points": points},
             "/use": {"model": rng.choice(("", "model-1", "../model-1"))},
             "/export": {"kind": rng.choice(("dataset", "dicom-seg")), "own_only": rng.random() < 0.5},
-            "/learn": {"kind": "quick"},
+            "/learn": {
+                "kind": rng.choice(("quick", "quick", "full")),
+                **{wish: rng.random() < 0.5 for wish in ("own_only", "behind", "unasked")},
+            },
         }
         body = next((value for end, value in fitting.items() if path.endswith(end)), {"client_id": rng.choice(WORDS)})
         if isinstance(body, dict) and rng.random() < 0.1:

@@ -70,3 +70,10 @@ def test_hu_are_whole_numbers_in_reach_of_16_bits(hospital_a: Path) -> None:
     stack = Shelf(open_collection(hospital_a, None).stacks).get(0)
     assert stack.hu(3).dtype == np.dtype("<i2")
     np.testing.assert_array_equal(stack.hu(3), stack.scans[0].axial.array[3])
+
+
+def test_a_scan_without_a_mask_is_nothing_odd_and_a_mask_without_a_scan_is(scans: Path, tmp_path: Path) -> None:
+    shutil.copytree(scans, tmp_path / "study")
+    assert open_collection(tmp_path / "study", None).remarks == ()
+    shutil.copyfile(scans / "volume-0.nii", tmp_path / "study/segmentation-9.nii")
+    assert open_collection(tmp_path / "study", None).remarks[-1] == "1 masks have no image: volume-9"

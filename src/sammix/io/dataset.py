@@ -176,13 +176,16 @@ def _in_text(case: Case) -> Case:
     return replace(case, name=as_text(case.name), patient=as_text(case.patient), source=as_text(case.source))
 
 
+NO_MASK = "images have no mask"
+
+
 def unpaired(images: Iterable[str], masks: Iterable[str]) -> tuple[str, ...]:
     """Name the images without a mask, and the masks without an image, in a line each."""
     images, masks = list(images), list(masks)
     lone_images, lone_masks = (sorted(set(a) - set(b)) for a, b in ((images, masks), (masks, images)))
     problems = []
     if lone_images:
-        problems.append(f"{len(lone_images)} of {len(images)} images have no mask: {listing(lone_images)}")
+        problems.append(f"{len(lone_images)} of {len(images)} {NO_MASK}: {listing(lone_images)}")
     if lone_masks:
         problems.append(f"{len(lone_masks)} masks have no image: {listing(lone_masks)}")
     return tuple(problems)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from sammix.data.scan_slices import ScanSlices, read_slices
 from sammix.inference.inputs import find_scans
 from sammix.io import Case, Dataset, open_dataset
+from sammix.io.dataset import NO_MASK
 from sammix.io.readers.formats import is_image_file, stem
 from sammix.label.gestures import Place
 from sammix.label.mask_files import Mask
@@ -66,7 +67,8 @@ def open_collection(path: Path, organ: str | None, sent: Path | None = None) -> 
     found = find_scans([path])
     dataset, scans = _as_dataset(path, organ, list(found.scans.items()))
     cases = (*scans, *sent_cases(sent))
-    remarks = (*found.problems, *found.remarks, *dataset.problems)
+    doubts = (one for one in dataset.problems if NO_MASK not in one)  # which is why they are labelled
+    remarks = (*found.problems, *found.remarks, *doubts)
     return Collection(replace(dataset, cases=cases), stacks_of(cases), remarks)
 
 
