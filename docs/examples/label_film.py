@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import re
 import shutil
 import sys
 import tempfile
@@ -268,7 +269,8 @@ def learn(ada: Annotator, out: Path) -> None:
     running = "document.querySelector('[data-do=learn]').innerText.includes('Stop')"
     said = ""
     while ada.page.evaluate(running):
-        now = f"{ada.page.locator('#learning-says').inner_text()}{ada.page.evaluate(epochs)}"
+        steps = r" \d+ of \d+"  # a frame for each of them would be too much of a film
+        now = f"{re.sub(steps, '', ada.page.locator('#learning-says').inner_text())}{ada.page.evaluate(epochs)}"
         if now != said:
             film.take("T: learn from what is labelled so far, while one goes on", 450)
         said = now
