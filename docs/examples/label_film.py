@@ -238,6 +238,8 @@ def play(ada: Annotator, server: LabelServer, truth: list[NDArray[np.bool_]], ou
     ada.page.wait_for_selector("body[data-ready]")
     ada.page.locator("#view").focus()
     film.take("The same for three more scans", 1200)
+    # While a person answered so much, the features of all slices would have been computed.
+    ada.until("!/scans|features/.test(document.querySelector('#work').innerText)")
     learn(ada, out)
 
     ada.press("w")
