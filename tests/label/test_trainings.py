@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
@@ -57,8 +57,8 @@ class Process:
 class Lesson:
     """Trainings whose processes, and whose brain, are a test's."""
 
-    def __init__(self, folder: Path) -> None:
-        self.means, self.events, self.failed = Means(folder, "liver", folder), Events(), None
+    def __init__(self, means: Means) -> None:
+        self.means, self.events, self.failed = means, Events(), None
         self.model: Path | None = None
         self.room: list[str | None] = []
         self.processes: list[Process] = []
@@ -90,7 +90,7 @@ class Lesson:
 
 @pytest.fixture
 def lesson(tmp_path: Path) -> Lesson:
-    return Lesson(tmp_path)
+    return Lesson(Means(tmp_path, "liver", tmp_path))
 
 
 def test_a_full_fit_follows_a_quick_pass_and_goes_on_from_its_model(lesson: Lesson) -> None:
@@ -183,16 +183,8 @@ def test_one_that_is_worse_is_kept_aside_and_a_persons_choice_stays(lesson: Less
     assert json.dumps(lesson.trainings.state())  # the page is told all of it
 
 
-@pytest.fixture
-def trainings(scans: Path, tmp_path: Path) -> Iterator[Trainings]:
-    brain = Brain(Means(scans, "liver", tmp_path, preset="tiny", threads=1), Events())
-    made = Trainings(brain)
-    yield made
-    made.end()
-    brain.stop()
-
-
-def test_a_real_one_says_why_it_fails(trainings: Trainings) -> None:
+def test_a_real_one_says_why_it_fails(scans: Path, tmp_path: Path) -> None:
+    trainings = Trainings(cast(Brain, Lesson(Means(scans, "liver", tmp_path, preset="tiny", threads=1))))
     with pytest.raises(RefusedError, match="no training"):
         trainings.stop()
     assert trainings.learn(quick=True).name == "model-1"  # nothing is labelled
