@@ -239,7 +239,7 @@ def play(ada: Annotator, server: LabelServer, truth: list[NDArray[np.bool_]], ou
     ada.page.locator("#view").focus()
     film.take("The same for three more scans", 1200)
     # While a person answered so much, the features of all slices would have been computed.
-    ada.until("!/scans|features/.test(document.querySelector('#work').innerText)")
+    ada.until("!/scans|features/.test(document.querySelector('#work').innerText)", seconds=3600)
     learn(ada, out)
 
     ada.press("w")
