@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from sammix.inference import gaps
 from sammix.inference.assemble import SlicePlanes
 from sammix.inference.gaps import FoundSlices, interpolate, next_round, rounds
 
@@ -115,7 +116,9 @@ def test_between_a_mask_and_none_there_is_none_and_what_is_known_stays() -> None
     np.testing.assert_array_equal(found.planes.probability[[0, 2]], before)
 
 
-def test_nothing_is_interpolated_where_all_is_known() -> None:
+def test_nothing_is_interpolated_where_all_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor is anything prepared for it."""
+    monkeypatch.setattr(gaps, "_from_border", lambda _: pytest.fail("there is no gap"))
     found = nothing_known(2)
     for index in range(2):
         put(found, index, disc(8))

@@ -78,6 +78,8 @@ def interpolate(found: FoundSlices) -> list[int]:
     """Fill in, in place, the slices that are not known, and return them. The first and the last slice must be known."""
     planes, rest = found.planes, np.flatnonzero(~found.known).tolist()
     for below, above in pairwise(np.flatnonzero(found.known).tolist()):
+        if above - below == 1:
+            continue
         shapes = _Shapes.between(planes.probability[below], planes.probability[above])
         for index in range(below + 1, above):
             share = (index - below) / (above - below)

@@ -113,7 +113,7 @@ class ScanAssembler:
     def add(self, found: SliceFinding, index: int | None = None) -> None:
         """Take the slice at ``index``, from 0 at the inferior end; by default the next one above those taken."""
         at = int(self._known.sum()) if index is None else index
-        self._probability[at] = found.probability
+        self._probability[at] = torch.from_numpy(found.probability).half().numpy()  # numpy: 8 times longer
         self._alone[at] = found.alone
         self._presence[at] = found.presence
         if found.cam is not None:
