@@ -16,11 +16,14 @@ PATIENCE = 300  # seconds
 
 @contextmanager
 def running_cluster(elsewhere: Path, workers: int) -> Iterator[str]:
-    """Give the address of a scheduler with so many workers, all of them programs that work in a folder of their own."""
+    """Give the address of a scheduler with so many workers, all of them programs that work in a folder of their own.
+
+    They have a thread each, as the tests' own process has: with toy networks two would only wait for each other.
+    """
     elsewhere.mkdir()
     file = elsewhere / "scheduler.json"
     common = ["--host", "127.0.0.1", "--scheduler-file", str(file), "--no-dashboard"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"} if workers > 1 else None
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
 
     def start(*words: str) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", "dask", *words, *common]

@@ -33,6 +33,14 @@ def until(true: Callable[[], object]) -> None:
         time.sleep(0.02)
 
 
+def run(monkeypatch: pytest.MonkeyPatch, *words: object) -> None:
+    """Do what the command line does, in this process."""
+    monkeypatch.setattr(sys, "argv", ["sammix", *map(str, words)])
+    with pytest.raises(SystemExit) as left:
+        main()
+    assert not left.value.code
+
+
 def done(out: Path) -> dict[str, str]:
     return {one["name"]: one["status"] for one in json.loads((out / "manifest.json").read_text())["scans"]}
 
@@ -90,10 +98,7 @@ def test_ctrl_c_in_prepare_leaves_parts_with_which_it_goes_on(
     assert process.returncode == 130, told
     assert f"the parts that are done stay in {store}.parts; the same command goes on with them" in told
     assert not store.exists()
-    monkeypatch.setattr(sys, "argv", ["sammix", *map(str, words)])
-    with pytest.raises(SystemExit) as left:
-        main()
-    assert not left.value.code
+    run(monkeypatch, *words)
     assert re.search(r"^\d+ of 20 parts are there already$", capsys.readouterr().err, re.MULTILINE)
     prepare(source, tmp_path / "one.h5", load_preset("tiny").data)
     assert open_store(store).sha256() == open_store(tmp_path / "one.h5").sha256()
@@ -115,11 +120,7 @@ def test_a_cluster_that_was_started_elsewhere(
     monkeypatch.chdir(tmp_path)  # which is not the workers'
 
     def predict(out: str, *more: str) -> set[str]:
-        words = ["predict", str(tiny_run), "scans", "--out", out, "--device", "cpu", "--preview", *more]
-        monkeypatch.setattr(sys, "argv", ["sammix", *words])
-        with pytest.raises(SystemExit) as left:
-            main()
-        assert not left.value.code
+        run(monkeypatch, "predict", tiny_run, "scans", "--out", out, "--device", "cpu", "--preview", *more)
         return {line for line in capsys.readouterr().err.splitlines() if "volume-" in line and "/3]" not in line}
 
     said = predict("one")
@@ -139,11 +140,22 @@ def test_a_cluster_prepares_what_this_process_prepares(
 ) -> None:
     shutil.copytree(hospital_a, tmp_path / "ct")
     monkeypatch.chdir(tmp_path)
-    words = ["prepare", "ct", "--out", "a.h5", "--preset", "tiny", "--scheduler", scheduler]
-    monkeypatch.setattr(sys, "argv", ["sammix", *words])
-    with pytest.raises(SystemExit) as left:
-        main()
-    assert not left.value.code
+    run(monkeypatch, "prepare", "ct", "--out", "a.h5", "--preset", "tiny", "--scheduler", scheduler)
     prepare(Path("ct"), Path("one.h5"), load_preset("tiny").data)
     one, many = open_store("one.h5"), open_store("a.h5")
     assert (one.sha256(), one.fingerprint, one.name) == (many.sha256(), many.fingerprint, many.name)
+
+
+def test_a_cluster_does_the_jobs_of_a_grid(
+    hospital_a: Path, tmp_path: Path, scheduler: str, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    shutil.copytree(hospital_a, tmp_path / "ct")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sammix.reproduce.job.run_job", lambda *_: pytest.fail("this process did it itself"))
+    words = ["reproduce", "ct", "--out", "grid", "--smoke", "--methods", "unet", "--scheduler", scheduler]
+    run(monkeypatch, *words, "--device", "cpu")
+    assert "unet-all-seed0: done in" in capsys.readouterr().err
+    assert "| unet-all-seed0 | done | 0." in (tmp_path / "grid" / "progress.md").read_text()
+    assert "U-Net" in (tmp_path / "grid" / "report.html").read_text()
+    run(monkeypatch, *words, "--device", "cpu")
+    assert "done in" not in capsys.readouterr().err, "what is done stays done"

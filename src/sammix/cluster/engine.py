@@ -135,13 +135,13 @@ def connected(engine: Engine) -> Iterator[Workers]:
                 raise SammixError(f"{engine.scheduler}: no scheduler answers there; {remedy}") from error
             with client:
                 memory = _least_memory(client)
-                bound = "" if memory is None else f", each with at least {memory / 1e9:.1f} GB of memory"
-                say(f"{_count(client)} workers at {engine.scheduler}{bound}")
+                bound = "" if memory is None else f", with at least {memory / 1e9:.1f} GB of memory each"
+                say(f"{_counted(_count(client))} at {engine.scheduler}{bound}")
                 yield Workers(client, memory)
             return
         memory = _share_of_memory(engine.workers)
         each = f"{threads} {'thread' if threads == 1 else 'threads'}{whose} and at most {memory / 1e9:.1f} GB of memory"
-        say(f"{engine.workers} {'worker' if engine.workers == 1 else 'workers, each'} with {each}")
+        say(f"{_counted(engine.workers)}{'' if engine.workers == 1 else ', each'} with {each}")
         with _local(distributed, engine.workers, memory) as cluster, _client(distributed, cluster) as client:
             client.register_worker_callbacks(_leave_ctrl_c_to_the_driver)
             yield Workers(client, memory)
@@ -269,6 +269,10 @@ def _local(distributed: Any, workers: int, memory: int) -> Any:
 def _leave_ctrl_c_to_the_driver() -> None:
     """Ignore Ctrl-C in a worker: a terminal sends it to all processes, and the first one ends the others."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _counted(workers: int) -> str:
+    return f"{workers} worker" if workers == 1 else f"{workers} workers"
 
 
 def _count(client: Any) -> int:
