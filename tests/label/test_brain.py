@@ -44,3 +44,8 @@ def test_what_cannot_be_is_refused_and_its_process_may_fail(brain: Brain) -> Non
     with pytest.raises(RefusedError, match="start the server again"):
         brain.propose(Asked(hu, (1.0, 1.0), "box", (5, 5, 40, 40)))
     brain.use(None)  # what it is told now is lost, and nothing else
+    run = brain.means.places.models / "model-1/model"
+    run.mkdir(parents=True)
+    (run / "model.json").touch()
+    assert [one["title"] for one in brain.state()["models"]] == ["model-1 (stopped)"]
+    assert brain.state(under_way="model-1")["models"] == [], "its training runs: it was not stopped"

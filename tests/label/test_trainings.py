@@ -96,8 +96,10 @@ def lesson(tmp_path: Path) -> Lesson:
 def test_a_full_fit_follows_a_quick_pass_and_goes_on_from_its_model(lesson: Lesson) -> None:
     lesson.trainings.learn(quick=True, own_only=True, behind=True)
     assert "A full fit follows by itself" in lesson.trainings.state()["says"]
+    assert lesson.trainings.under_way == "model-1"
     lesson.processes[0].does()
     full = lesson.runs("model-2")
+    assert lesson.trainings.under_way == "model-2"
     assert lesson.processes[1].options == {"quick": False, "own_only": True}
     assert lesson.processes[1].before == lesson.model == lesson.means.places.models / "model-1"
     assert lesson.room == ["quick", None, "full"]

@@ -180,11 +180,12 @@ class Brain:
         with self._lock, suppress(OSError):  # where it has ended, that was said
             self._connection.send(message)
 
-    def state(self) -> dict[str, Any]:
-        """All that the page shows of it."""
+    def state(self, under_way: str | None = None) -> dict[str, Any]:
+        """All that the page shows of it. The model of the run ``under_way`` is not made yet, and not listed."""
         what, done, total = self.progress
         work = f"{what} {done} of {total}" if total else what
-        models = [{"name": one["name"], "title": title(one)} for one in chain(self.means.places)]
+        made = [one for one in chain(self.means.places) if one["name"] != under_way]
+        models = [{"name": one["name"], "title": title(one)} for one in made]
         in_use = None if self.model is None else self.model.name
         if self.means.model is not None:
             models.append({"name": "", "title": f"{self.means.model.name} (as it began)"})

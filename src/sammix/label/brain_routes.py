@@ -73,7 +73,12 @@ class BrainPage:
 
     async def state(self, request: Request) -> Response:
         """What the network is about, and what the last training is."""
-        return JSONResponse(await run_in_threadpool(lambda: {**self.brain.state(), **self.trainings.state()}))
+
+        def state() -> dict[str, Any]:
+            trained = self.trainings.state()
+            return {**self.brain.state(self.trainings.under_way), **trained}
+
+        return JSONResponse(await run_in_threadpool(state))
 
     async def order(self, request: Request) -> Response:
         """Stacks in the order in which they help, and how far each is."""

@@ -144,6 +144,12 @@ class Trainings:
             if self._process is not None:
                 self._process.terminate()
 
+    @property
+    def under_way(self) -> str | None:
+        """The run of the training that runs; None: none does."""
+        last = self.last
+        return last.run if last and last.running else None
+
     def state(self) -> dict[str, Any]:
         """All that the page shows of them."""
         last, says, progress = self.last, self.says, ""
