@@ -22,7 +22,7 @@ def drawn(volume: Volume, disagreement: np.ndarray | None, **decided: list[int])
     presence = np.linspace(0, 1, count).astype(np.float32)
     decision = Decision(each_by_itself(presence), decided.get("dropped", []), decided.get("bridged", []), 0)
     doubtful = None if disagreement is None else [int(i) for i in np.flatnonzero(disagreement > 0.5)]
-    found = VolumePrediction(mask, presence, disagreement, doubtful, decision, None, 0.9, [], "cam", [])
+    found = VolumePrediction(mask, presence, disagreement, doubtful, decision, None, 0.9, [], "cam", [], [])
     return scan_curve(volume, found)
 
 
