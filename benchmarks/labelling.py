@@ -2,12 +2,13 @@
 
     python benchmarks/labelling.py ../shared/data/btcv ../shared/data/liver-slices --out runs/labelling --seeds 3
 
-The first data set is labelled, the second is measured on (its split ``test``, in its window). Both are slice tables
-with truth. The truth answers for the person, who says yes or no (2 s), accepts the mask that the model proposes where
+The first data set is labelled: a slice table, or whole scans in NIfTI. The second is measured on (its split ``test``,
+in its window): a slice table. Both have truth. It answers for the person, who says yes or no (2 s; of a whole scan 2 s
+for either end of the organ), accepts the mask that the model proposes where
 its Dice with the truth is at least 0.9 (10 s), and else draws (60 s). Nothing else sees it: labels and masks are taken
 out of the data before the page's own parts get it. By lot, a scan is taken, all of its slices are answered, and any
 one that shows the organ is drawn; then the next. Work begins with SAM as it came and an organ that nobody has
-learned; at each of :data:`MINUTES` a quick pass goes on from the model in use, and its model is used if the page would
+learned; at each of ``Plan.minutes`` a quick pass goes on from the model in use, and its model is used if the page would
 use it. A pass that cannot learn yet counts as a Dice of 0.
 
 Beside both orders: all slices are answered, fifty are drawn by hand, and one full fit learns from them.
@@ -19,7 +20,6 @@ What was measured is kept in ``labelling.csv`` and not measured again; answers, 
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 import shutil
 import time
@@ -31,18 +31,16 @@ from typing import TypeVar
 
 import numpy as np
 import torch
+from labelling_data import Plan, Truth, blinded, test_table, truth_of
 from labelling_results import BY_LOT, ONCE, PROPOSED, WAYS, Results
 
 from sammix.config import load_preset
-from sammix.data.gather import in_memory
 from sammix.data.sampling import Rows
-from sammix.data.scan_slices import in_plane, read_slices, stack_of
-from sammix.data.splits import TEST
+from sammix.data.scan_slices import in_plane
 from sammix.data.store import open_store
 from sammix.data.table import SliceTable
 from sammix.errors import SammixError
 from sammix.evaluation.metrics import dice
-from sammix.io import Case, Dataset, open_dataset
 from sammix.label.collection import open_collection
 from sammix.label.events import Events
 from sammix.label.helpfulness import Said, StackState, Suggested, in_order, states_of
@@ -61,33 +59,16 @@ from sammix.networks.interface import Network
 from sammix.training.batches import Batch
 from sammix.training.validation import validate
 
-MINUTES = (3.0, 7.0, 13.0)
-"""Of the person's time, after which the model learns."""
-
 ANSWER, DRAWING, ACCEPTED = 2, 60, 10
 """Seconds that each takes."""
 
 GOOD = 0.9
 """Dice with the truth from which on a person leaves a proposal as it is."""
 
-FIFTY = 50
 WHO = "the truth"
 T = TypeVar("T")
 AT_ONCE = 8
 PICTURE = Path(__file__).parents[1] / "docs" / "examples" / "labelling.svg"
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What is labelled, what is measured on, and with what."""
-
-    pool: Path
-    test: Path
-    out: Path
-    preset: str = "lite"
-    minutes: tuple[float, ...] = MINUTES
-    drawings: int = FIFTY
-    of_each: int = 2
 
 
 def main() -> None:
@@ -260,14 +241,6 @@ class Bench:
 
 
 @dataclass(frozen=True)
-class Truth:
-    """Of one scan: (n,) labels, and masks (n, H, W)."""
-
-    labels: Sequence[int]
-    masks: Sequence[Mask]
-
-
-@dataclass(frozen=True)
 class Person:
     """Answers and draws as the truth does. What was done so far is in the labelling's own record."""
 
@@ -280,6 +253,8 @@ class Person:
         if step.todo == "draw":
             assert step.slice is not None
             self._draw(step.stack, step.slice, network)
+        elif stack.stack.whole and (shows := [k for k in range(len(stack)) if self._truth(step.stack, k)[0]]):
+            self.service.mark(WHO, step.stack, shows[0], shows[-1])
         else:
             for k in range(len(stack)) if step.slice is None else [step.slice]:
                 self.service.say(WHO, step.stack, k, self._truth(step.stack, k)[0])
@@ -312,7 +287,8 @@ class Person:
         """Minutes, and how many answers by key, drawings and accepted proposals they went to."""
         stacks = [self.service.answers(self.service.opened(n)) for n in range(len(self.service.collection.stacks))]
         answers = [one for of_stack in stacks for one in of_stack]
-        keyed = sum(one.label_how == "key" for one in answers)
+        marked = sum(any(one.label_how == "range" for one in of_stack) for of_stack in stacks)
+        keyed = sum(one.label_how == "key" for one in answers) + 2 * marked  # a key for either end
         drawn, accepted = (sum(one.mask_how == how for one in answers) for how in ("drawn", "accepted"))
         seconds = ANSWER * keyed + DRAWING * drawn + ACCEPTED * accepted
         return {"minutes": seconds / 60, "answers": keyed, "drawn": drawn, "accepted": accepted}
@@ -334,61 +310,6 @@ class Person:
     def _truth(self, number: int, k: int) -> tuple[int, Mask]:
         case, z = self.service.opened(number).places[k]
         return self.truth[case].labels[z], self.truth[case].masks[z]
-
-
-def truth_of(pool: Path) -> dict[str, Truth]:
-    """The truth of every scan, by its name."""
-    truth = {}
-    for case in open_dataset(pool).cases:
-        scan = read_slices(case)
-        masks = np.zeros(scan.axial.array.shape, np.uint8) if scan.truth is None else scan.truth
-        truth[case.name] = Truth([int(one) for one in scan.labels], list(masks.astype(bool)))
-    return truth
-
-
-def blinded(plan: Plan) -> Path:
-    """Make a copy of the pool without labels and masks, in the window of the test data; slices that show the organ but
-    have no mask are left out, since the person could not draw them."""
-    folder = plan.out / "data"
-    if folder.exists():
-        return folder
-    half = folder.with_name("data.part")
-    shutil.rmtree(half, ignore_errors=True)
-    organ, lines = open_dataset(plan.pool).organ, []
-    with (plan.pool / "slices.csv").open(newline="", encoding="utf-8") as file:
-        for line in csv.DictReader(file):
-            if line[organ] == "1" and not line["mask"]:
-                continue
-            place = half / line["image"]
-            place.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(plan.pool / line["image"], place)
-            lines.append({**line, "mask": "", organ: "", "split": ""})
-    with (half / "slices.csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(lines[0]))
-        writer.writeheader()
-        writer.writerows(lines)
-    if (plan.test / "dataset.yaml").is_file():
-        shutil.copyfile(plan.test / "dataset.yaml", half / "dataset.yaml")
-    half.rename(folder)
-    return folder
-
-
-def test_table(plan: Plan, pool: SliceTable) -> SliceTable:
-    """Some slices of each test patient, seen as the pool's are: ``of_each`` that are drawn, and as many without the
-    organ."""
-    dataset = open_dataset(plan.test)
-    chosen, seen = [], dict[tuple[str, int | None], list[Case]]()
-    for case in dataset.cases:
-        if case.split in (TEST, None) and (case.mask is not None or case.label == 0):
-            seen.setdefault((case.patient, case.label), []).append(case)
-    for cases in seen.values():
-        chosen += [cases[n] for n in np.unique(np.linspace(0, len(cases) - 1, plan.of_each).round().astype(int))]
-    return _read(replace(dataset, cases=tuple(chosen)), pool)
-
-
-def _read(dataset: Dataset, pool: SliceTable) -> SliceTable:
-    stacks = (stack_of(case, read_slices(case), pool.preprocess) for case in dataset.cases)
-    return in_memory(stacks, dataset, pool.preprocess)
 
 
 def _quiet(*told: object) -> None:

@@ -18,7 +18,8 @@ import time
 from pathlib import Path
 
 import numpy as np
-from labelling import Bench, Person, Plan, blinded, truth_of
+from labelling import Bench, Person
+from labelling_data import Plan, blinded, truth_of
 
 from sammix.data.store import open_store
 from sammix.label.looker import load

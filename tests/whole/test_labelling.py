@@ -74,6 +74,28 @@ def test_a_person_is_played_and_the_truth_is_hidden(
     assert results.picture().startswith("<?xml")
 
 
+def test_a_whole_scan_is_answered_by_its_two_ends(
+    benchmark: Callable[[str], ModuleType],
+    hospital_a: Path,
+    slices: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    script = benchmark("labelling")
+    monkeypatch.setattr(benchmark("labelling_results"), "commit", lambda folder: "0123abc")
+    monkeypatch.setattr("sammix.label.learner.QUICK_STEPS", 1)
+    plan = script.Plan(hospital_a, slices, tmp_path / "out", "tiny", (2.0,), 3, 1)
+    results = script.Results(tmp_path / "kept.csv")
+    script.run(plan, script.BY_LOT, 0, 1, results)
+    (line,) = results.lines()
+    scans, drawn = float(line["answers"]) / 2, float(line["drawn"])
+    assert scans == int(scans) == drawn == 2
+    assert float(line["minutes"]) == pytest.approx((4 * scans + 60 * drawn) / 60, abs=1e-3)
+    assert {file.name for file in (tmp_path / "out/data").iterdir()} == {
+        f"{case.name}.nii" for case in open_dataset(hospital_a).cases
+    }
+
+
 def test_what_was_measured_is_in_its_page(benchmark: Callable[[str], ModuleType]) -> None:
     kept = benchmark("labelling_results").Results(BENCHMARKS / "labelling.csv")
     assert kept.markdown() in (BENCHMARKS / "RESULTS.md").read_text(encoding="utf-8")
