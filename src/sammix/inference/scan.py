@@ -247,8 +247,9 @@ def predict_volume(
 ) -> VolumePrediction:
     """Segment a scan's axial slices, a few at a time, so that memory is bounded by the scan itself.
 
-    Of thin slices those that lie between two alike are interpolated (:mod:`sammix.inference.gaps`), unless
-    the geometry cannot be trusted, or all parts are kept: then what is sought may be smaller than the gaps.
+    Of thin slices those that lie between two alike are interpolated (:mod:`sammix.inference.gaps`), of thick ones
+    those beyond the organ are left empty (:mod:`sammix.inference.beyond`), unless the geometry cannot be trusted, or
+    all parts are kept: then what is sought may be smaller than the gaps.
 
     Args:
         segmenter: a trained network.
