@@ -4,12 +4,12 @@
 
 The first data set is labelled: a slice table, or whole scans in NIfTI. The second is measured on (its split ``test``,
 in its window): a slice table. Both have truth. It answers for the person, who says yes or no (2 s; of a whole scan 2 s
-for either end of the organ), accepts the mask that the model proposes where
-its Dice with the truth is at least 0.9 (10 s), and else draws (60 s). Nothing else sees it: labels and masks are taken
-out of the data before the page's own parts get it. By lot, a scan is taken, all of its slices are answered, and any
-one that shows the organ is drawn; then the next. Work begins with SAM as it came and an organ that nobody has
-learned; at each of ``Plan.minutes`` a quick pass goes on from the model in use, and its model is used if the page would
-use it. A pass that cannot learn yet counts as a Dice of 0.
+for either end of the organ), accepts the mask that the model proposes where its Dice with the truth is at least 0.9
+(10 s), and else draws (60 s). Nothing else sees it: labels and masks are taken out of the data before the page's own
+parts get it. By lot, a scan is taken, all of its slices are answered, and any one that shows the organ is drawn; then
+the next. Work begins with SAM as it came and an organ that nobody has learned; at each of ``Plan.minutes`` a quick pass
+goes on from the model in use, and its model is used if the page would use it. A pass
+that cannot learn yet counts as a Dice of 0.
 
 Beside both orders: all slices are answered, fifty are drawn by hand, and one full fit learns from them.
 

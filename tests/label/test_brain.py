@@ -1,11 +1,11 @@
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.patience import until
 
 from sammix.label.brain import Brain
 from sammix.label.events import Events
@@ -19,15 +19,6 @@ def brain(scans: Path, tmp_path: Path) -> Iterator[Brain]:
     made = Brain(Means(scans, "liver", tmp_path, preset="tiny", threads=1), Events())
     yield made
     made.stop()
-
-
-def until(true: Callable[[], object]) -> None:
-    """Wait until it is true; a busy machine may take long."""
-    for _ in range(2400):
-        if true():
-            return
-        time.sleep(0.05)
-    pytest.fail("it never came to be")
 
 
 def test_what_cannot_be_is_refused_and_its_process_may_fail(brain: Brain) -> None:

@@ -2,12 +2,11 @@ from __future__ import annotations
 
 import json
 import multiprocessing
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from tests.patience import until
 
 from sammix.label.brain import Brain
 from sammix.label.events import Events
@@ -20,15 +19,6 @@ REPORT: dict[str, Any] = {
     "quick": True, "seconds": 1.0, "yes": 5, "no": 6, "drawn": 2, "held_out": 9,
     "measure": "val_dice", "score": 0.9, "before": 0.85, "chance": 0.02,
 }  # fmt: skip
-
-
-def until(true: Callable[[], object]) -> None:
-    """Wait until it is true; a busy machine may take long."""
-    for _ in range(2400):
-        if true():
-            return
-        time.sleep(0.05)
-    pytest.fail("it never came to be")
 
 
 class Process:

@@ -3,8 +3,6 @@ from __future__ import annotations
 import socket
 import tempfile
 import threading
-import time
-from collections.abc import Callable
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
@@ -14,6 +12,7 @@ import pydicom
 import pytest
 from pynetdicom import AE
 from pynetdicom.sop_class import CTImageStorage, Verification
+from tests.patience import until
 
 from sammix.errors import ConfigError, SammixError
 from sammix.node import receiver
@@ -79,7 +78,7 @@ def test_a_series_is_being_brought_until_its_association_ends(tmp_path: Path, wr
         series = queue.series("1.2.3")
         assert not list(queue.ready(60))
         association.release()
-        eventually(lambda: list(queue.ready(60)) == [series])
+        until(lambda: list(queue.ready(60)) == [series], 60)
 
 
 def test_sizes_are_bounded(tmp_path: Path, write_series, store) -> None:
@@ -128,13 +127,6 @@ def relay(source: socket.socket, to: socket.socket, left: int) -> None:
             one.shutdown(socket.SHUT_RDWR)
 
 
-def eventually(true: Callable[[], object]) -> None:
-    end = time.monotonic() + 60
-    while not true():
-        assert time.monotonic() < end, "it never came to be"
-        time.sleep(0.02)
-
-
 @pytest.fixture
 def large(tmp_path: Path, write_dicom) -> list[Path]:
     """Two slices of half a megabyte each."""
@@ -149,12 +141,12 @@ def test_a_line_that_is_cut_within_an_object_loses_nothing_that_was_confirmed(
     with listening(Listening("SAMMIX", port=0), queue) as port:
         assert cut_after(800_000, port, large) == [0, None]
         series = queue.series("1.2.3")
-        eventually((series.folder / "cut").exists)
+        until((series.folder / "cut").exists, 60)
         assert len(list(series.received.iterdir())) == 1
         assert not list(queue.ready(60)), "its sender will come again: it is waited for longer"
         assert list(queue.ready(5)) == [series]
         assert store(port, large) == [0, 0]
-        eventually(lambda: not (series.folder / "cut").exists())
+        until(lambda: not (series.folder / "cut").exists(), 60)
         assert len(list(series.received.iterdir())) == 2
     SeriesQueue(tmp_path / "queue")
     assert not list((tmp_path / "queue").rglob("*.part"))

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from tests.patience import until
 
 from sammix.demo.phantoms import PORTAL, write_lits
 from sammix.io import read_volume
@@ -82,14 +82,6 @@ def slicer(start_sammix: Callable[..., subprocess.Popen[str]], tmp_path: Path) -
     client.stdout.close()
 
 
-def until(true: Callable[[], bool]) -> None:
-    for _ in range(3000):
-        if true():
-            return
-        time.sleep(0.1)
-    pytest.fail("it never came to be")
-
-
 def save(path: Path, array: np.ndarray, scan: Volume) -> str:
     nib.save(nib.Nifti1Image(array, scan.affine), path)
     return str(path)
@@ -139,7 +131,7 @@ def test_from_the_first_scan_to_a_models_proposal_and_back(slicer: Call, tmp_pat
     assert (stopped["id"], stopped["status"], len(stopped["details"])) == (task["id"], "STOPPED", 1)
     assert slicer("train_stop") is None
     assert slicer("train_start", model=None, params={})["quick"]["result"]["status"] == "RUNNING"
-    until(lambda: slicer("train_status")["status"] != "RUNNING")
+    until(lambda: slicer("train_status")["status"] != "RUNNING", 300)
     assert slicer("train_status")["status"] == "DONE"
     info = slicer("info")
     stats = info["train_stats"]["quick"]

@@ -8,13 +8,13 @@ import re
 import shutil
 import signal
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from subprocess import Popen
 
 import pytest
 from tests.cluster.conftest import running_cluster
+from tests.patience import until
 
 from sammix.cli import main
 from sammix.config import load_preset
@@ -23,14 +23,6 @@ from sammix.data.store import open_store
 
 PATIENCE = 300  # seconds
 Start = Callable[..., "Popen[str]"]
-
-
-def until(true: Callable[[], object]) -> None:
-    """Wait until it is true; a busy machine may take long."""
-    end = time.monotonic() + PATIENCE
-    while not true():
-        assert time.monotonic() < end, "it never came to be"
-        time.sleep(0.02)
 
 
 def run(monkeypatch: pytest.MonkeyPatch, *words: object) -> None:
@@ -51,7 +43,7 @@ def test_ctrl_c_leaves_all_whole(tiny_run: Path, hospital_a: Path, tmp_path: Pat
     for k in range(60):  # more than are done before the signal comes
         os.link(hospital_a / "volume-0.nii", scans / f"scan-{k}.nii")
     process = start_sammix("predict", tiny_run, scans, "--out", out, "--device", "cpu", "--workers", 2)
-    until(lambda: list(out.glob("*.nii.gz")) or process.poll() is not None)
+    until(lambda: list(out.glob("*.nii.gz")) or process.poll() is not None, PATIENCE)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does
     _, told = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130, told
@@ -74,8 +66,8 @@ def test_ctrl_c_leaves_no_claim_in_an_object_store(
         os.link(hospital_a / "volume-0.nii", scans / f"scan-{k}.nii")
     words = ["predict", tiny_run, scans, "--out", f"file://{out}", "--device", "cpu", "--workers", 2]
     process = start_sammix(*words)
-    until(lambda: list(out.glob("*.nii.gz")) or process.poll() is not None)
-    until(lambda: list(out.glob(".work/claims/*/*")) or process.poll() is not None)
+    until(lambda: list(out.glob("*.nii.gz")) or process.poll() is not None, PATIENCE)
+    until(lambda: list(out.glob(".work/claims/*/*")) or process.poll() is not None, PATIENCE)
     os.killpg(process.pid, signal.SIGINT)
     _, told = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130, told
@@ -92,7 +84,7 @@ def test_ctrl_c_in_prepare_leaves_parts_with_which_it_goes_on(
             os.link(hospital_a / f"{kind}-0.nii", source / f"{kind}-{k}.nii")
     words = ["prepare", source, "--out", store, "--preset", "tiny", "--workers", 2]
     process = start_sammix(*words)
-    until(lambda: list(tmp_path.glob("a.h5.parts/*.json")) or process.poll() is not None)
+    until(lambda: list(tmp_path.glob("a.h5.parts/*.json")) or process.poll() is not None, PATIENCE)
     os.killpg(process.pid, signal.SIGINT)
     _, told = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130, told

@@ -91,7 +91,7 @@ def assemble(
     probability[~extent.inside], alone[~extent.inside] = 0, False
     votes = Votes(planes.cam, extent.probability)
     drop_small_parts(alone, smallest_part, votes)
-    probability[~_within(np.asarray(alone.any(axis=(1, 2))), reach_mm, grid.spacing[0])] = 0
+    probability[~within_reach(np.asarray(alone.any(axis=(1, 2))), reach_mm, grid.spacing[0])] = 0
     dropped_parts = drop_small_parts(probability, smallest_part, votes)
     mask = np.zeros((grid.count, *grid.shape), np.uint8)
     for one, plane in zip(mask, probability, strict=True):
@@ -107,7 +107,7 @@ def assemble(
     return mask, decision
 
 
-def _within(found: NDArray[np.bool_], reach_mm: float, step_mm: float) -> NDArray[np.bool_]:
+def within_reach(found: NDArray[np.bool_], reach_mm: float, step_mm: float) -> NDArray[np.bool_]:
     """Mark the slices (n,) that are found or within reach of one that is.
 
     Neighbours may fill a gap or carry a mask a little further. Crumbs that were to be dropped must not come back

@@ -8,15 +8,14 @@ it, and beyond the reach of those within, go no further.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from itertools import islice
 
 import numpy as np
 import torch
-from scipy import ndimage
 
+from sammix.inference.assemble import within_reach
 from sammix.inference.extent import find_extent
-from sammix.inference.slices import Slice, images_of, reach_mm, weighed
-from sammix.networks.interface import PRESENCE_THRESHOLD, ROUNDING_MM, Glancing, Segmenter
+from sammix.inference.slices import Slice, batches_of, images_of, reach_mm, weighed
+from sammix.networks.interface import PRESENCE_THRESHOLD, Glancing, Segmenter
 
 
 @torch.inference_mode()
@@ -36,15 +35,12 @@ def beyond_the_organ(
     if not isinstance(segmenter, Glancing):
         return {}
     presence = list[float]()
-    remaining = iter(slices)
-    while batch := tuple(islice(remaining, batch_size)):
+    for batch in batches_of(slices, batch_size):
         found = segmenter.glance(images_of(batch))
         if found is None:
             return {}
         presence += weighed(found, batch, segmenter.presence_offset).presence.tolist()
     said = np.asarray(presence, np.float32)
-    needed = find_extent(said, step_mm).inside | (said >= PRESENCE_THRESHOLD)
-    reach = int((reach_mm(segmenter) + ROUNDING_MM) / step_mm)
-    if reach and needed.any():
-        needed = ndimage.binary_dilation(needed, iterations=reach)
+    shown = find_extent(said, step_mm).inside | (said >= PRESENCE_THRESHOLD)
+    needed = within_reach(shown, reach_mm(segmenter), step_mm)
     return {int(i): presence[i] for i in np.flatnonzero(~needed)}

@@ -42,12 +42,8 @@ class Decision:
 
     def lines(self) -> list[str]:
         """Say in words what was overruled; nothing where nothing was."""
-        lines = notes_of(self.record())
-        if self.dropped:
-            lines.insert(
-                0, f"mask emptied, apart from the organ, though the classifier says yes: {named(self.dropped)}"
-            )
-        return lines
+        emptied = "mask emptied, apart from the organ, though the classifier says yes"
+        return [*([f"{emptied}: {named(self.dropped)}"] if self.dropped else []), *notes_of(self.record())]
 
 
 def notes_of(record: Mapping[str, Any]) -> list[str]:

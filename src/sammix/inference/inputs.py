@@ -73,10 +73,10 @@ def find_scans(inputs: Sequence[Path | str], series: str | None = None) -> Found
         found.problems += [f"{name}: unreadable: {line}" for line in inside.stock.unreadable.lines()]
         there |= {case.series for case in inside.cases if case.series}
         wanted = [case for case in inside.cases if series in (None, case.series)]
-        new = [case for case in wanted if _identity(case) not in met]
-        for case in new:
-            met.add(_identity(case))
-            found.scans[_own_name(case, taken)] = case
+        identities = [_identity(case) for case in wanted]
+        new = [case for case, identity in zip(wanted, identities, strict=True) if identity not in met]
+        met.update(identities)
+        found.scans |= {_own_name(case, taken): case for case in new}
         if again := len(wanted) - len(new):
             found.remarks.append(f"{name}: {again} of {len(wanted)} scans were given already")
     if not found.scans:

@@ -154,16 +154,16 @@ def segment_slices(
         slices: may be lazy; those of a scan together, and in ascending height.
         earlier: slices that went through the network before, and prompt these as well.
     """
-    batches = _segment(segmenter, iter(slices), batch_size)
+    batches = _segment(segmenter, slices, batch_size)
     if isinstance(segmenter, Promptable) and segmenter.neighbours_mm > 0:
         return _consult_neighbours(segmenter, batches, earlier)
     return batches
 
 
 @torch.inference_mode()
-def _segment(segmenter: Segmenter, slices: Iterator[S], batch_size: int) -> Iterator[Segmented[S]]:
+def _segment(segmenter: Segmenter, slices: Iterable[S], batch_size: int) -> Iterator[Segmented[S]]:
     """Segment each slice by itself."""
-    while batch := tuple(islice(slices, batch_size)):
+    for batch in batches_of(slices, batch_size):
         encoding = segmenter.encode(images_of(batch))
         found = weighed(segmenter.segment(encoding), batch, segmenter.presence_offset)
         yield Segmented(batch, encoding, found, found.probability)
@@ -212,6 +212,13 @@ def _redraw(
     helped = helped.to(own.device)
     redrawn = torch.where(helped[:, None, None], segmenter.redraw(batch.encoding, maps), own)
     return replace(batch, found=replace(batch.found, probability=redrawn))
+
+
+def batches_of(slices: Iterable[S], batch_size: int) -> Iterator[tuple[S, ...]]:
+    """Take slices a few at a time; the last ones may be fewer."""
+    remaining = iter(slices)
+    while batch := tuple(islice(remaining, batch_size)):
+        yield batch
 
 
 def images_of(slices: Sequence[Slice]) -> Tensor:

@@ -118,7 +118,11 @@ class SAMMix(Network):
             images: (B, 1, S, S), what some classifiers read.
             coarse: (B, C, h/2, w/2), halved features, what the others read.
         """
-        class_logits, class_map = self.classifier(images if self.classifier.reads_slices else coarse)
+        return self._classified(images if self.classifier.reads_slices else coarse)
+
+    def _classified(self, read: Tensor) -> Classification:
+        """Class and activation map of what the classifier reads."""
+        class_logits, class_map = self.classifier(read)
         if not self.classifier.gives_logits:
             return Classification(class_logits, activation_map(class_map, self.preprocess.size), None)
         map_logits = enlarge(class_map, self.preprocess.size)
@@ -172,8 +176,7 @@ class SAMMix(Network):
         """What a student says of slices (B, 1, S, S), at a hundredth of SAM's cost; None of another classifier."""
         if not isinstance(self.classifier, StudentClassifier):
             return None
-        class_logits, map_logits = self.classifier(images.to(next(self.parameters()).device))
-        classes = Classification(class_logits, map_logits.sigmoid(), map_logits)
+        classes = self._classified(images.to(next(self.parameters()).device))
         return SlicePrediction(classes.cam, classes.presence, classes.cam, None, "cam")
 
     @torch.inference_mode()

@@ -80,14 +80,15 @@ class FeatureCache:
                     self._append(file, held, missing, encode)
                 finally:  # interrupted, too, what is whole is kept
                     self._record(file, held)
-        self.position = {entry: place for place, entry in enumerate(held)}
-        self._features = self._opened() if held else None  # now: a damaged file may later be made anew under its name
+        self._know(held)
 
     def find(self) -> None:
         """Find what is there, without waiting for a run that adds to it."""
-        held = self._held(self.folder / "features.f16", self._bytes_each)
+        self._know(self._held(self.folder / "features.f16", self._bytes_each))
+
+    def _know(self, held: Sequence[SliceView]) -> None:
         self.position = {entry: place for place, entry in enumerate(held)}
-        self._features = self._opened() if held else None
+        self._features = self._opened() if held else None  # now: a damaged file may later be made anew under its name
 
     def read(self, entries: Sequence[SliceView]) -> Tensor:
         """Read (B, C, h, w) float16 of entries that were added; of a single one without a copy."""
