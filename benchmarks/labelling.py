@@ -8,8 +8,8 @@ for either end of the organ), accepts the mask that the model proposes where its
 (10 s), and else draws (60 s). Nothing else sees it: labels and masks are taken out of the data before the page's own
 parts get it. By lot, a scan is taken, all of its slices are answered, and any one that shows the organ is drawn; then
 the next. Work begins with SAM as it came and an organ that nobody has learned; at each of ``Plan.minutes`` a quick pass
-goes on from the model in use, and its model is used if the page would use it. A pass
-that cannot learn yet counts as a Dice of 0.
+goes on from the model in use, and its model is used if the page would use it. A pass that cannot learn yet counts as a
+Dice of 0.
 
 Beside both orders: all slices are answered, fifty are drawn by hand, and one full fit learns from them.
 
@@ -77,6 +77,7 @@ def main() -> None:
     parser.add_argument("test", type=Path)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--since", type=int, default=0, help="the first seed that counts in the tests of the order")
     parser.add_argument("--ways", choices=WAYS, nargs="+", default=WAYS, help="several processes may share the work")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
@@ -87,6 +88,7 @@ def main() -> None:
             for way in arguments.ways:
                 run(plan, way, seed, turns, results)
     print(results.markdown())
+    print("\n".join(results.tests(arguments.since)))
     PICTURE.write_text(results.picture(), encoding="utf-8")
 
 

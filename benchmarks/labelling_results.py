@@ -7,7 +7,9 @@ import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 from kept import commit, number, summary
+from scipy import stats
 
 from sammix.report.figures import dice_by_minutes, standalone
 
@@ -62,6 +64,29 @@ class Results:
                 change = summary(known, sign="+") if way == PROPOSED else ""
                 rows.append(f"| {way} | {len(found)} | {' | '.join(means + scores)} | {change} |")
         return "\n".join(rows)
+
+    def tests(self, since: int = 0) -> list[str]:
+        """Test whether the page's order is ahead of lots, seed by seed: at each time, and in the mean of the times.
+
+        Args:
+            since: the first seed that counts.
+        """
+        dice: dict[str, dict[str, list[float]]] = {PROPOSED: {}, BY_LOT: {}}
+        for line in sorted(self.lines(), key=lambda one: one["turn"]):
+            if line["way"] in dice and int(line["seed"]) >= since:
+                dice[line["way"]].setdefault(line["seed"], []).append(float(line["dice"]))
+        times = max(map(len, dice[BY_LOT].values()), default=0)
+        pairs = [(own, dice[BY_LOT].get(seed, [])) for seed, own in dice[PROPOSED].items()]
+        whole = [np.subtract(*pair) for pair in pairs if len(pair[0]) == len(pair[1]) == times]
+        if len(whole) < 2:
+            return []
+        ahead = np.array([[*one, one.mean()] for one in whole])
+        said = []
+        for name, column in zip([*(f"time {n + 1}" for n in range(times)), "mean of the times"], ahead.T, strict=True):
+            p, ranks = stats.ttest_1samp(column, 0).pvalue, stats.wilcoxon(column).pvalue
+            seeds = f"ahead with {(column > 0).sum()} of {len(column)} seeds from {since} on"
+            said.append(f"{name}: {seeds}, by {column.mean():+.3f}; paired t-test p = {p:.3f}, Wilcoxon {ranks:.3f}")
+        return said
 
     def picture(self) -> str:
         """Draw Dice over minutes, the mean of all seeds. Returns an SVG file's text."""

@@ -3,9 +3,9 @@
     python benchmarks/speed.py SCAN --old ../sammix-before/src [--rounds 3] [--threads 2]
 
 Whole runs are processes of their own in turns, so that a busy machine slows all: the old tree's, this one's, and this
-one's with ``--fast``. Ratios are medians over the turns, against the first. The stage table is one more run of this
-tree, in this process. The floor is what the network's products alone would take at the best rate that a large bfloat16
-product reaches here.
+one's with ``--every-slice`` and with ``--fast``. Ratios are medians over the turns, against the first. The stage table
+is one more run of this tree, in this process. The floor is what the network's products alone would take at the best
+rate that a large bfloat16 product reaches here.
 """
 
 from __future__ import annotations
@@ -26,6 +26,9 @@ from typing import Any
 HERE = Path(__file__).resolve().parents[1] / "src"
 MODEL, FAST_MODEL = "liver-ct-lite", "liver-ct-fast"
 
+Run = tuple[Path, tuple[str, ...]]
+"""The source of a tree, and the model and options of ``predict``."""
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -35,20 +38,24 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     arguments = parser.parse_args()
     os.environ |= {"OMP_NUM_THREADS": str(arguments.threads), "OMP_WAIT_POLICY": "PASSIVE"}
-    runs = {"this tree": (HERE, MODEL), "this tree, --fast": (HERE, FAST_MODEL)}
+    runs: dict[str, Run] = {
+        "this tree": (HERE, (MODEL,)),
+        "this tree, --every-slice": (HERE, (MODEL, "--every-slice")),
+        "this tree, --fast": (HERE, (FAST_MODEL,)),
+    }
     if arguments.old is not None:
-        runs = {"old tree": (arguments.old.resolve(), MODEL)} | runs
+        runs = {"old tree": (arguments.old.resolve(), (MODEL,))} | runs
     compare(runs, arguments.scan, arguments.rounds)
     stages(arguments.scan)
 
 
-def compare(runs: dict[str, tuple[Path, str]], scan: Path, rounds: int) -> None:
-    """Print the medians of all runs, each of a tree and a model, and of their ratios to the first."""
+def compare(runs: dict[str, Run], scan: Path, rounds: int) -> None:
+    """Print the medians of all runs, and of their ratios to the first."""
     cpu: dict[str, list[float]] = defaultdict(list)
     wall: dict[str, list[float]] = defaultdict(list)
     for _ in range(rounds):
-        for name, (source, model) in runs.items():
-            seconds, elapsed = whole_run(source, model, scan)
+        for name, (source, words) in runs.items():
+            seconds, elapsed = whole_run(source, words, scan)
             cpu[name].append(seconds)
             wall[name].append(elapsed)
     first = next(iter(runs))
@@ -60,11 +67,11 @@ def compare(runs: dict[str, tuple[Path, str]], scan: Path, rounds: int) -> None:
     print()
 
 
-def whole_run(source: Path, model: str, scan: Path) -> tuple[float, float]:
+def whole_run(source: Path, words: tuple[str, ...], scan: Path) -> tuple[float, float]:
     """Run ``sammix predict`` of the tree at ``source``: (CPU-seconds of user and system, seconds of wall clock)."""
     before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     with tempfile.TemporaryDirectory() as out:
-        command = [sys.executable, "-m", "sammix", "predict", model, str(scan), "--out", f"{out}/out", "--quiet"]
+        command = [sys.executable, "-m", "sammix", "predict", *words, str(scan), "--out", f"{out}/out", "--quiet"]
         environment = os.environ | {"PYTHONPATH": str(source)}
         subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)

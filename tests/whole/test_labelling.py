@@ -98,7 +98,13 @@ def test_a_whole_scan_is_answered_by_its_two_ends(
 
 def test_what_was_measured_is_in_its_page(benchmark: Callable[[str], ModuleType]) -> None:
     kept = benchmark("labelling_results").Results(BENCHMARKS / "labelling.csv")
-    assert kept.markdown() in (BENCHMARKS / "RESULTS.md").read_text(encoding="utf-8")
+    page = (BENCHMARKS / "RESULTS.md").read_text(encoding="utf-8")
+    assert kept.markdown() in page
+    assert [one.split("ahead with ")[1].split(" of ")[0] for one in kept.tests()] == ["11", "13", "11", "12"]
+    assert "(11, 13 and 11\n  of 18 seeds; p = 0.04, 0.03 and 0.03 by paired t-tests, 0.07, 0.04 and 0.04" in page
+    p = [one.split("p = ")[1] for one in kept.tests()]
+    assert p == ["0.041, Wilcoxon 0.067", "0.034, Wilcoxon 0.043", "0.026, Wilcoxon 0.043", "0.011, Wilcoxon 0.014"]
+    assert kept.tests(since=17) == []
 
 
 def test_by_lot_a_scan_is_answered_and_any_slice_of_it_drawn(benchmark: Callable[[str], ModuleType]) -> None:
