@@ -85,3 +85,32 @@ def test_lesson_and_mask_move_with_their_slice(table: SliceTable, tiny_run: Path
     assert not torch.equal(moved.mask, other.mask)
     still = TaughtSlices(table, np.array([row]), lessons, augmented=False)[SliceDraw(row, 1)]
     assert torch.equal(still.lesson.probability, lessons[row].probability)
+
+
+def test_slices_are_painted_where_the_organ_was_drawn_or_the_teacher_marks_it(
+    table: SliceTable, tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = np.flatnonzero(table.annotated)[:2]
+    lessons = Lessons(table, tmp_path, "digest", partial(load_model, tiny_run, CPU))
+    lessons.fill(rows)
+    painted: list[torch.Tensor] = []
+
+    def brightened(image: torch.Tensor, mask: torch.Tensor, *_: object) -> torch.Tensor:
+        painted.append(mask)
+        return torch.ones_like(image)
+
+    monkeypatch.setattr("sammix.training.lessons.painted_slice", brightened)
+    slices = TaughtSlices(table, rows[:1], lessons, augmented=True, painted=0.5)
+    samples = [slices[SliceDraw(int(row), seed)] for row in rows for seed in range(20)]
+    assert 10 < len(painted) < 30
+    drawn = torch.from_numpy(np.asarray(table.masks[int(rows[0])], np.uint8))
+    taught = (lessons[int(rows[1])].probability[0] >= 0.5).to(torch.uint8)
+    assert {tuple(mask.flatten().tolist()) for mask in painted} == {
+        tuple(m.flatten().tolist()) for m in (drawn, taught)
+    }
+    bright = [isinstance(sample, Sample) and bool(sample.image.mean() > 0.4) for sample in samples]
+    assert len(painted) >= sum(bright) > len(painted) / 2
+    painted.clear()
+    unpainted = TaughtSlices(table, rows[:1], lessons, augmented=True)
+    assert all(isinstance(unpainted[SliceDraw(int(rows[0]), seed)], Sample) for seed in range(5))
+    assert not painted

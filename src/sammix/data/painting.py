@@ -1,4 +1,4 @@
-"""Paint a drawn organ as other patients have it: darker, brighter, patchy, unenhanced, with lesions and cysts.
+"""Paint an organ as other patients have it: darker, brighter, patchy, unenhanced, with lesions and cysts.
 
 Few drawings show few livers. A fatty one is darker than its vessels, an early phase leaves it grey; a
 tumour at its edge belongs to it. The mask says where the organ is: its appearance is changed, and the truth stays.
@@ -15,6 +15,7 @@ from torch import Tensor
 
 SMALLEST = 20  # px: of an organ less than that nothing can be seen
 LEVEL = (20.0, 190.0)  # HU of an organ's tissue, from fat-laden without contrast to an early phase
+FADING = 0.5  # the share of slices, with the organ or without, that lose contrast
 FADED = (0.1, 0.8)  # how much contrast is left in a scan with less of it
 FADES_TO = 50.0  # HU of soft tissue without contrast
 BONE = 230.0  # HU, from which on nothing fades
@@ -29,12 +30,14 @@ RIM = (10.0, 50.0)  # HU
 def paint(hu: Tensor, mask: Tensor, generator: torch.Generator) -> Tensor:
     """Show the organ of a slice in another appearance; its outline stays where it is.
 
+    A slice without the organ may lose contrast, too: else a network learns that little contrast means an organ.
+
     Args:
         hu: (S, S) float32, in HU. mask: (S, S) 0/1, the organ.
         generator: the only source of chance.
 
     Returns:
-        (S, S) float32 in HU; the slice as it is where the mask has fewer than 20 px.
+        (S, S) float32 in HU. Where the mask has fewer than 20 px, the organ is not painted.
 
     >>> hu, mask = torch.full((64, 64), 100.0), torch.zeros(64, 64)
     >>> mask[16:48, 16:48] = 1
@@ -42,11 +45,11 @@ def paint(hu: Tensor, mask: Tensor, generator: torch.Generator) -> Tensor:
     >>> painted.shape, bool((painted != hu).any())
     (torch.Size([64, 64]), True)
     """
+    if _one(generator) < FADING:
+        hu = _faded(hu, generator)
     if mask.sum() < SMALLEST:
         return hu
     organ, soft = mask > 0, _blurred(mask.float(), 0.8)
-    if _one(generator) < 0.3:
-        hu = _faded(hu, generator)
     if _one(generator) < 0.8:
         hu = _tinted(hu, organ, soft, generator)
     if _one(generator) < 0.6:

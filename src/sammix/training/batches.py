@@ -226,12 +226,13 @@ def augment_channels(
     """
     chosen = torch.rand(len(images), generator=generator) < painted
     pairs = zip(images[:, 0], masks, chosen, strict=True)
-    shown = [_painted(image, mask, preprocess, generator) if chance else image for image, mask, chance in pairs]
+    shown = [painted_slice(image, mask, preprocess, generator) if chance else image for image, mask, chance in pairs]
     seen, seen_masks = augment(torch.stack(shown), masks, generator)
     return seen[:, None], seen_masks
 
 
-def _painted(image: Tensor, mask: Tensor, preprocess: Preprocess, generator: torch.Generator) -> Tensor:
+def painted_slice(image: Tensor, mask: Tensor, preprocess: Preprocess, generator: torch.Generator) -> Tensor:
+    """Paint the organ, ``mask`` (S, S) 0/1, of a slice (S, S) in [0, 1] by :func:`~sammix.data.painting.paint`."""
     return preprocess.window(paint(preprocess.hu(image), mask, generator))
 
 
@@ -254,7 +255,7 @@ def read_view(table: SliceTable, which: SliceView, has_mask: bool) -> tuple[Tens
     seed = int(np.random.default_rng([row, abs(view)]).integers(2**63))
     chance = _chance(seed)
     if view < 0:
-        image = _painted(image, mask, table.preprocess, chance)
+        image = painted_slice(image, mask, table.preprocess, chance)
     images, masks = augment(image[None], mask[None], chance)
     return images[0], masks[0]
 

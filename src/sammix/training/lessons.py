@@ -14,8 +14,8 @@ from sammix.data.augmentation import augment_planes
 from sammix.data.sampling import Rows, SliceDraw
 from sammix.data.table import SliceTable
 from sammix.errors import SammixError
-from sammix.networks.interface import Lesson, Segmenter, SlicePrediction
-from sammix.training.batches import Sample, read_slice
+from sammix.networks.interface import MASK_THRESHOLD, Lesson, Segmenter, SlicePrediction
+from sammix.training.batches import Sample, painted_slice, read_slice
 from sammix.training.feature_cache import FeatureCache, SliceView
 
 
@@ -70,11 +70,15 @@ class TaughtSlices(Dataset[Sample | SammixError]):
         mask_rows: rows whose drawn mask may be used.
         lessons: on all rows that are drawn with a seed; the others are seen as they are, and without a lesson.
         augmented: whether slices and lessons are augmented.
+        painted: of augmented slices, how many have the organ painted: where it was drawn, or else where the teacher
+            marks it.
     """
 
-    def __init__(self, table: SliceTable, mask_rows: Rows, lessons: Lessons, augmented: bool) -> None:
+    def __init__(
+        self, table: SliceTable, mask_rows: Rows, lessons: Lessons, augmented: bool, painted: float = 0.0
+    ) -> None:
         self.table, self.mask_rows, self.lessons = table, frozenset(mask_rows.tolist()), lessons
-        self.augmented = augmented
+        self.augmented, self.painted = augmented, painted
 
     def __getitem__(self, draw: SliceDraw) -> Sample | SammixError:
         """Read and augment the slice that was drawn. An error is returned, for the training process to raise."""
@@ -85,8 +89,12 @@ class TaughtSlices(Dataset[Sample | SammixError]):
             return error
         lesson = None if draw.seed is None else self.lessons[draw.row]
         if lesson is not None and draw.seed is not None and self.augmented:
+            chance = torch.Generator().manual_seed(draw.seed)
+            if self.painted and float(torch.rand(1, generator=chance)) < self.painted:
+                organ = mask if known else (lesson.probability[0] >= MASK_THRESHOLD).to(mask.dtype)
+                image = painted_slice(image, organ, self.table.preprocess, chance)
             planes = torch.stack([lesson.probability, lesson.cam, mask[None].float()], dim=1)
-            images, planes = augment_planes(image[None], planes, torch.Generator().manual_seed(draw.seed))
+            images, planes = augment_planes(image[None], planes, chance)
             image, mask = images[0], (planes[0, 2] >= 0.5).to(mask.dtype)
             lesson = Lesson(planes[:, 0], planes[:, 1], lesson.presence, lesson.trust)
         return Sample(image[None], int(self.table.label[draw.row]), mask, known, lesson=lesson)

@@ -56,7 +56,7 @@ def open_slices(network: Network, data: FitData, card: ModelCard, run: RunFolder
     fit = card.config.fit
     if data.lessons is not None:
         data.lessons.fill(data.train)
-        return TaughtSlices(data.table, data.usable_masks, data.lessons, fit.augment)
+        return TaughtSlices(data.table, data.usable_masks, data.lessons, fit.augment, fit.painted)
     if fit.cache:
         views = views_of(data, card)
         cache = filled_cache(network, data, card, run, views)
