@@ -10,13 +10,27 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
+from pydicom.uid import (
+    MPEG2MPML,
+    CTImageStorage,
+    DeflatedExplicitVRLittleEndian,
+    EnhancedCTImageStorage,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    JPEG2000Lossless,
+    MRImageStorage,
+    RLELossless,
+    RTStructureSetStorage,
+    SecondaryCaptureImageStorage,
+    SegmentationStorage,
+)
 from pynetdicom import AE
-from pynetdicom.sop_class import CTImageStorage, Verification
+from pynetdicom.sop_class import Verification
 from tests.patience import until
 
 from sammix.errors import ConfigError, SammixError
 from sammix.node import receiver
-from sammix.node.receiver import OUT_OF_RESOURCES, Listening, listening
+from sammix.node.receiver import DOES_NOT_MATCH, OUT_OF_RESOURCES, Listening, listening
 from sammix.node.series_queue import SeriesQueue
 
 
@@ -79,6 +93,77 @@ def test_a_series_is_being_brought_until_its_association_ends(tmp_path: Path, wr
         assert not list(queue.ready(60))
         association.release()
         until(lambda: list(queue.ready(60)) == [series], 60)
+
+
+def offered(port: int, *contexts: tuple[str, list[str]]) -> list[str]:
+    """Offer kinds of objects, each in some transfer syntaxes: which of them the node takes."""
+    entity = AE(ae_title="CT1")
+    for kind, syntaxes in contexts:
+        entity.add_requested_context(kind, syntaxes)
+    association = entity.associate("127.0.0.1", port, ae_title="SAMMIX")
+    taken = [str(context.abstract_syntax) for context in association.accepted_contexts]
+    if association.is_established:
+        association.release()
+    return taken
+
+
+def test_what_is_no_ct_is_not_taken_and_a_sender_of_nothing_else_is_told_of(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    others = (MRImageStorage, SegmentationStorage, SecondaryCaptureImageStorage, RTStructureSetStorage)
+    plain = [ExplicitVRLittleEndian]
+    with listening(Listening("SAMMIX", port=0), SeriesQueue(tmp_path / "queue")) as port:
+        kinds = [(kind, plain) for kind in (*others, "1.2.826.0.1.3680043.9.9", CTImageStorage)]
+        assert offered(port, *kinds) == [CTImageStorage]
+        assert not caplog.text, "whoever sends CT may offer whatever it has beside"
+        assert offered(port, (MRImageStorage, plain), ("1.2.826.0.1.3680043.9.9", plain)) == []
+        until(lambda: "offers nothing that is taken here: MR Image Storage, a private kind" in caplog.text, 60)
+    assert "3680043" not in caplog.text
+
+
+def test_an_enhanced_ct_is_taken(tmp_path: Path, write_series, write_enhanced) -> None:
+    image = pydicom.dcmread(write_enhanced(write_series(tmp_path / "ct"), tmp_path / "enhanced.dcm"))
+    queue = SeriesQueue(tmp_path / "queue")
+    with listening(Listening("SAMMIX", port=0), queue) as port:
+        assert offered(port, (EnhancedCTImageStorage, [ExplicitVRLittleEndian])) == [EnhancedCTImageStorage]
+        entity = AE(ae_title="CT1")
+        entity.add_requested_context(image.SOPClassUID, image.file_meta.TransferSyntaxUID)
+        association = entity.associate("127.0.0.1", port, ae_title="SAMMIX")
+        assert association.send_c_store(image).Status == 0
+        association.release()
+    assert len(list(queue.series(image.SeriesInstanceUID).received.iterdir())) == 1
+
+
+def test_transfer_syntaxes_that_cannot_be_read_are_not_taken(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A sender that has others, too, sends in one of those."""
+    odd = [MPEG2MPML, "1.2.840.10008.1.2.4.112", "1.2.840.10008.1.2.4.94", "1.2.826.0.1.3680043.9.9.1"]
+    with listening(Listening("SAMMIX", port=0), SeriesQueue(tmp_path / "queue")) as port:
+        assert offered(port, (CTImageStorage, odd)) == []
+        until(lambda: "offers nothing that is taken here: CT Image Storage" in caplog.text, 60)
+        for syntax in (JPEG2000Lossless, RLELossless, DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian):
+            assert offered(port, (CTImageStorage, [*odd, syntax])) == [CTImageStorage]
+
+
+def test_what_calls_itself_ct_and_is_none_is_refused(
+    tmp_path: Path, write_series, store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An MR image, sent under the name of a CT image; the CT of the same association is kept."""
+    files = sorted(write_series(tmp_path / "ct", n=2).iterdir())
+    mr = pydicom.dcmread(files[0])
+    mr.SOPClassUID, mr.Modality, mr.SeriesInstanceUID = MRImageStorage, "MR", "1.2.99"
+    pydicom.dcmwrite(tmp_path / "mr.dcm", mr, enforce_file_format=False)
+    monkeypatch.setattr("pynetdicom._config.STORE_SEND_CHUNKED_DATASET", True)  # which takes the kind of a file's head
+    entity = AE(ae_title="CT1")
+    entity.add_requested_context(CTImageStorage, [ExplicitVRLittleEndian])
+    queue = SeriesQueue(tmp_path / "queue")
+    with listening(Listening("SAMMIX", port=0), queue) as port:
+        association = entity.associate("127.0.0.1", port, ae_title="SAMMIX")
+        sent = (files[0], tmp_path / "mr.dcm", files[1])
+        assert [association.send_c_store(file).Status for file in sent] == [0, DOES_NOT_MATCH, 0]
+        association.release()
+    assert "refused an object that is not of the kind it is called" in caplog.text
+    assert len(list(queue.series("1.2.3").received.iterdir())) == 2
+    assert not queue.series("1.2.99").folder.exists()
 
 
 def test_sizes_are_bounded(tmp_path: Path, write_series, store) -> None:

@@ -9,6 +9,7 @@ import threading
 import time
 from pathlib import Path
 
+import numpy as np
 import pydicom
 import pytest
 
@@ -67,6 +68,34 @@ def test_stow_arrives_too(tmp_path: Path, write_series, model, pacs) -> None:
     wanted = OutputOptions("liver", "rtstruct")
     Service(queue, model, wanted, Stow(f"{pacs.url}/dicom-web").send, quiet=0.0).once()
     assert [one["Modality"] for one in pacs.instances("RTSTRUCT")] == ["RTSTRUCT"]
+
+
+def test_what_else_is_called_ct_is_done_or_said_and_stops_no_other(
+    tmp_path: Path, write_dicom, write_series, write_enhanced, model, caplog
+) -> None:
+    """An enhanced CT, a localizer, a picture without geometry, an object without pixels; and a series after them."""
+    queue, sent = SeriesQueue(tmp_path / "queue"), list[Path]()
+    plane = np.zeros((6, 4), np.uint16)
+    enhanced = write_enhanced(write_series(tmp_path / "one"), tmp_path / "enhanced.dcm")
+    across = {"ImageOrientationPatient": [1, 0, 0, 0, 0, -1], "ImageType": ["ORIGINAL", "PRIMARY", "LOCALIZER"]}
+    odd = {
+        "1.6.1": enhanced,
+        "1.6.2": write_dicom(tmp_path / "localizer.dcm", plane, **across),
+        "1.6.3": write_dicom(tmp_path / "flat.dcm", plane, ImagePositionPatient=None, ImageOrientationPatient=None),
+        "1.6.4": write_dicom(tmp_path / "empty.dcm", plane, PixelData=None),
+    }
+    for uid, file in odd.items():
+        queue.add(uid, f"{uid}.1", file)
+    arrived(queue, write_series, tmp_path / "ct", 4)
+    service = Service(queue, model, OutputOptions("liver", "dicom-seg"), lambda one: sent.append(one) or "", quiet=0.0)
+    service.once()
+    service.once()
+    assert {file.relative_to(queue.folder).parts[0] for file in sent} == {
+        queue.series(uid).folder.name for uid in ("1.6.1", "1.7.1")
+    }
+    assert not list(queue.ready(0.0)), "nothing waits for ever"
+    assert caplog.text.count("could not be segmented") == 3
+    assert "secret" not in caplog.text.lower()
 
 
 def test_what_cannot_be_segmented_is_said_once(tmp_path: Path, write_series, model, caplog) -> None:

@@ -15,17 +15,21 @@ from typing import Any
 from weakref import WeakKeyDictionary, WeakSet
 
 import pydicom
-from pydicom.uid import CTImageStorage, EnhancedCTImageStorage
+from pydicom.pixels import get_decoder
+from pydicom.uid import UID, CTImageStorage, EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage
 
 from sammix.errors import ConfigError, InputError, SammixError, needs_extra
 from sammix.log import warn
 from sammix.node.series_queue import Series, SeriesQueue
 
-ACCEPTED = (CTImageStorage, EnhancedCTImageStorage)
+ACCEPTED = (CTImageStorage, EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage)
 VERIFICATION = "1.2.840.10008.1.1"
-SUCCESS, OUT_OF_RESOURCES, CANNOT_UNDERSTAND = 0x0000, 0xA700, 0xC000
+SUCCESS, OUT_OF_RESOURCES, DOES_NOT_MATCH, CANNOT_UNDERSTAND = 0x0000, 0xA700, 0xA900, 0xC000
 ASSOCIATIONS = 128
 """At once; a sender that is one too many is told to try again."""
+
+SHOWN = 5
+"""Kinds of objects in a line."""
 
 MEGABYTE = 10**6
 SLACK = MEGABYTE
@@ -95,9 +99,10 @@ def listening(how: Listening, queue: SeriesQueue) -> Iterator[int]:
     entity.maximum_associations = ASSOCIATIONS
     entity.add_supported_context(VERIFICATION)
     for kind in ACCEPTED:
-        entity.add_supported_context(kind, net.ALL_TRANSFER_SYNTAXES)
+        entity.add_supported_context(kind, [syntax for syntax in net.ALL_TRANSFER_SYNTAXES if _can_be_read(syntax)])
     receiver = _Receiver(how, queue)
     handlers = [
+        (net.evt.EVT_ACCEPTED, receiver.accepted),
         (net.evt.EVT_PDU_RECV, receiver.came),
         (net.evt.EVT_C_STORE, receiver.store),
         (net.evt.EVT_RELEASED, receiver.released),
@@ -118,6 +123,14 @@ def listening(how: Listening, queue: SeriesQueue) -> Iterator[int]:
         tempfile.tempdir = before
 
 
+def _can_be_read(syntax: str) -> bool:
+    """Tell whether pixels in a transfer syntax can be read on this machine."""
+    try:
+        return get_decoder(syntax).is_available
+    except NotImplementedError:
+        return False
+
+
 class _Receiver:
     def __init__(self, how: Listening, queue: SeriesQueue) -> None:
         self.how, self.queue = how, queue
@@ -125,6 +138,14 @@ class _Receiver:
         self._arriving: WeakKeyDictionary[Any, int] = WeakKeyDictionary()
         self._over: WeakSet[Any] = WeakSet()
         self._lock = threading.Lock()
+
+    def accepted(self, event: Any) -> None:
+        """Say that somebody who was let in can send nothing. What is no CT was not agreed on, and its sender knows."""
+        offered = event.assoc.rejected_contexts
+        if offered and not any(one.abstract_syntax in ACCEPTED for one in event.assoc.accepted_contexts):
+            kinds = list(dict.fromkeys(_kind(one.abstract_syntax) for one in offered))
+            more = f" and {len(kinds) - SHOWN} more" if len(kinds) > SHOWN else ""
+            warn(f"an association offers nothing that is taken here: {', '.join(kinds[:SHOWN])}{more}")
 
     def came(self, event: Any) -> None:
         """Break off an association that brings an object without end, before it fills the disk."""
@@ -146,8 +167,11 @@ class _Receiver:
                 warn(f"refused an object of more than {self.how.largest_object} MB")
                 return OUT_OF_RESOURCES
             header = pydicom.dcmread(
-                file, stop_before_pixels=True, specific_tags=["SeriesInstanceUID", "SOPInstanceUID"]
+                file, stop_before_pixels=True, specific_tags=["SOPClassUID", "SeriesInstanceUID", "SOPInstanceUID"]
             )
+            if header.SOPClassUID not in ACCEPTED:
+                warn(f"refused an object that is not of the kind it is called: {_kind(header.SOPClassUID)}")
+                return DOES_NOT_MATCH
             series_uid, instance_uid = str(header.SeriesInstanceUID), str(header.SOPInstanceUID)
             size = self.queue.size(self.queue.series(series_uid))
             if size > self.how.largest_series * MEGABYTE or shutil.disk_usage(self.queue.folder).free < (
@@ -199,3 +223,9 @@ class _Receiver:
         for series in brought.values():
             self.queue.end(series)
             self.queue.cut(series, broken)
+
+
+def _kind(uid: str) -> str:
+    """Name a kind of objects; a number that DICOM does not know could be anybody's."""
+    known = UID(uid)
+    return known.name if known.name != known else "a private kind"
