@@ -22,7 +22,7 @@ import torch
 from sammix.config import Config, load_preset
 from sammix.data.preprocess import Preprocess
 from sammix.inference.pipeline import Steps, overlapped
-from sammix.inference.scan import VolumePrediction, predict_volume
+from sammix.inference.scan import VolumePrediction, gather_volume, predict_volume
 from sammix.inference.sharing import SharedSegmenter
 from sammix.io.volume import Volume
 from sammix.models.devices import bfloat16_pays, pick_device, trainable_attention
@@ -96,14 +96,16 @@ def measure_use(preset: str, device: torch.device, seconds: float, compiled: boo
 
 
 def predict_at_once(network: SAMMix, scans: Sequence[Volume], batch: int) -> None:
-    """Segment scans as ``predict --at-once`` does: each in a thread, with batches that they share."""
+    """Segment scans as ``predict --at-once`` does: each in a thread, with batches that they share; then its mask."""
     shared = SharedSegmenter(network, batch)
 
     def steps(scan: Volume) -> Steps[VolumePrediction]:
         yield  # begun
         yield  # read
         with shared.in_use():
-            return predict_volume(shared, scan, batch)
+            gathered = gather_volume(shared, scan, batch)
+        yield  # through the network
+        return gathered.finish()
 
     for _ in overlapped(map(steps, scans), len(scans), shared.stop):
         pass

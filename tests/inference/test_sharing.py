@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from torch import Tensor
 from sammix.inference.scans import OutputOptions, PredictOptions, predict
 from sammix.inference.sharing import SharedSegmenter, Stopped
 from sammix.models.saved import load_model
-from sammix.networks.interface import Promptable, SlicePrediction
+from sammix.networks.interface import Masks, Promptable, SlicePrediction
 
 PATIENCE = 60
 BATCH = 4
@@ -34,6 +35,7 @@ class Counting:
     def __init__(self) -> None:
         self.batches: list[list[int]] = []
         self.preprocess: Any = None
+        self._masks: Masks = self.masks
 
     def encode(self, images: Tensor) -> list[Tensor | None]:
         self.batches.append(images[:, 0, 0, 0].int().tolist())
@@ -41,8 +43,24 @@ class Counting:
             raise MemoryError("thirteen")
         return [images * 2, None]
 
+    def masks(self, embedding: Tensor, maps: Tensor, boxes: Tensor) -> Tensor:
+        self.batches.append(boxes[:, 0].int().tolist())
+        assert len(embedding) == len(maps) == len(boxes)
+        return embedding + maps[:, None] + boxes[:, :1, None, None]
+
+    def shared(self, masks: Masks) -> Any:
+        other = Counting()
+        other._masks = masks
+        return other
+
     def segment(self, encoding: Any, *_: Any) -> SlicePrediction:
         raise AssertionError("no mask is asked for here")
+
+    def redraw(self, encoding: Any, maps: Tensor) -> Tensor:
+        """Two boxes a slice."""
+        at = torch.arange(len(maps)).repeat_interleave(2)
+        first, second = encoding[0][at], torch.tensor([[0.0], [0.5]]).repeat(len(maps), 1)
+        return self._masks(first, maps[at], first[:, 0, 0, :1] + second.expand(-1, 4))
 
 
 def slices(*numbers: int) -> Tensor:
@@ -83,6 +101,28 @@ def test_slices_of_several_scans_share_batches_of_one_shape() -> None:
     numbers = [[encoding[0][:, 0, 0, 0].tolist() for encoding in scan] for scan in found]
     assert numbers == [[[2, 4, 6], [8]], [[42, 44, 46]], [[62, 64, 66, 68, 70, 72]]]
     assert found[0][0][1] is None
+
+
+def test_prompts_of_several_scans_share_batches_of_one_shape() -> None:
+    """Each of five slices has two boxes; three scans ask for their masks."""
+    segmenter = Counting()
+    shared, found = SharedSegmenter(segmenter, BATCH), dict[int, list[float]]()
+    everybody = threading.Barrier(3)
+
+    def scan(*numbers: int) -> None:
+        with shared.in_use():
+            everybody.wait(PATIENCE)
+            images = slices(*numbers)
+            masks = shared.redraw([images, None], images[:, 0] * 100)[:, 0, 0, 0].tolist()
+            found.update((number, masks[2 * k : 2 * k + 2]) for k, number in enumerate(numbers))
+
+    threads = [threading.Thread(target=scan, args=numbers) for numbers in ((1,), (2,), (3, 4, 5))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(PATIENCE)
+    assert [len(batch) for batch in segmenter.batches] == 3 * [BATCH], "of ten prompts"
+    assert found == {number: [102 * number, 102 * number + 0.5] for number in range(1, 6)}
 
 
 def test_an_error_is_that_of_all_scans_in_the_batch_and_the_next_ones_go_on() -> None:
@@ -131,6 +171,25 @@ def test_what_a_slice_becomes_does_not_depend_on_the_others_in_its_batch(network
         assert torch.equal(beside.classes.class_logits[place], alone.classes.class_logits[0])
 
 
+@pytest.mark.parametrize("batch", [BATCH, 6])
+def test_what_a_prompt_becomes_does_not_depend_on_the_others_in_its_batch(network: Any, batch: int) -> None:
+    """To the last bit, with any neighbours, of one box or of several, at any place of the batch."""
+    size = network.preprocess.size
+    images = torch.from_numpy(np.random.default_rng(0).random((8, 1, size, size), np.float32))
+    maps = torch.zeros(8, size, size)
+    for k, map_ in enumerate(maps):
+        map_[2 + k : 12 + k, 5:20] = 0.7 + k / 50
+    maps[[1, 4, 6], 30:40, 30:50] = 0.9  # a second box
+    shared = SharedSegmenter(network, batch)
+    encoding = shared.encode(images)
+    of = {one: replace(encoding, embedding=encoding.embedding[list(one)]) for one in ((0,), (1, 0, 2), (4, 6, 1, 3, 0))}
+    (alone,) = shared.redraw(of[0,], maps[[0]])
+    assert 0 < alone.min() < alone.max() < 1
+    for some, place in (((1, 0, 2), 1), ((4, 6, 1, 3, 0), 4)):
+        assert torch.equal(shared.redraw(of[some], maps[list(some)])[place], alone)
+    torch.testing.assert_close(network.redraw(of[0,], maps[[0]])[0], alone, atol=0.02, rtol=0)
+
+
 def test_a_shared_network_is_as_promptable_as_its_own(network: Any) -> None:
     shared = SharedSegmenter(network, BATCH)
     assert isinstance(shared, Promptable)
@@ -138,8 +197,18 @@ def test_a_shared_network_is_as_promptable_as_its_own(network: Any) -> None:
     assert SharedSegmenter(Counting(), BATCH).neighbours_mm == 0
 
 
-def test_masks_do_not_depend_on_the_scans_beside(network: Any, hospital_a: Path, tmp_path: Path) -> None:
-    """Scans of several lengths, 3 at once; one after the other; and in another order."""
+def test_masks_do_not_depend_on_the_scans_beside(
+    network: Any, hospital_a: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Scans of several lengths, 3 at once; one after the other; and in another order. All batches have one shape."""
+    lengths, masks_of = set[int](), network.masks
+
+    def noted(embedding: Tensor, maps: Tensor, boxes: Tensor) -> Tensor:
+        lengths.add(len(boxes))
+        masks: Tensor = masks_of(embedding, maps, boxes)
+        return masks
+
+    monkeypatch.setattr(network, "masks", noted)
     scans = [hospital_a / f"volume-{k}.nii" for k in range(5)]
     ways = {"three": (scans, 3), "two": (scans, 2), "turned": (scans[::-1], 3), "few": (scans[1:3], 9)}
     for way, (some, at_once) in ways.items():
@@ -150,6 +219,7 @@ def test_masks_do_not_depend_on_the_scans_beside(network: Any, hospital_a: Path,
     for way in ways:
         there = {path.name: path.read_bytes() for path in (tmp_path / way).glob("*.nii.gz")}
         assert there.items() <= masks.items(), way
+    assert lengths == {BATCH}
     order = (tmp_path / "three" / "statistics.csv").read_text().splitlines()[1:]
     assert [line.split(",")[0] for line in order] == [scan.stem for scan in scans]
 

@@ -54,6 +54,12 @@ def test_is_a_segmenter(preset: str, untrained: Untrained, four: Batch) -> None:
     assert found.probability.dtype == found.presence.dtype == torch.float32
 
 
+def test_slices_that_are_where_the_network_is_are_taken_as_they_are(
+    preset: str, untrained: Untrained, four: Batch
+) -> None:
+    assert untrained(preset).brought(four.images) is four.images
+
+
 def test_slices_do_not_see_each_other(preset: str, untrained: Untrained, four: Batch) -> None:
     network = untrained(preset).eval()
     together, alone = (network.segment(network.encode(images)) for images in (four.images, four.images[1:2]))

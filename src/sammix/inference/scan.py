@@ -261,25 +261,54 @@ def predict_volume(
         every_slice: put all slices through the network.
         images: height in mm → DICOM instance number, by which the evidence names its slices.
     """
+    return gather_volume(
+        segmenter, volume, batch_size, name, smallest_part, quality, every_slice=every_slice, images=images
+    ).finish()
+
+
+@dataclass(frozen=True, eq=False)
+class GatheredVolume:
+    """A scan that went through the network, and of which no mask is made yet. That is work of one core."""
+
+    volume: Volume
+    assembler: ScanAssembler
+    images: Mapping[float, int] | None
+
+    def finish(self) -> VolumePrediction:
+        """Make the scan's mask. To be called once; perhaps in another thread than the network's."""
+        axial, scan = self.volume.axial(), self.assembler.finish()
+        return VolumePrediction(
+            mask=self.volume.from_axial(scan.mask).array,
+            presence=scan.presence,
+            disagreement=scan.disagreement,
+            doubtful=scan.doubtful,
+            decision=scan.decision,
+            quality=scan.quality,
+            confidence=scan.confidence,
+            evidence=_evidence(scan, axial, self.assembler.segmenter.preprocess, self.images),
+            prompt=scan.prompt,
+            interpolated=scan.interpolated,
+            beyond=scan.beyond,
+        )
+
+
+def gather_volume(
+    segmenter: Segmenter,
+    volume: Volume,
+    batch_size: int = 4,
+    name: str = "slices",
+    smallest_part: float = SMALLEST_PART,
+    quality: Quality | None = None,
+    every_slice: bool = False,
+    images: Mapping[float, int] | None = None,
+) -> GatheredVolume:
+    """Do of :func:`predict_volume` what needs the network."""
     axial = volume.axial()
     count, height, width = axial.array.shape
     assembler = ScanAssembler(segmenter, ScanGrid(count, (height, width), axial.spacing), smallest_part, quality)
     whole = every_slice or not (axial.trusted_geometry and smallest_part)
     _find(assembler, _Slices(axial, segmenter.preprocess, name), batch_size, whole)
-    scan = assembler.finish()
-    return VolumePrediction(
-        mask=volume.from_axial(scan.mask).array,
-        presence=scan.presence,
-        disagreement=scan.disagreement,
-        doubtful=scan.doubtful,
-        decision=scan.decision,
-        quality=scan.quality,
-        confidence=scan.confidence,
-        evidence=_evidence(scan, axial, segmenter.preprocess, images),
-        prompt=scan.prompt,
-        interpolated=scan.interpolated,
-        beyond=scan.beyond,
-    )
+    return GatheredVolume(volume, assembler, images)
 
 
 def _find(assembler: ScanAssembler, slices: _Slices, batch_size: int, every_slice: bool) -> None:

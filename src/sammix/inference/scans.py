@@ -23,7 +23,7 @@ from sammix.inference.evidence import SliceEvidence
 from sammix.inference.inputs import find_scans, origin, with_digest
 from sammix.inference.manifest import IndexDrawer, Manifest, Record
 from sammix.inference.pipeline import Steps
-from sammix.inference.scan import VolumePrediction, predict_volume
+from sammix.inference.scan import VolumePrediction, gather_volume
 from sammix.inference.settling import Work, settle_all
 from sammix.inference.shards import Shard, digest_of
 from sammix.inference.shared_bucket import SharedBucket
@@ -282,7 +282,7 @@ def _read_if_small(case: Case) -> Volume | None:
 
 
 def _predict_one(run: _Run, name: str, case: Case, volume: Volume) -> Steps[tuple[Record, Record]]:
-    """Segment a scan, and in a second step write its files. Where it fails, none of its files stays.
+    """Put a scan through the network, and in a second step make its mask and write its files; if it fails, none stays.
 
     Args:
         run: what is the same for all scans.
@@ -298,7 +298,7 @@ def _predict_one(run: _Run, name: str, case: Case, volume: Volume) -> Steps[tupl
         run.warn_of(name, warning)
     segmenter, images = run.segmenter, image_numbers(volume.axial(), case.files)
     with segmenter.in_use() if isinstance(segmenter, SharedSegmenter) else nullcontext():
-        found = predict_volume(
+        gathered = gather_volume(
             segmenter,
             volume,
             run.batch_size,
@@ -308,8 +308,9 @@ def _predict_one(run: _Run, name: str, case: Case, volume: Volume) -> Steps[tupl
             every_slice=wanted.every_slice,
             images=images,
         )
-    _say_what_was_found(name, wanted.organ, found)
     yield
+    found = gathered.finish()
+    _say_what_was_found(name, wanted.organ, found)
     files, problems = _write_files(run, name, case, volume, found)
     for problem in problems:
         warn(f"{name}: {problem}")

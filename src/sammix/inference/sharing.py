@@ -1,11 +1,12 @@
-"""Let scans that compute at once share a network: their slices are encoded in the same batches."""
+"""Let scans that compute at once share a network: their slices are encoded, and their prompts decoded, together."""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import fields, replace
+from dataclasses import dataclass, field, fields, replace
+from functools import partial
 from threading import Condition
 from typing import Any
 
@@ -13,35 +14,38 @@ import torch
 from torch import Tensor
 
 from sammix.inference.slices import reach_mm
-from sammix.networks.interface import Glancing, PromptSource, Segmenter, SlicePrediction
+from sammix.networks.interface import Glancing, PromptSource, Segmenter, Shareable, SlicePrediction
 
 
 class Stopped(BaseException):
-    """No more is encoded: all scans are to end. It is no ``Exception``, as it is no scan's fault."""
+    """No more is computed: all scans are to end. It is no ``Exception``, as it is no scan's fault."""
 
 
 class SharedSegmenter:
     """A segmenter that several threads may use at once, each for a scan.
 
-    All slices are encoded in batches of one shape, whichever scans they are of. In those the same sums are made in the
-    same order, so that what a slice becomes does not depend on the others in its batch. Masks are made of each scan's
-    own slices: how many boxes a batch has, and so the shape in which SAM decodes it, depends on what it shows.
+    All slices are encoded, and all automatic prompts decoded, in batches of one shape, whichever scans they are of. In
+    those the same sums are made in the same order, so that what a slice becomes does not depend on the others in its
+    batch. Boxes are found by each scan's own thread.
 
     Args:
         segmenter: the network.
-        size: slices in a batch. A batch is filled up with zeros where all scans wait for it.
+        size: slices, or prompts, in a batch. A batch is filled up with zeros where all scans wait for one.
     """
 
     def __init__(self, segmenter: Segmenter, size: int) -> None:
         self.segmenter, self.size = segmenter, size
         self.name, self.preprocess = segmenter.name, segmenter.preprocess
         self.presence_offset, self.neighbours_mm = segmenter.presence_offset, reach_mm(segmenter)
-        self._asked, self._changed = deque[_Asked](), Condition()
+        self._lines, self._changed = [_Line(segmenter.encode)], Condition()
         self._scans, self._waiting, self._stopped = 0, 0, False
+        if isinstance(segmenter, Shareable):
+            self._lines.append(_Line(segmenter.masks))
+            self.segmenter = segmenter.shared(partial(self._ask, self._lines[1]))
 
     @contextmanager
     def in_use(self) -> Iterator[None]:
-        """Encode slices in this context, in one thread, for one scan: batches wait for it."""
+        """Segment slices in this context, in one thread, for one scan: batches wait for it."""
         with self._changed:
             self._scans += 1
         try:
@@ -52,21 +56,40 @@ class SharedSegmenter:
                 self._changed.notify_all()
 
     def stop(self) -> None:
-        """Have all threads that encode, or wait, raise Stopped."""
+        """Have all threads that ask for something, or wait, raise Stopped."""
         with self._changed:
             self._stopped = True
             self._changed.notify_all()
 
     def encode(self, images: Tensor) -> Any:
         """Encode slices (B, 1, S, S), as the network does, some of them perhaps with those of other scans."""
-        mine = _Asked(images)
+        return self._ask(self._lines[0], images)
+
+    def glance(self, images: Tensor) -> SlicePrediction | None:
+        """Ask the classifier alone, as the network does."""
+        return self.segmenter.glance(images) if isinstance(self.segmenter, Glancing) else None
+
+    def segment(self, encoding: Any, boxes: Tensor | None = None, prompt: PromptSource = "cam") -> SlicePrediction:
+        """Make masks, as the network does, some of their prompts perhaps decoded with those of other scans."""
+        return self.segmenter.segment(encoding, boxes, prompt)
+
+    def redraw(self, encoding: Any, maps: Tensor) -> Tensor:
+        """Make masks once more, as a :class:`~sammix.networks.interface.Promptable` does."""
+        redrawn: Tensor = self.segmenter.redraw(encoding, maps)  # type: ignore[attr-defined]
+        return redrawn
+
+    def _ask(self, line: _Line, *rows: Tensor) -> Any:
+        """Have a line do rows: tensors of one length."""
+        mine = _Asked(rows)
         with self._changed:
-            self._asked.append(mine)
+            line.asked.append(mine)
             self._waiting += 1
             self._changed.notify_all()
             while mine.left and not self._stopped:
-                if self._waiting >= self._scans or sum(one.left for one in self._asked) >= self.size:
-                    self._encode_a_batch()
+                fullest = max(self._lines, key=lambda one: one.left)
+                if self._waiting >= self._scans or fullest.left >= self.size:
+                    self._waiting -= fullest.do(self.size)
+                    self._changed.notify_all()
                 else:
                     self._changed.wait()
             if mine.left:
@@ -75,64 +98,77 @@ class SharedSegmenter:
             raise mine.error
         return _joined(mine.parts)
 
-    def glance(self, images: Tensor) -> SlicePrediction | None:
-        """Ask the classifier alone, as the network does."""
-        return self.segmenter.glance(images) if isinstance(self.segmenter, Glancing) else None
 
-    def segment(self, encoding: Any, boxes: Tensor | None = None, prompt: PromptSource = "cam") -> SlicePrediction:
-        """Make masks, as the network does."""
-        return self.segmenter.segment(encoding, boxes, prompt)
+@dataclass(eq=False)
+class _Line:
+    """What scans wait for, the longest first. Used by one thread at a time, for all.
 
-    def redraw(self, encoding: Any, maps: Tensor) -> Tensor:
-        """Make masks once more, as a :class:`~sammix.networks.interface.Promptable` does."""
-        redrawn: Tensor = self.segmenter.redraw(encoding, maps)  # type: ignore[attr-defined]
-        return redrawn
+    Attributes:
+        work: does rows: as many results as rows.
+        asked: what is not done.
+    """
 
-    def _encode_a_batch(self) -> None:
-        """Encode the slices that have waited longest. Called by one thread at a time, for all."""
-        taken, free = list[tuple[_Asked, Tensor]](), self.size
-        for asked in self._asked:
+    work: Callable[..., Any]
+    asked: deque[_Asked] = field(default_factory=deque)
+
+    @property
+    def left(self) -> int:
+        """How many rows are to be done."""
+        return sum(one.left for one in self.asked)
+
+    def do(self, size: int) -> int:
+        """Do the rows that have waited longest, in a batch of ``size``; returns how many scans have all of theirs."""
+        taken, free = list[tuple[_Asked, tuple[Tensor, ...]]](), size
+        for asked in self.asked:
             taken.append((asked, asked.next(free)))
-            free -= len(taken[-1][1])
+            free -= len(taken[-1][1][0])
             if not free:
                 break
-        images = torch.cat([rows for _, rows in taken])
-        images = torch.cat([images, images.new_zeros(free, *images.shape[1:])])
         try:
-            encoding, error = self.segmenter.encode(images), None
+            columns = zip(*(rows for _, rows in taken), strict=True)
+            done, error = self.work(*(_filled(column, size) for column in columns)), None
         except Exception as raised:  # each scan in it tells it as its own
-            encoding, error = None, raised
+            done, error = None, raised
         start = 0
         for asked, rows in taken:
-            stop = start + len(rows)
-            asked.take(None if error else _rows(encoding, start, stop), len(rows), error)
+            stop = start + len(rows[0])
+            asked.take(None if error else _rows(done, start, stop), stop - start, error)
             start = stop
-        for asked in [asked for asked in self._asked if not asked.left]:
-            self._asked.remove(asked)
-            self._waiting -= 1
-        self._changed.notify_all()
+        over = [asked for asked in self.asked if not asked.left]
+        for asked in over:
+            self.asked.remove(asked)
+        return len(over)
 
 
 class _Asked:
-    """Slices (B, 1, S, S) that a scan asks for: how many are ``left`` to encode, and the ``parts`` that are encoded."""
+    """Rows that a scan asks for: how many are ``left`` to do, and the ``parts`` that are done."""
 
-    def __init__(self, images: Tensor) -> None:
-        self.images, self.left, self.parts = images, len(images), list[Any]()
+    def __init__(self, rows: tuple[Tensor, ...]) -> None:
+        self.rows, self.left, self.parts = rows, len(rows[0]), list[Any]()
         self.error: Exception | None = None
 
-    def next(self, most: int) -> Tensor:
-        """Give the slices that are to be encoded next."""
-        return self.images[len(self.images) - self.left :][:most]
+    def next(self, most: int) -> tuple[Tensor, ...]:
+        """Give the rows that are to be done next."""
+        start = len(self.rows[0]) - self.left
+        return tuple(column[start : start + most] for column in self.rows)
 
     def take(self, part: Any, count: int, error: Exception | None) -> None:
-        """Take the encoding of that many slices, or what went wrong: the others are not asked for then."""
+        """Take what that many rows became, or what went wrong: the others are not asked for then."""
         self.parts.append(part)
         self.error, self.left = error, 0 if error else self.left - count
 
 
-def _rows(encoding: Any, start: int, stop: int) -> Any:
-    """Copy some of the slices, so that a few do not keep the whole batch in memory."""
-    return _mapped(lambda values: values[start:stop].clone(), encoding)
+def _filled(parts: Sequence[Tensor], size: int) -> Tensor:
+    """Put rows of several scans together, and zeros after them. In memory it always lies alike."""
+    batch, start = parts[0].new_zeros(size, *parts[0].shape[1:]), 0
+    for part in parts:
+        batch[start : (start := start + len(part))] = part
+    return batch
+
+
+def _rows(done: Any, start: int, stop: int) -> Any:
+    """Copy some of the rows, so that a few do not keep the whole batch in memory."""
+    return _mapped(lambda values: values[start:stop].clone(), done)
 
 
 def _joined(parts: Sequence[Any]) -> Any:

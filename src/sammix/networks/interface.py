@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal, Protocol, runtime_checkable
@@ -106,6 +107,21 @@ class Promptable(Segmenter, Protocol):
         """Make the masks' probabilities (B, S, S) that maps (B, S, S) in [0, 1] prompt of B encoded slices."""
 
 
+Masks = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""Makes the masks of M prompts: (embeddings, maps, boxes), M of each → logits (M, S, S)."""
+
+
+@runtime_checkable
+class Shareable(Segmenter, Protocol):
+    """A segmenter whose prompts may be decoded with those of others."""
+
+    def masks(self, embedding: Tensor, maps: Tensor, boxes: Tensor) -> Tensor:
+        """Make the masks of M prompts, each by itself, as :data:`Masks`."""
+
+    def shared(self, masks: Masks) -> Segmenter:
+        """Give the same network, which has ``masks`` make the masks of automatic prompts."""
+
+
 @runtime_checkable
 class Glancing(Segmenter, Protocol):
     """A segmenter whose classifier may be asked alone, before :meth:`~Segmenter.encode`."""
@@ -184,6 +200,13 @@ class Network(nn.Module, ABC):
     def presence_offset(self) -> float:
         """As :attr:`Segmenter.presence_offset`."""
         return 0.0
+
+    def brought(self, images: Tensor) -> Tensor:
+        """Copy slices to the network's device; to a GPU from pinned memory, so that nobody waits for what it is at."""
+        device = next(self.parameters()).device
+        if device.type == "cuda" and images.device.type == "cpu":
+            return images.pin_memory().to(device, non_blocking=True)
+        return images.to(device)
 
     @abstractmethod
     def features(self, images: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +13,7 @@ from torch import Tensor
 from sammix.config import FitConfig, ModelConfig
 from sammix.data.preprocess import Preprocess
 from sammix.networks.classifiers import PRESENT, CAMClassifier, SharedClassifier, halve
-from sammix.networks.interface import Network, PromptSource, SlicePrediction, TrainingBatch
+from sammix.networks.interface import Masks, Network, PromptSource, SlicePrediction, TrainingBatch
 from sammix.networks.prompts import Boxes, BoxMode, activation_map, boxes_from_map, enlarge, mask_prompt, mislead
 from sammix.networks.sam.segment_anything import SAM
 from sammix.networks.student import StudentClassifier
@@ -105,6 +106,7 @@ class SAMMix(Network):
         self.sam = sam
         self.classifier = classifier
         self.config = config
+        self._masks: Masks | None = None  # in place of its own
 
     def features(self, images: Tensor) -> Tensor:
         """(B, 1, S, S) in [0, 1] → what SAM's frozen stages make of them, without gradient."""
@@ -144,6 +146,17 @@ class SAMMix(Network):
         """The answer among K masks, (B, S, S) logits: SAM's mask for unambiguous prompts, or the last (paper)."""
         return logits[:, 0 if self.config.mask_choice == "first" else -1]
 
+    @torch.inference_mode()
+    def masks(self, embedding: Tensor, maps: Tensor, boxes: Tensor) -> Tensor:
+        """M embeddings, maps and boxes → the answers' logits (M, S, S), each by itself."""
+        return self.choose(self.decode(embedding, maps, boxes)[0])
+
+    def shared(self, masks: Masks) -> SAMMix:
+        """This network, in whose place ``masks`` makes the masks of automatic prompts."""
+        twin = copy(self)
+        twin._masks = masks
+        return twin
+
     def forward(self, batch: TrainingBatch, prompted: PromptedSlices, learn_class: bool = True) -> SAMMixOutput:
         """The whole figure, for training.
 
@@ -166,7 +179,7 @@ class SAMMix(Network):
     @torch.inference_mode()
     def encode(self, images: Tensor) -> Encoding:
         """The costly, prompt-free part, for :meth:`segment`."""
-        images = images.to(next(self.parameters()).device)
+        images = self.brought(images)
         features = self.features(images)
         embedding, classes = self.sam.image_encoder.embedding(features), self.classify(images, halve(features))
         return Encoding(embedding, classes, features if self.config.tissue_check else None)
@@ -176,7 +189,7 @@ class SAMMix(Network):
         """What a student says of slices (B, 1, S, S), at a hundredth of SAM's cost; None of another classifier."""
         if not isinstance(self.classifier, StudentClassifier):
             return None
-        classes = self._classified(images.to(next(self.parameters()).device))
+        classes = self._classified(self.brought(images))
         return SlicePrediction(classes.cam, classes.presence, classes.cam, None, "cam")
 
     @torch.inference_mode()
@@ -237,8 +250,8 @@ class SAMMix(Network):
     def _prompted_by(self, embedding: Tensor, maps: Tensor) -> tuple[Tensor, Tensor]:
         """B slices, a map each → mask logits (B, S, S), the union over its boxes, and a box (B, 4) around these."""
         found = boxes_from_map(maps, self.config.omega, self.config.box)
-        at = found.slice_index
-        logits = self.choose(self.decode(embedding[at], maps[at], found.xyxy)[0])
+        at, masks = found.slice_index, self._masks or self.masks
+        logits = masks(embedding[at], maps[at], found.xyxy)
         return _union(logits, found.counts), _hull(found)
 
     @property

@@ -40,7 +40,7 @@ class Unprompted(Network, Generic[Output]):
     @torch.inference_mode()
     def encode(self, images: Tensor) -> Output:
         """All of the work: there is no prompt to wait for."""
-        output: Output = self(images.to(next(self.parameters()).device))
+        output: Output = self(self.brought(images))
         return output
 
     def validate(self, batch: TrainingBatch, rows: Tensor) -> tuple[Tensor, SlicePrediction]:
