@@ -32,8 +32,9 @@ class Figures:
     head: float = 0.0018
     read: float = 0.0037
     resize: float = 0.016
-    encode: float = 0.41
-    decode: float = 0.13
+    encode: float = 0.62
+    decode: float = 0.057
+    decide: float = 0.007
     write: float = 0.0014
     record: float = 0.0001
     gpu: float = 99
@@ -54,7 +55,8 @@ MEANINGS = {
     "read": "CPU-seconds a slice: DICOM to HU",
     "resize": "CPU-seconds a slice: to the network's grid",
     "encode": "CPU-seconds a slice that goes through: encoder and classifier",
-    "decode": "CPU-seconds a slice that goes through: decoder, three passes",
+    "decode": "CPU-seconds a slice that goes through: decoder, two passes",
+    "decide": "CPU-seconds a slice that goes through: its part of the scan's own mask, and what is kept for it",
     "write": "CPU-seconds a slice: its part of a mask in NIfTI",
     "record": "CPU-seconds a study: its record, each time that the manifest is written",
     "gpu": "slices a second of one GPU and one process, HU to mask",
@@ -96,6 +98,7 @@ def stages(at: Figures) -> dict[str, float]:
         "to the network's grid": at.slices * at.resize,
         "encode": inside * at.encode,
         "decode": inside * at.decode,
+        "the scan's own mask": inside * at.decide,
         "write": at.slices * at.write,
     }
 
