@@ -5,7 +5,6 @@ import json
 import re
 import shutil
 import sys
-import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,7 +24,6 @@ from sammix.evaluation.protocol import EvaluateOptions, evaluate
 from sammix.files import LOCK
 from sammix.inference.assemble import SMALLEST_PART
 from sammix.inference.inputs import find_scans
-from sammix.inference.scan import ScanAssembler, ScanPrediction
 from sammix.inference.scans import OutputOptions, PredictOptions, predict
 from sammix.inference.shared_folder import SharedFolder
 from sammix.io import open_dataset, read_volume
@@ -72,28 +70,6 @@ def test_a_broken_scan_is_named_and_the_others_are_done(model, hospital_a: Path,
         "good_liver.nii.gz",
         "good_slices.csv",
     }
-
-
-def test_a_scans_mask_is_made_beside_the_network(
-    bright_right, hospital_a: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The network need not wait for it: it has the next scan."""
-    network, makers, finish = set[int](), set[int](), ScanAssembler.finish
-
-    class Noting(bright_right):
-        def encode(self, images: torch.Tensor) -> torch.Tensor:
-            network.add(threading.get_ident())
-            return super().encode(images)
-
-    def noted(assembler: ScanAssembler) -> ScanPrediction:
-        makers.add(threading.get_ident())
-        return finish(assembler)
-
-    monkeypatch.setattr(ScanAssembler, "finish", noted)
-    scans = [hospital_a / f"volume-{k}.nii" for k in range(2)]
-    assert predict(Noting, scans, tmp_path / "out", LIVER) == 0
-    assert network
-    assert makers.isdisjoint(network)
 
 
 def test_nothing_but_failures_is_an_error(model, tmp_path: Path) -> None:
