@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 from typer.testing import CliRunner
 
 from sammix.cli import app
@@ -34,8 +35,23 @@ OTHERS = ("--labels", "4,1000", "--jobs", "2", "--device", "cpu")  # 1000 annota
 
 @pytest.fixture(scope="module")
 def killed_at(hospital_a: Path, hospital_b: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, set[str]]:
-    """A grid of all methods, and the jobs that were done when its process was killed. Then it was run to its end."""
-    out = tmp_path_factory.mktemp("grid") / "out"
+    """A grid of all methods, and the jobs that were done when its process was killed. Then it was run to its end.
+
+    It takes longest of all, so that processes that share these tests (``pytest -n``) make it once.
+    """
+    own = tmp_path_factory.getbasetemp()
+    place = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "grid"
+    place.mkdir(exist_ok=True)
+    noted = place / "killed-at.json"
+    with FileLock(place / "lock"):
+        if not noted.exists():
+            done = killed_and_finished(hospital_a, hospital_b, place / "out")
+            noted.write_text(json.dumps(sorted(done)))
+    return place / "out", set(json.loads(noted.read_text()))
+
+
+def killed_and_finished(hospital_a: Path, hospital_b: Path, out: Path) -> set[str]:
+    """Kill a grid when its first job is done, and run it to its end; returns what was done when it was killed."""
     command = ["reproduce", str(hospital_a), "--cross", str(hospital_b), "--out", str(out), "--smoke", *OTHERS]
     process = subprocess.Popen(
         [sys.executable, "-m", "sammix", *command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
@@ -50,7 +66,7 @@ def killed_at(hospital_a: Path, hospital_b: Path, tmp_path_factory: pytest.TempP
         finished = CliRunner().invoke(app, command)
     assert finished.exit_code == 1, finished.output
     assert all((out / "jobs" / name / "result.json").stat().st_mtime_ns == at for name, at in times.items())
-    return out, done
+    return done
 
 
 @pytest.fixture
