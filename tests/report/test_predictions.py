@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
@@ -115,3 +117,13 @@ def test_the_page_of_thousands_of_scans_stays_small() -> None:
 def test_a_damaged_manifest_is_named(damaged: dict[str, Any]) -> None:
     with pytest.raises(InputError, match=r"manifest\.json"):
         draw_index(damaged, [])
+
+
+def test_the_page_needs_neither_charts_nor_metrics() -> None:
+    program = (
+        "import sys; from sammix.report.predictions import draw_index\n"
+        "draw_index({'sammix': '0', 'model': 'm', 'organ': 'liver', 'format': 'nifti', 'scans': []}, [])\n"
+        "print(sorted({'matplotlib', 'scipy.stats', 'sammix.evaluation'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"

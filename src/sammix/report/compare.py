@@ -19,7 +19,7 @@ from sammix.evaluation.schema import Metrics, read_metrics
 from sammix.files import write_text
 from sammix.io.readers.formats import check_readable
 from sammix.report.figures import Series, dice_boxes, hausdorff_boxes
-from sammix.report.html import environment
+from sammix.report.templates import environment
 
 FEWEST = 6  # patients, below which an interval would be a guess
 RESAMPLES = 4000

@@ -5,15 +5,14 @@ from __future__ import annotations
 from base64 import b64encode
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from sammix.evaluation.gallery import Exhibit
 from sammix.evaluation.rows import Score, SliceRow, VolumeRow
-from sammix.evaluation.schema import Metrics, Overlap, Stat
+from sammix.evaluation.schema import Metrics, Overlap
 from sammix.report.figures import Series, dice_boxes, dice_by_area, hausdorff_boxes
+from sammix.report.templates import environment
 
 NO_PROMPT = "No prompt"
 
@@ -100,42 +99,6 @@ def render_report(
             sections=_sections(metrics, pictures),
         )
     )
-
-
-def environment() -> Environment:
-    """Load the templates beside this file, with everything escaped and nothing silently missing."""
-    env = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    env.filters.update(number=number, percent=percent, spread=spread)
-    return env
-
-
-def number(value: float | None, digits: int = 3) -> str:
-    """Format a figure, or a dash where it is unknown.
-
-    >>> number(0.98765), number(1234.5, 0), number(None)
-    ('0.988', '1,234', '–')
-    """
-    return "–" if value is None else f"{value:,.{digits}f}"
-
-
-def percent(value: float | None) -> str:
-    """Format a share.
-
-    >>> percent(0.125)
-    '12 %'
-    """
-    return "–" if value is None else f"{100 * value:.0f} %"
-
-
-def spread(stat: Stat, digits: int = 3) -> str:
-    """Format ``mean ± std``, as far as they are known."""
-    return number(stat.mean, digits) + ("" if stat.std is None else f" ± {number(stat.std, digits)}")
 
 
 def _variants(metrics: Metrics, slices: Sequence[SliceRow]) -> list[Variant]:

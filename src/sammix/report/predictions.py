@@ -13,6 +13,7 @@ from sammix.inference.scan import VolumePrediction
 from sammix.io.volume import Volume
 from sammix.report.scan_curve import scan_curve
 from sammix.report.scan_views import three_views
+from sammix.report.templates import environment
 
 FOLDER = "pictures"
 FORMATS = {"nifti": "NIfTI", "dicom-seg": "DICOM-SEG", "rtstruct": "RTSTRUCT"}
@@ -63,8 +64,6 @@ def draw_index(manifest: Record, rows: Sequence[Record]) -> str:
     Raises:
         InputError: the manifest is damaged.
     """
-    from sammix.report.html import environment  # and matplotlib, whose import is not to delay the first scan
-
     try:
         statistics = {row["name"]: row for row in rows}
         cards = [scan_card(entry, statistics.get(entry["name"], {})) for entry in manifest["scans"]]

@@ -17,8 +17,8 @@ from sammix.data.store import open_store
 from sammix.errors import SammixError
 from sammix.files import atomic_path, write_json, write_text
 from sammix.report.figures import Series, dice_boxes, dice_by_labels, standalone
-from sammix.report.html import environment
 from sammix.report.overlays import View, comparison
+from sammix.report.templates import environment
 from sammix.reproduce.grid import Grid
 from sammix.reproduce.job import PAPER_GRID, find_row
 from sammix.reproduce.methods import DOMAINS, METHODS, OURS, Domain
