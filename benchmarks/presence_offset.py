@@ -10,6 +10,7 @@ every source. Tips of the organ are missed first; inside a scan its other slices
 from __future__ import annotations
 
 import argparse
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -56,7 +57,7 @@ def log_odds(model: SAMMix, table: SliceTable) -> NDArray[np.float64]:
     found = []
     for start in track(range(0, len(table), BATCH), "slices"):
         images = torch.from_numpy(np.asarray(table.images[start : start + BATCH], np.float32))[:, None]
-        logits = model.classify(images, halve(model.features(images))).class_logits
+        logits = model.classify(images, partial(halve, model.features(images))).class_logits
         found.append((logits[:, PRESENT] - logits[:, 1 - PRESENT]).double().cpu().numpy())
     return np.concatenate(found)
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
@@ -117,7 +118,7 @@ def test_the_shared_classifiers_map_is_a_probability_and_the_others_is_scaled_to
     images = torch.rand(3, 1, 64, 64)
     for classifier in ("shared", "resnet38", "pooled"):
         model = tiny(f"model.classifier={classifier}", "model.classifier_width=0.1")
-        found = model.classify(images, halve(model.features(images)))
+        found = model.classify(images, partial(halve, model.features(images)))
         assert found.cam.shape == (3, 64, 64)
         torch.testing.assert_close(found.presence, found.class_logits.softmax(dim=1)[:, 1])
         if classifier == "shared":
@@ -127,6 +128,18 @@ def test_the_shared_classifiers_map_is_a_probability_and_the_others_is_scaled_to
             assert found.map_logits is None
             peaks = found.cam.amax(dim=(1, 2))
             torch.testing.assert_close(peaks, (peaks > 0).float())
+
+
+@pytest.mark.parametrize(("classifier", "asked"), [("student", False), ("shared", True)])
+def test_features_are_halved_for_those_alone_who_read_them(classifier: str, asked: bool) -> None:
+    model, images, calls = tiny(f"model.classifier={classifier}"), torch.rand(1, 1, 64, 64), []
+
+    def coarse() -> torch.Tensor:
+        calls.append(1)
+        return halve(model.features(images))
+
+    model.classify(images, coarse)
+    assert bool(calls) == asked
 
 
 def test_the_classifier_can_be_left_alone_while_sam_learns() -> None:

@@ -82,6 +82,6 @@ def test_no_gradient_reaches_the_classifier_through_the_map(two_stages: tuple[Pa
     model = load_model(two_stages[0], torch.device("cpu"))
     assert isinstance(model, SAMMix)
     images = torch.rand(2, 1, 64, 64)
-    found = model.classify(images, halve(model.features(images)))
+    found = model.classify(images, lambda: halve(model.features(images)))
     assert found.class_logits.requires_grad
     assert not found.cam.requires_grad

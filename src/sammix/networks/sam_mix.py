@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from copy import copy
 from dataclasses import dataclass
 from typing import Any
@@ -113,14 +114,14 @@ class SAMMix(Network):
         with torch.no_grad():
             return self.sam.image_encoder.frozen_features(images)
 
-    def classify(self, images: Tensor, coarse: Tensor) -> Classification:
+    def classify(self, images: Tensor, coarse: Callable[[], Tensor]) -> Classification:
         """Class and activation map of B slices.
 
         Args:
             images: (B, 1, S, S), what some classifiers read.
-            coarse: (B, C, h/2, w/2), halved features, what the others read.
+            coarse: makes the halved features (B, C, h/2, w/2), what the others read.
         """
-        return self._classified(images if self.classifier.reads_slices else coarse)
+        return self._classified(images if self.classifier.reads_slices else coarse())
 
     def _classified(self, read: Tensor) -> Classification:
         """Class and activation map of what the classifier reads."""
@@ -166,7 +167,7 @@ class SAMMix(Network):
             learn_class: whether a gradient reaches the classifier.
         """
         with torch.set_grad_enabled(learn_class and torch.is_grad_enabled()):
-            classes = self.classify(batch.images, batch.coarse())
+            classes = self.classify(batch.images, batch.coarse)
         if not len(prompted.rows):
             return SAMMixOutput(classes, None, None)
         chance = torch.Generator().manual_seed(prompted.seed)
@@ -181,7 +182,7 @@ class SAMMix(Network):
         """The costly, prompt-free part, for :meth:`segment`."""
         images = self.brought(images)
         features = self.features(images)
-        embedding, classes = self.sam.image_encoder.embedding(features), self.classify(images, halve(features))
+        embedding, classes = self.sam.image_encoder.embedding(features), self.classify(images, lambda: halve(features))
         return Encoding(embedding, classes, features if self.config.tissue_check else None)
 
     @torch.inference_mode()
@@ -212,7 +213,7 @@ class SAMMix(Network):
 
     def validate(self, batch: TrainingBatch, rows: Tensor) -> tuple[Tensor, SlicePrediction]:
         """Presence (B,) of all slices, and what is automatically found of ``rows``: no others are decoded."""
-        classes = self.classify(batch.images, batch.coarse())
+        classes = self.classify(batch.images, batch.coarse)
         chosen = Classification(classes.class_logits[rows], classes.cam[rows], None)
         if not len(rows):
             return classes.presence, SlicePrediction(chosen.cam, chosen.presence, chosen.cam, None, "cam")

@@ -6,6 +6,7 @@ this reaches the classifier any more. With no annotated slices (SAM-PP-0) SAM st
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from torch import Tensor
@@ -16,7 +17,7 @@ from sammix.networks.sam_mix import Classification, SAMMix
 class SAMPP(SAMMix):
     """SAM-Mix's network without the way back: no gradient runs from the masks through the map to the classifier."""
 
-    def classify(self, images: Tensor, coarse: Tensor) -> Classification:
+    def classify(self, images: Tensor, coarse: Callable[[], Tensor]) -> Classification:
         """As :meth:`SAMMix.classify`, with the map detached."""
         found = super().classify(images, coarse)
         logits = None if found.map_logits is None else found.map_logits.detach()
