@@ -67,7 +67,7 @@ def predict(way: str, words: list[str]) -> None:
     from sammix.cli.app import main as sammix
 
     if way == WAYS[0]:
-        settling.overlapped = one_after_the_other
+        settling.overlapped = one_after_the_other  # type: ignore[attr-defined]  # it only imports it
     sys.argv = ["sammix", "predict", *words]
     sammix()
 
