@@ -22,7 +22,7 @@ import torch
 from sammix.config import Config, load_preset
 from sammix.data.preprocess import Preprocess
 from sammix.inference.pipeline import Steps, overlapped
-from sammix.inference.scan import VolumePrediction, gather_volume, predict_volume
+from sammix.inference.scan import ScanOptions, VolumePrediction, gather_volume, predict_volume
 from sammix.inference.sharing import SharedSegmenter
 from sammix.io.volume import Volume
 from sammix.models.devices import bfloat16_pays, pick_device, trainable_attention
@@ -88,7 +88,7 @@ def measure_use(preset: str, device: torch.device, seconds: float, compiled: boo
     shape = TOY_SCAN if device.type == "cpu" else SCAN
     hu = np.random.default_rng(0).integers(-1000, 400, shape, dtype=np.int16)
     scan = Volume(hu, np.diag([2.0, 0.8, 0.8, 1.0])[[2, 1, 0, 3]])
-    whole = len(hu) * rate(lambda: predict_volume(network, scan, batch), device, seconds)
+    whole = len(hu) * rate(lambda: predict_volume(network, scan, ScanOptions(batch)), device, seconds)
     show(preset, f"whole scan of {' × '.join(map(str, shape))}", whole)
     for count in AT_ONCE:
         call = partial(predict_at_once, network, [scan] * count, batch)
@@ -103,7 +103,7 @@ def predict_at_once(network: SAMMix, scans: Sequence[Volume], batch: int) -> Non
         yield  # begun
         yield  # read
         with shared.in_use():
-            gathered = gather_volume(shared, scan, batch)
+            gathered = gather_volume(shared, scan, ScanOptions(batch))
         yield  # through the network
         return gathered.finish()
 

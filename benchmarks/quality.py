@@ -16,7 +16,7 @@ import numpy as np
 
 from sammix.data.scan_slices import ScanSlices, read_slices
 from sammix.evaluation.metrics import dice
-from sammix.inference.scan import VolumePrediction, predict_volume
+from sammix.inference.scan import ScanOptions, VolumePrediction, predict_volume
 from sammix.inference.scan_quality import ScanQuality
 from sammix.io import open_dataset
 from sammix.io.volume import Volume
@@ -43,7 +43,7 @@ def main() -> None:
         for case in open_dataset(path).cases:
             with case.opened() as at_hand:
                 scan = read_slices(at_hand)
-            found = predict_volume(model, scan.volume, name=case.name, quality=quality)
+            found = predict_volume(model, scan.volume, ScanOptions(name=case.name, quality=quality))
             assert found.quality is not None
             print(row_of(case.name, scan, found, found.quality), flush=True)
 

@@ -14,7 +14,7 @@ import torch
 import sammix
 from sammix.data.preprocess import Preprocess
 from sammix.errors import ConfigError, OutputError, SammixError
-from sammix.inference.scan import predict_volume
+from sammix.inference.scan import ScanOptions, predict_volume
 from sammix.io.readers.mask import read_mask
 from sammix.models.card import ModelCard
 from sammix.networks.interface import PromptSource, SlicePrediction
@@ -59,7 +59,7 @@ def expected(bright: sammix.Model, scan_file: Path) -> sammix.Prediction:
 
 def test_it_is_what_the_command_line_finds(run: sammix.Run, model: sammix.Model, scan_file: Path) -> None:
     found, volume = sammix.predict(run, str(scan_file), batch_size=5), sammix.read_scan(scan_file)
-    same = predict_volume(model.network, volume, 5)
+    same = predict_volume(model.network, volume, ScanOptions(batch_size=5))
     np.testing.assert_array_equal(found.mask, same.mask)
     np.testing.assert_array_equal(found.presence, same.presence)
     assert found.doubt == same.doubtful

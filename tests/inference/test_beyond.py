@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from sammix.data.preprocess import Preprocess
 from sammix.inference.beyond import beyond_the_organ
-from sammix.inference.scan import VolumePrediction, predict_volume
+from sammix.inference.scan import ScanOptions, VolumePrediction, predict_volume
 from sammix.inference.slices import Slice
 from sammix.io.volume import Volume
 from sammix.networks.interface import PromptSource, SlicePrediction
@@ -69,7 +69,11 @@ def scan(count: int, step_mm: float) -> Volume:
 
 
 def told(segmenter: Told, step_mm: float, quality: Quality | None = None, every: bool = False) -> VolumePrediction:
-    return predict_volume(segmenter, scan(len(segmenter.presence), step_mm), 3, quality=quality, every_slice=every)
+    return predict_volume(
+        segmenter,
+        scan(len(segmenter.presence), step_mm),
+        ScanOptions(3, quality=quality, every_slice=every),
+    )
 
 
 @given(

@@ -13,7 +13,7 @@ import torch
 from sammix.data.preprocess import Preprocess
 from sammix.inference.assemble import ScanGrid
 from sammix.inference.evidence import MOST
-from sammix.inference.scan import ScanAssembler, predict_volume
+from sammix.inference.scan import ScanAssembler, ScanOptions, gather_volume, predict_volume
 from sammix.inference.slices import SliceFinding
 from sammix.io import read_volume
 from sammix.io.volume import Volume
@@ -37,7 +37,7 @@ def test_neighbours_prompt_each_other_where_millimetres_can_be_trusted(bright_ri
     near = replace(scan, affine=scan.affine @ np.diag([1, 1, 0.1, 1]))
     assert near.axial().spacing[0] < 6 < scan.axial().spacing[0]
     assert predict_volume(Consulting(), scan).organ_found
-    assert not predict_volume(Consulting(), near, every_slice=True).organ_found
+    assert not predict_volume(Consulting(), near, ScanOptions(every_slice=True)).organ_found
     assert predict_volume(Consulting(), replace(near, trusted_geometry=False)).organ_found
 
 
@@ -59,7 +59,7 @@ def test_thin_slices_that_others_tell_of_are_not_computed(bright_right) -> None:
             return super().encode(images)
 
     scan = thin_slices()
-    every = predict_volume(Counting(), scan, every_slice=True)
+    every = predict_volume(Counting(), scan, ScanOptions(every_slice=True))
     assert (Counting.seen, every.interpolated) == (60, [])
     Counting.seen = 0
     some = predict_volume(Counting(), scan)
@@ -70,9 +70,9 @@ def test_thin_slices_that_others_tell_of_are_not_computed(bright_right) -> None:
     assert all(("interpolated" in one.why) == (one.index in some.interpolated) for one in some.evidence)
 
 
-@pytest.mark.parametrize("how", [{"every_slice": True}, {"smallest_part": 0}])
+@pytest.mark.parametrize("how", [ScanOptions(every_slice=True), ScanOptions(smallest_part=0)])
 def test_all_slices_are_computed_where_that_is_asked_for_or_small_things_are_sought(bright_right, how) -> None:
-    assert predict_volume(bright_right(), thin_slices(), **how).interpolated == []
+    assert predict_volume(bright_right(), thin_slices(), how).interpolated == []
     assert predict_volume(bright_right(), replace(thin_slices(), trusted_geometry=False)).interpolated == []
 
 
@@ -86,7 +86,7 @@ def test_slices_computed_earlier_prompt_those_computed_later(bright_right) -> No
             prompted.append(len(maps))
             return maps
 
-    found = predict_volume(Consulting(), thin_slices(), batch_size=1)
+    found = predict_volume(Consulting(), thin_slices(), ScanOptions(batch_size=1))
     first = len(range(0, 60, 12)) + 1  # 12 mm apart, so they have no neighbours
     assert sum(prompted) == 60 - len(found.interpolated) - first
 
@@ -123,7 +123,7 @@ def test_the_patients_right_is_where_the_liver_is(bright_right, hospital_b: Path
 def test_batches_do_not_change_the_mask(model, hospital_a: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sammix.inference.extent.PRESENCE_THRESHOLD", 0.0)
     volume = read_volume(hospital_a / "volume-1.nii")
-    one, four = (predict_volume(model, volume, batch_size=size, smallest_part=0) for size in (1, 4))
+    one, four = (predict_volume(model, volume, ScanOptions(size, smallest_part=0)) for size in (1, 4))
     assert one.organ_found
     np.testing.assert_allclose(one.presence, four.presence, atol=2e-2)
     assert (one.mask != four.mask).mean() < 0.01
@@ -226,9 +226,8 @@ def test_a_scan_with_slices_missing_is_not_assembled(bright_right) -> None:
 
 def test_evidence_is_shown_as_a_person_sees_it_and_as_the_network_does(bright_right) -> None:
     hu = np.full((16, 16, 60), 40, np.int16)
-    evidence = predict_volume(
-        bright_right(), Volume(hu, np.diag([1.0, 1.0, 5.0, 1.0])), images={5.0 * k: 60 - k for k in range(60)}
-    ).evidence
+    gathered = gather_volume(bright_right(), Volume(hu, np.diag([1.0, 1.0, 5.0, 1.0])), ScanOptions())
+    evidence = gathered.finish({5.0 * k: 60 - k for k in range(60)}).evidence
     assert 0 < len(evidence) <= MOST
     first = evidence[0]
     assert first.image.shape == (72, 72)

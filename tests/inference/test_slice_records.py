@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from sammix.inference.scan import predict_volume
+from sammix.inference.scan import ScanOptions, predict_volume
 from sammix.inference.slice_records import SLICE_COLUMNS, slice_records
 from sammix.io.volume import Volume
 from sammix.networks.quality import Quality
@@ -12,7 +12,7 @@ def test_each_slice_has_a_row_and_its_area_is_in_square_millimetres(bright_right
     hu = np.full((72, 72, 4), -100, np.int16)
     hu[40:68, 10:40, 1:3] = 160
     scan = Volume(hu, np.diag([2.0, 0.5, 5.0, 1.0]))
-    found = predict_volume(bright_right(), scan, quality=quality)
+    found = predict_volume(bright_right(), scan, ScanOptions(quality=quality))
     rows = slice_records(scan, found)
     assert [row["slice"] for row in rows] == [0, 1, 2, 3]
     assert all(tuple(row) == SLICE_COLUMNS for row in rows)

@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from sammix.inference.scans import predict_volume
+from sammix.inference.scan import ScanOptions, predict_volume
 from sammix.io import read_volume
 from sammix.io.readers.dicom import read_dicom, source_images
 from sammix.io.readers.mask import read_mask
@@ -177,11 +177,13 @@ def test_a_turned_scan_gets_the_turned_mask(tiny_run: Path, hospital_a: Path, mo
     model = load_model(tiny_run, torch.device("cpu"))
     image = nib.load(hospital_a / "volume-0.nii")
     image = nib.Nifti1Image(np.asarray(image.dataobj)[..., 4:7], image.affine)
-    mask = predict_volume(model, Volume(np.asarray(image.dataobj), image.affine), 3, smallest_part=0).mask
+    mask = predict_volume(model, Volume(np.asarray(image.dataobj), image.affine), ScanOptions(3, smallest_part=0)).mask
     assert 0 < mask.mean() < 1
     for axes, signs in ORDERS[::5]:
         turn = np.column_stack([axes, signs])
         turned = image.as_reoriented(turn)
-        found = predict_volume(model, Volume(np.asarray(turned.dataobj), turned.affine), 3, smallest_part=0).mask
+        found = predict_volume(
+            model, Volume(np.asarray(turned.dataobj), turned.affine), ScanOptions(3, smallest_part=0)
+        ).mask
         expected = nib.Nifti1Image(mask, image.affine).as_reoriented(turn)
         np.testing.assert_array_equal(found, np.asarray(expected.dataobj))

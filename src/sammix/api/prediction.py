@@ -17,7 +17,7 @@ from sammix.api.model import ModelLike, as_model
 from sammix.api.scan_input import AffineLike, ScanLike, as_volume
 from sammix.inference.assemble import SMALLEST_PART
 from sammix.inference.evidence import SliceEvidence
-from sammix.inference.scan import predict_volume
+from sammix.inference.scan import ScanOptions, predict_volume
 from sammix.inference.scan_quality import ScanQuality
 from sammix.inference.statistics import organ_statistics
 from sammix.io.nifti_forms import NiftiForms
@@ -180,7 +180,8 @@ def predict(
         trained, volume = as_model(model), as_volume(scan, affine, series)
         name = stem(volume.path) if volume.path else "scan"
         part = 0 if all_parts else SMALLEST_PART
-        found = predict_volume(trained.network, volume, batch_size, name, part, trained.card.quality, every_slice)
+        how = ScanOptions(batch_size, name, part, trained.card.quality, every_slice)
+        found = predict_volume(trained.network, volume, how)
         empty = () if found.organ_found else (f"no {trained.organ} found; the mask is empty",)
         for warning in (*volume.warnings, *empty):
             warn(f"{name}: {warning}")

@@ -235,16 +235,26 @@ class VolumePrediction:
         return bool(self.mask.any())
 
 
-def predict_volume(
-    segmenter: Segmenter,
-    volume: Volume,
-    batch_size: int = 4,
-    name: str = "slices",
-    smallest_part: float = SMALLEST_PART,
-    quality: Quality | None = None,
-    every_slice: bool = False,
-    images: Mapping[float, int] | None = None,
-) -> VolumePrediction:
+@dataclass(frozen=True)
+class ScanOptions:
+    """How a scan is segmented.
+
+    Attributes:
+        batch_size: slices that go through the network together.
+        name: what progress is called.
+        smallest_part: the share of the largest part of the mask below which another is dropped; 0 keeps all.
+        quality: the model's, where it was calibrated: it estimates how good the mask is.
+        every_slice: put all slices through the network.
+    """
+
+    batch_size: int = 4
+    name: str = "slices"
+    smallest_part: float = SMALLEST_PART
+    quality: Quality | None = None
+    every_slice: bool = False
+
+
+def predict_volume(segmenter: Segmenter, volume: Volume, options: ScanOptions | None = None) -> VolumePrediction:
     """Segment a scan's axial slices, a few at a time, so that memory is bounded by the scan itself.
 
     Of thin slices those that lie between two alike are interpolated (:mod:`sammix.inference.gaps`), of thick ones
@@ -254,16 +264,9 @@ def predict_volume(
     Args:
         segmenter: a trained network.
         volume: HU.
-        batch_size: slices that go through the network together.
-        name: what progress is called.
-        smallest_part: the share of the largest part of the mask below which another is dropped; 0 keeps all.
-        quality: the model's, where it was calibrated: it estimates how good the mask is.
-        every_slice: put all slices through the network.
-        images: height in mm → DICOM instance number, by which the evidence names its slices.
+        options: the defaults by default.
     """
-    return gather_volume(
-        segmenter, volume, batch_size, name, smallest_part, quality, every_slice=every_slice, images=images
-    ).finish()
+    return gather_volume(segmenter, volume, options or ScanOptions()).finish()
 
 
 @dataclass(frozen=True, eq=False)
@@ -272,10 +275,13 @@ class GatheredVolume:
 
     volume: Volume
     assembler: ScanAssembler
-    images: Mapping[float, int] | None
 
-    def finish(self) -> VolumePrediction:
-        """Make the scan's mask. To be called once; perhaps in another thread than the network's."""
+    def finish(self, images: Mapping[float, int] | None = None) -> VolumePrediction:
+        """Make the scan's mask. To be called once; perhaps in another thread than the network's.
+
+        Args:
+            images: height in mm → DICOM instance number, by which the evidence names its slices.
+        """
         axial, scan = self.volume.axial(), self.assembler.finish()
         return VolumePrediction(
             mask=self.volume.from_axial(scan.mask).array,
@@ -285,30 +291,21 @@ class GatheredVolume:
             decision=scan.decision,
             quality=scan.quality,
             confidence=scan.confidence,
-            evidence=_evidence(scan, axial, self.assembler.segmenter.preprocess, self.images),
+            evidence=_evidence(scan, axial, self.assembler.segmenter.preprocess, images),
             prompt=scan.prompt,
             interpolated=scan.interpolated,
             beyond=scan.beyond,
         )
 
 
-def gather_volume(
-    segmenter: Segmenter,
-    volume: Volume,
-    batch_size: int = 4,
-    name: str = "slices",
-    smallest_part: float = SMALLEST_PART,
-    quality: Quality | None = None,
-    every_slice: bool = False,
-    images: Mapping[float, int] | None = None,
-) -> GatheredVolume:
+def gather_volume(segmenter: Segmenter, volume: Volume, options: ScanOptions) -> GatheredVolume:
     """Do of :func:`predict_volume` what needs the network."""
     axial = volume.axial()
-    count, height, width = axial.array.shape
-    assembler = ScanAssembler(segmenter, ScanGrid(count, (height, width), axial.spacing), smallest_part, quality)
-    whole = every_slice or not (axial.trusted_geometry and smallest_part)
-    _find(assembler, _Slices(axial, segmenter.preprocess, name), batch_size, whole)
-    return GatheredVolume(volume, assembler, images)
+    grid = ScanGrid(len(axial.array), axial.array.shape[1:], axial.spacing)
+    assembler = ScanAssembler(segmenter, grid, options.smallest_part, options.quality)
+    whole = options.every_slice or not (axial.trusted_geometry and options.smallest_part)
+    _find(assembler, _Slices(axial, segmenter.preprocess, options.name), options.batch_size, whole)
+    return GatheredVolume(volume, assembler)
 
 
 def _find(assembler: ScanAssembler, slices: _Slices, batch_size: int, every_slice: bool) -> None:

@@ -23,7 +23,7 @@ from sammix.inference.evidence import SliceEvidence
 from sammix.inference.inputs import find_scans, origin, with_digest
 from sammix.inference.manifest import IndexDrawer, Manifest, Record
 from sammix.inference.pipeline import Steps
-from sammix.inference.scan import VolumePrediction, gather_volume
+from sammix.inference.scan import ScanOptions, VolumePrediction, gather_volume
 from sammix.inference.settling import Work, settle_all
 from sammix.inference.shards import Shard, digest_of
 from sammix.inference.shared_bucket import SharedBucket
@@ -297,19 +297,11 @@ def _predict_one(run: _Run, name: str, case: Case, volume: Volume) -> Steps[tupl
     for warning in volume.warnings:
         run.warn_of(name, warning)
     segmenter, images = run.segmenter, image_numbers(volume.axial(), case.files)
+    how = ScanOptions(run.batch_size, name, wanted.smallest_part, wanted.quality, wanted.every_slice)
     with segmenter.in_use() if isinstance(segmenter, SharedSegmenter) else nullcontext():
-        gathered = gather_volume(
-            segmenter,
-            volume,
-            run.batch_size,
-            name,
-            wanted.smallest_part,
-            wanted.quality,
-            every_slice=wanted.every_slice,
-            images=images,
-        )
+        gathered = gather_volume(segmenter, volume, how)
     yield
-    found = gathered.finish()
+    found = gathered.finish(images)
     _say_what_was_found(name, wanted.organ, found)
     files, problems = _write_files(run, name, case, volume, found)
     for problem in problems:
