@@ -71,9 +71,10 @@ def views_of(data: FitData, card: ModelCard) -> Views:
     plain = {int(row): [0] for row in np.union1d(data.train, data.val)}
     if not card.config.fit.augment:
         return plain
-    single = {int(row): [int(row) % 2] for row in data.train}  # every other one augmented: it costs nothing
+    painted = card.config.fit.painted
     of_each = math.ceil(card.config.fit.views / max(1, len(data.annotated)))
-    several = {int(row): [0, *_augmented(int(row), of_each, card.config.fit.painted)] for row in data.annotated}
+    single = {row: _augmented(row, 1, painted) if row % 2 else [0] for row in data.train.tolist()}  # it costs nothing
+    several = {row: [0, *_augmented(row, of_each, painted)] for row in data.annotated.tolist()}
     return plain | single | several
 
 
