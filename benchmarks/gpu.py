@@ -104,8 +104,9 @@ def predict_at_once(network: SAMMix, scans: Sequence[Volume], batch: int) -> Non
         yield  # read
         with shared.in_use():
             gathered = gather_volume(shared, scan, ScanOptions(batch))
-        yield  # through the network
-        return gathered.finish()
+        found = gathered.finish()
+        yield  # computed
+        return found
 
     for _ in overlapped(map(steps, scans), len(scans), shared.stop):
         pass

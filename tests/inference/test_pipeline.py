@@ -6,11 +6,8 @@ from itertools import islice
 from pathlib import Path
 
 import pytest
-import torch
 
 from sammix.inference.pipeline import READ_AHEAD, Steps, overlapped, run_through
-from sammix.inference.scan import ScanAssembler, ScanPrediction
-from sammix.inference.scans import OutputOptions, predict
 from sammix.io.limits import TooLargeForNow, check_size
 
 PATIENCE = 60
@@ -66,28 +63,6 @@ def test_one_is_read_and_another_written_while_a_third_computes() -> None:
 
     scans = [scan("a", "", "b computes"), scan("b", "a computes", "c computes"), scan("c", "b computes", "")]
     assert list(overlapped(scans)) == ["a", "b", "c"]
-
-
-def test_a_scans_mask_is_made_beside_the_network(
-    bright_right, hospital_a: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The network need not wait for it: it has the next scan."""
-    network, makers, finish = set[int](), set[int](), ScanAssembler.finish
-
-    class Noting(bright_right):
-        def encode(self, images: torch.Tensor) -> torch.Tensor:
-            network.add(threading.get_ident())
-            return super().encode(images)
-
-    def noted(assembler: ScanAssembler) -> ScanPrediction:
-        makers.add(threading.get_ident())
-        return finish(assembler)
-
-    monkeypatch.setattr(ScanAssembler, "finish", noted)
-    scans = [hospital_a / f"volume-{k}.nii" for k in range(2)]
-    assert predict(Noting, scans, tmp_path / "out", OutputOptions("liver")) == 0
-    assert network
-    assert makers.isdisjoint(network)
 
 
 def test_what_computes_alone_computes_here() -> None:

@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from sammix.inference.scan import ScanAssembler, ScanPrediction
 from sammix.inference.scans import OutputOptions, PredictOptions, predict
 from sammix.inference.sharing import SharedSegmenter, Stopped
 from sammix.models.saved import load_model
@@ -195,6 +197,30 @@ def test_a_shared_network_is_as_promptable_as_its_own(network: Any) -> None:
     assert isinstance(shared, Promptable)
     assert shared.neighbours_mm == network.neighbours_mm > 0
     assert SharedSegmenter(Counting(), BATCH).neighbours_mm == 0
+
+
+def test_no_batch_waits_for_a_scan_whose_mask_is_made(
+    network: Any, hospital_a: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inside, made = set[int](), list[bool]()
+    in_use, finish = SharedSegmenter.in_use, ScanAssembler.finish
+
+    @contextmanager
+    def noted(shared: SharedSegmenter) -> Iterator[None]:
+        with in_use(shared):
+            inside.add(threading.get_ident())
+            yield
+            inside.remove(threading.get_ident())
+
+    def finished(assembler: ScanAssembler) -> ScanPrediction:
+        made.append(threading.get_ident() not in inside)
+        return finish(assembler)
+
+    monkeypatch.setattr(SharedSegmenter, "in_use", noted)
+    monkeypatch.setattr(ScanAssembler, "finish", finished)
+    scans = [hospital_a / f"volume-{k}.nii" for k in range(3)]
+    assert predict(lambda: network, scans, tmp_path / "out", OutputOptions("liver"), PredictOptions(at_once=2)) == 0
+    assert made == [True] * 3
 
 
 def test_masks_do_not_depend_on_the_scans_beside(

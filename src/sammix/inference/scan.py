@@ -277,7 +277,7 @@ class GatheredVolume:
     assembler: ScanAssembler
 
     def finish(self, images: Mapping[float, int] | None = None) -> VolumePrediction:
-        """Make the scan's mask. To be called once; perhaps in another thread than the network's.
+        """Make the scan's mask. To be called once.
 
         Args:
             images: height in mm → DICOM instance number, by which the evidence names its slices.

@@ -282,7 +282,7 @@ def _read_if_small(case: Case) -> Volume | None:
 
 
 def _predict_one(run: _Run, name: str, case: Case, volume: Volume) -> Steps[tuple[Record, Record]]:
-    """Put a scan through the network, and in a second step make its mask and write its files; if it fails, none stays.
+    """Segment a scan, and in a second step write its files. Where it fails, none of its files stays.
 
     Args:
         run: what is the same for all scans.
@@ -300,9 +300,9 @@ def _predict_one(run: _Run, name: str, case: Case, volume: Volume) -> Steps[tupl
     how = ScanOptions(run.batch_size, name, wanted.smallest_part, wanted.quality, wanted.every_slice)
     with segmenter.in_use() if isinstance(segmenter, SharedSegmenter) else nullcontext():
         gathered = gather_volume(segmenter, volume, how)
-    yield
     found = gathered.finish(images)
     _say_what_was_found(name, wanted.organ, found)
+    yield
     files, problems = _write_files(run, name, case, volume, found)
     for problem in problems:
         warn(f"{name}: {problem}")
