@@ -98,8 +98,9 @@ def listening(how: Listening, queue: SeriesQueue) -> Iterator[int]:
     entity.require_called_aet, entity.require_calling_aet = True, list(how.allowed)
     entity.maximum_associations = ASSOCIATIONS
     entity.add_supported_context(VERIFICATION)
+    readable = [syntax for syntax in net.ALL_TRANSFER_SYNTAXES if _can_be_read(syntax)]
     for kind in ACCEPTED:
-        entity.add_supported_context(kind, [syntax for syntax in net.ALL_TRANSFER_SYNTAXES if _can_be_read(syntax)])
+        entity.add_supported_context(kind, readable)
     receiver = _Receiver(how, queue)
     handlers = [
         (net.evt.EVT_ACCEPTED, receiver.accepted),
