@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import hmac
 import ipaddress
 import json
@@ -93,7 +92,6 @@ class Guard:
             return
         if scope["type"] != "http":  # there are no web sockets here
             raise ValueError("only HTTP is spoken here")
-        send = _settled(send)
         headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
         why = self._refusal(scope, headers)
         if why is not None:
@@ -177,21 +175,6 @@ def _is_address(name: str) -> bool:
 def _claimed(headers: dict[str, str]) -> int:
     length = headers.get("content-length", "0")
     return int(length) if length.isdecimal() and len(length) < 16 else 2**62
-
-
-def _settled(send: Send) -> Send:
-    """Let uvicorn learn first that a connection is closed.
-
-    It answers a body that is no HTTP by itself and closes, and only the loop's next round tells it that nobody listens.
-    An answer in between is an error of the protocol, and would fill the terminal.
-    """
-
-    async def passed(message: Message) -> None:
-        if message["type"] == "http.response.start":
-            await asyncio.sleep(0)
-        await send(message)
-
-    return passed
 
 
 class TooMuchError(Exception):

@@ -7,14 +7,18 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 
 class Wire(H11Protocol):
-    """uvicorn answers bytes that are no HTTP with a 400, where no answer can be given as well.
+    """uvicorn answers bytes that are no HTTP with a 400 and hangs up, whatever else goes on.
 
-    That is so after ``HEAD``, and while another answer is on its way. It would fail, and fill the terminal.
+    The 400 fails after ``HEAD``, and while another answer is on its way. Another answer fails that comes after the 400,
+    as long as the loop has not told that the connection is closed. Either would fill the terminal.
     """
 
     def send_400_response(self, msg: str) -> None:
-        """Answer 400 if that can be, and hang up."""
+        """Answer 400 if that can be, hang up, and let nothing more be answered."""
         try:
             super().send_400_response(msg)
         except h11.LocalProtocolError:
             self.transport.close()
+        if self.cycle is not None:
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
