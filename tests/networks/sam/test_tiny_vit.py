@@ -55,6 +55,20 @@ def test_block_in_strips_is_the_block() -> None:
         torch.testing.assert_close(net(x), whole)
 
 
+@torch.no_grad()
+@pytest.mark.parametrize("mixed", [False, True])
+def test_layers_leave_their_input_alone_and_keep_its_precision(mixed: bool) -> None:
+    block, bottleneck = Block(8, 2, 4).eval(), InvertedBottleneck(8, 16, 8, residual=True).eval()
+    x = torch.rand(2, 9, 9, 8, generator=torch.Generator().manual_seed(0))
+    kept = x.clone()
+    with torch.autocast("cpu", torch.bfloat16, enabled=mixed):
+        without = [block.attn(x), block.mlp(x), bottleneck(x)]
+        with torch.enable_grad():
+            with_gradient = [block.attn(x), block.mlp(x), bottleneck(x)]
+    assert torch.equal(x, kept)
+    assert [y.dtype for y in without] == [y.dtype for y in with_gradient]
+
+
 def test_window_attention_is_attention_over_zero_padded_windows() -> None:
     """Written out for each window, query by query, as the paper defines it."""
     torch.manual_seed(0)

@@ -39,11 +39,11 @@ class InvertedBottleneck(nn.Module):
     def _rows(self, x: Tensor, first: int, last: int) -> Tensor:
         """Rows ``first`` to ``last`` (excluded) of the output, from the input rows that they depend on."""
         top, bottom = first * self.stride - 1, (last - 1) * self.stride + 2
-        hidden = F.gelu(self.expand(x[:, max(top, 0) : bottom]))
+        hidden = _gelu(self.expand(x[:, max(top, 0) : bottom]))
         if top < 0 or bottom > x.shape[1]:  # padding by nothing would be a copy
             hidden = F.pad(hidden, (0, 0, 0, 0, max(-top, 0), max(bottom - x.shape[1], 0)))
-        y: Tensor = self.project(F.gelu(_convolve(self.depthwise, hidden)))
-        return F.gelu(y + x[:, first:last]) if self.residual else y
+        y: Tensor = self.project(_gelu(_convolve(self.depthwise, hidden)))
+        return _gelu(_added(y, x[:, first:last])) if self.residual else y
 
 
 class WindowAttention(nn.Module):
@@ -90,8 +90,7 @@ class WindowAttention(nn.Module):
         mixed = _attend(q, k, v, bias)
         mixed = mixed.view(batch, grid[1], grid[3], self.heads, size, size, -1).permute(0, 1, 4, 2, 5, 3, 6)
         mixed = mixed.reshape(batch, height + down, width + right, dim)
-        y: Tensor = self.proj(mixed[:, :height, :width].contiguous())
-        return x + y
+        return _added(self.proj(mixed[:, :height, :width].contiguous()), x)
 
 
 class Mlp(nn.Module):
@@ -109,8 +108,7 @@ class Mlp(nn.Module):
 
     def _rows(self, x: Tensor, first: int, last: int) -> Tensor:
         x = x[:, first:last]
-        y: Tensor = self.fc2(F.gelu(self.fc1(self.norm(x))))
-        return x + y
+        return _added(self.fc2(_gelu(self.fc1(self.norm(x)))), x)
 
 
 class Block(nn.Module):
@@ -275,6 +273,17 @@ def _scores(q: Tensor, k: Tensor, bias: Tensor) -> Tensor:
     return products.view_as(scores)
 
 
+def _gelu(own: Tensor) -> Tensor:
+    """GELU of what nobody else has: in its place where no gradient is needed."""
+    done: Tensor = F.gelu(own) if torch.is_grad_enabled() else torch.ops.aten.gelu_(own)
+    return done
+
+
+def _added(own: Tensor, x: Tensor) -> Tensor:
+    """Add ``x`` to what nobody else has: in its place where no gradient is needed, and mixed precision is not mixed."""
+    return own + x if torch.is_grad_enabled() or own.dtype != x.dtype else own.add_(x)
+
+
 def _convolve(convolution: nn.Conv2d, x: Tensor) -> Tensor:
     """A convolution on a map with channels last; the permuted tensors share memory."""
     y: Tensor = convolution(x.permute(0, 3, 1, 2))
@@ -287,12 +296,19 @@ def _strip_height(x: Tensor, channels: int) -> int:
 
 
 def _by_strips(function: Callable[[Tensor, int, int], Tensor], x: Tensor, rows: int, height: int) -> Tensor:
-    """Call ``function(x, first, last)`` for the output rows ``first`` to ``last`` and put them together.
+    """Call ``function(x, first, last)`` for the output rows ``first`` to ``last`` and put what it makes in their place.
 
     One image and ``height`` rows at a time on a CPU without gradient, else all at once.
     """
     if torch.is_grad_enabled() or x.device.type != "cpu":
         return function(x, 0, rows)
-    starts = range(0, rows, max(1, height))
-    strips = [function(image[None], r, min(r + starts.step, rows)).flatten(0, 1) for image in x for r in starts]
-    return torch.cat(strips).view(x.shape[0], rows, *strips[0].shape[1:])
+    whole: Tensor | None = None
+    step = max(1, height)
+    for which, image in enumerate(x):
+        for first in range(0, rows, step):
+            strip = function(image[None], first, min(first + step, rows))
+            if whole is None:
+                whole = strip.new_empty(len(x), rows, *strip.shape[2:])
+            whole[which, first : first + step] = strip[0]  # while it is in the cache
+    assert whole is not None  # there is at least one image, and one row
+    return whole
