@@ -280,7 +280,7 @@ def _gelu(own: Tensor) -> Tensor:
 
 
 def _added(own: Tensor, x: Tensor) -> Tensor:
-    """Add ``x`` to what nobody else has: in its place where no gradient is needed, and mixed precision is not mixed."""
+    """Add ``x`` to what nobody else has: in its place where no gradient is needed and both have one dtype."""
     return own + x if torch.is_grad_enabled() or own.dtype != x.dtype else own.add_(x)
 
 
