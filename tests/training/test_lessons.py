@@ -3,6 +3,7 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
+from typing import cast
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from sammix.data.sampling import SliceDraw
 from sammix.data.table import SliceTable
 from sammix.errors import OutputError
 from sammix.models.saved import load_model
-from sammix.networks.interface import Segmenter, SlicePrediction
+from sammix.networks.interface import Lesson, Segmenter, SlicePrediction
 from sammix.training.batches import Sample
 from sammix.training.lessons import Lessons, TaughtSlices, lesson_of
 
@@ -114,3 +115,23 @@ def test_slices_are_painted_where_the_organ_was_drawn_or_the_teacher_marks_it(
     unpainted = TaughtSlices(table, rows[:1], lessons, augmented=True)
     assert all(isinstance(unpainted[SliceDraw(int(rows[0]), seed)], Sample) for seed in range(5))
     assert not painted
+
+
+def test_where_a_person_said_no_nothing_is_painted_that_the_teacher_marks(
+    table: SliceTable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    everywhere = torch.ones(1, table.preprocess.size, table.preprocess.size)
+    marks = Lesson(everywhere, everywhere, torch.ones(1), torch.ones(1))
+    painted: list[float] = []
+
+    def counted(image: torch.Tensor, mask: torch.Tensor, *_: object) -> torch.Tensor:
+        painted.append(float(mask.float().mean()))
+        return image
+
+    monkeypatch.setattr("sammix.training.lessons.painted_slice", counted)
+    rows = [int(np.flatnonzero(table.label == label)[0]) for label in (0, 1)]
+    lessons = cast(Lessons, dict.fromkeys(rows, marks))
+    slices = TaughtSlices(table, np.array([], np.int64), lessons, augmented=True, painted=1.0)
+    for row in rows:
+        assert isinstance(slices[SliceDraw(row, 1)], Sample)
+    assert painted == [0, 1]

@@ -70,8 +70,8 @@ class TaughtSlices(Dataset[Sample | SammixError]):
         mask_rows: rows whose drawn mask may be used.
         lessons: on all rows that are drawn with a seed; the others are seen as they are, and without a lesson.
         augmented: whether slices and lessons are augmented.
-        painted: of augmented slices, how many have the organ painted: where it was drawn, or else where the teacher
-            marks it.
+        painted: of augmented slices, how many have the organ painted: where it was drawn, or else, unless the slice is
+            labelled as without it, where the teacher marks it.
     """
 
     def __init__(
@@ -91,7 +91,8 @@ class TaughtSlices(Dataset[Sample | SammixError]):
         if lesson is not None and draw.seed is not None and self.augmented:
             chance = torch.Generator().manual_seed(draw.seed)
             if self.painted and float(torch.rand(1, generator=chance)) < self.painted:
-                organ = mask if known else (lesson.probability[0] >= MASK_THRESHOLD).to(mask.dtype)
+                told = known or self.table.label[draw.row] == 0  # by people; without the organ the mask is empty
+                organ = mask if told else (lesson.probability[0] >= MASK_THRESHOLD).to(mask.dtype)
                 image = painted_slice(image, organ, self.table.preprocess, chance)
             planes = torch.stack([lesson.probability, lesson.cam, mask[None].float()], dim=1)
             images, planes = augment_planes(image[None], planes, chance)
