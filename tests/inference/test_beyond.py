@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sammix.data.preprocess import Preprocess
-from sammix.inference.beyond import beyond_the_organ
+from sammix.inference.beyond import glances
 from sammix.inference.scan import ScanOptions, VolumePrediction, predict_volume
 from sammix.inference.slices import Slice
 from sammix.io.volume import Volume
@@ -78,7 +78,7 @@ def told(segmenter: Told, step_mm: float, quality: Quality | None = None, every:
 
 @given(
     presence=st.lists(st.sampled_from([0.001, 0.03, 0.3, 0.6, 0.99]), min_size=1, max_size=40),
-    step_mm=st.sampled_from([2.5, 3.0, 5.0, 10.0]),
+    step_mm=st.sampled_from([3.5, 4.0, 5.0, 10.0]),
     neighbours_mm=st.sampled_from([0.0, 6.0, 12.0]),
     offset=st.sampled_from([0.0, 2.0]),
 )
@@ -103,6 +103,7 @@ def test_slices_within_reach_of_the_organ_go_through_the_network() -> None:
     assert told(Glances(presence), 5.0).beyond == [*range(8), *range(12, 20)]
     assert told(Glances(presence, neighbours_mm=6.0), 5.0).beyond == [*range(7), *range(13, 20)]
     assert told(Glances(presence, neighbours_mm=6.0), 3.0).beyond == [*range(6), *range(14, 20)]
+    assert told(Glances(presence, neighbours_mm=6.0), 2.0).beyond == [*range(5), *range(15, 20)]
 
 
 def test_a_slice_with_a_yes_apart_from_the_organ_is_segmented_so_that_it_is_said_to_be_emptied() -> None:
@@ -128,7 +129,12 @@ def test_all_slices_go_through_where_that_is_asked_for() -> None:
 
 
 def test_the_offset_for_scans_counts() -> None:
-    image = np.zeros((SIDE, SIDE), np.float32)
-    slices = [Slice(image, "scan", 0.0)]
-    assert beyond_the_organ(Glances([0.7]), slices, 1, 5.0) == {}
-    assert beyond_the_organ(Glances([0.7], offset=2.0), slices, 1, 5.0) == {0: pytest.approx(0.24, abs=0.01)}
+    slices = [Slice(np.zeros((SIDE, SIDE), np.float32), "scan", 0.0)]
+    for offset, presence in ((0.0, 0.7), (2.0, 0.24)):
+        (found,) = glances(Glances([0.7], offset=offset), slices, 1)
+        assert found.presence.tolist() == [pytest.approx(presence, abs=0.01)]
+
+
+@pytest.mark.parametrize("segmenter", [Told([0.7]), Slow([0.7])])
+def test_without_a_quick_classifier_there_are_no_glances(segmenter: Told) -> None:
+    assert list(glances(segmenter, [Slice(np.zeros((SIDE, SIDE), np.float32), "scan", 0.0)], 1)) == []

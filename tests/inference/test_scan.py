@@ -70,6 +70,31 @@ def test_thin_slices_that_others_tell_of_are_not_computed(bright_right) -> None:
     assert all(("interpolated" in one.why) == (one.index in some.interpolated) for one in some.evidence)
 
 
+@pytest.mark.parametrize(("step_mm", "most"), [(1.0, 9), (2.0, 16), (3.0, 16), (4.0, 30)])
+def test_after_a_glance_what_it_marks_falsely_is_corrected_in_slices_that_are_not_computed(
+    bright_right, step_mm: float, most: int
+) -> None:
+    class Glancing(bright_right):
+        computed = 0
+
+        def encode(self, images: torch.Tensor) -> torch.Tensor:
+            Glancing.computed += len(images)
+            return super().encode(images)
+
+        def glance(self, images: torch.Tensor) -> SlicePrediction:
+            found = self.segment(images[:, 0])
+            found.probability[:, -4:] = found.presence[:, None, None]  # marked wherever the organ is
+            return found
+
+    scan = replace(thin_slices(), affine=np.diag([1, 1, step_mm, 1]))
+    every, some = predict_volume(bright_right(), scan, ScanOptions(every_slice=True)), predict_volume(Glancing(), scan)
+    assert some.beyond == [*range(15), *range(45, 60)]
+    assert len(some.interpolated) == 30 - Glancing.computed
+    assert Glancing.computed <= most
+    assert np.array_equal(some.presence, every.presence)
+    assert 2 * (some.mask & every.mask).sum() / (some.mask.sum() + every.mask.sum()) > 0.99
+
+
 @pytest.mark.parametrize("how", [ScanOptions(every_slice=True), ScanOptions(smallest_part=0)])
 def test_all_slices_are_computed_where_that_is_asked_for_or_small_things_are_sought(bright_right, how) -> None:
     assert predict_volume(bright_right(), thin_slices(), how).interpolated == []

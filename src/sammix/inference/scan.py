@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -13,10 +13,10 @@ from sammix.data.display import display
 from sammix.data.preprocess import Preprocess
 from sammix.data.scan_slices import in_plane
 from sammix.inference.assemble import SMALLEST_PART, ScanGrid, SlicePlanes, assemble
-from sammix.inference.beyond import beyond_the_organ
+from sammix.inference.beyond import beyond_the_organ, glances
 from sammix.inference.decision import Decision
 from sammix.inference.evidence import Overruling, SliceEvidence, worth_seeing
-from sammix.inference.gaps import UNLIKELY, FoundSlices, interpolate, next_round, rounds
+from sammix.inference.gaps import UNLIKELY, FoundSlices, first_round, interpolate, next_round, strides
 from sammix.inference.scan_quality import ScanQuality, SliceSigns, expected_quality
 from sammix.inference.slices import Neighbour, Slice, SliceFinding, reach_mm, segment_slices
 from sammix.inference.tissue import Tissue, overrule
@@ -107,6 +107,7 @@ class ScanAssembler:
         self._box: list[NDArray[np.float32] | None] = [None] * grid.count
         self._prompt: PromptSource = "none"
         self._known = np.zeros(grid.count, np.bool_)
+        self._glance: NDArray[np.float16] | None = None  # stays so where there is no quick classifier
         self._tissue: dict[int, Tissue] = {}
         self._beyond: list[int] = []
 
@@ -117,8 +118,7 @@ class ScanAssembler:
         self._alone[at] = found.alone
         self._presence[at] = found.presence
         if found.cam is not None:
-            self._cam = np.zeros(self._alone.shape, np.uint8) if self._cam is None else self._cam
-            self._cam[at] = np.rint(found.cam * 255)
+            self._keep_map(at, found.cam)
         if found.disagreement is not None:
             self._disagreement[at] = found.disagreement
         self._uncertainty[at] = found.uncertainty
@@ -128,16 +128,32 @@ class ScanAssembler:
         if found.tissue is not None and found.presence >= UNLIKELY:  # of others nothing will stay
             self._tissue[at] = found.tissue
 
-    def leave_empty(self, index: int, presence: float) -> None:
-        """Take a slice that the classifier alone has seen, and that needs no mask."""
-        self._presence[index], self._disagreement[index] = presence, 0.0
-        self._known[index] = True
-        self._beyond.append(index)
+    def glance(self, found: Iterable[SlicePrediction]) -> bool:
+        """Take what a quick classifier says of all slices, from the inferior end on; tell whether it said anything."""
+        taken = 0
+        for batch in found:
+            if self._glance is None:
+                self._glance = np.zeros_like(self._probability)
+            for presence, expected in zip(batch.presence.cpu(), batch.probability.half().cpu().numpy(), strict=True):
+                self._presence[taken], self._glance[taken] = float(presence), expected
+                self._keep_map(taken, expected)
+                taken += 1
+        return taken > 0
+
+    def leave_beyond_empty(self) -> None:
+        """Leave slices beyond the organ, as a quick classifier has seen it, without a mask."""
+        self._known |= beyond_the_organ(self.segmenter, self._presence, self.grid.spacing[0])
+        self._disagreement[self._known] = 0.0
+        self._beyond = np.flatnonzero(self._known).tolist()
 
     @property
     def found(self) -> FoundSlices:
         """What is known of the slices so far, to be filled in place."""
-        return FoundSlices(self._planes, self._disagreement, self._uncertainty, self._known)
+        return FoundSlices(self._planes, self._disagreement, self._known, self._glance)
+
+    def _keep_map(self, index: int, cam: NDArray[np.float32]) -> None:
+        self._cam = np.zeros(self._alone.shape, np.uint8) if self._cam is None else self._cam
+        self._cam[index] = np.rint(cam * 255)
 
     @property
     def _planes(self) -> SlicePlanes:
@@ -149,6 +165,8 @@ class ScanAssembler:
             raise ValueError(f"{self._known.sum()} of the scan's {self.grid.count} slices were added")
         votes, corrected = self._check_tissue()
         interpolated = interpolate(self.found)
+        for index in interpolated:
+            self._judge_anew(index, None if self._cam is None else self._cam[index])
         before = self._probability >= MASK_THRESHOLD
         for index, mask_before in corrected.items():
             before[index] = mask_before
@@ -190,7 +208,7 @@ class ScanAssembler:
         return votes, before
 
     def _judge_anew(self, index: int, votes: NDArray[np.uint8] | None) -> None:
-        """Measure again how unsure a corrected mask is, and how far the map, where it stands, contradicts it."""
+        """Measure how unsure a mask is that the network did not make so, and how far the map contradicts it."""
         mask = torch.from_numpy(self._probability[index : index + 1].astype(np.float32))
         cam = None if votes is None else torch.from_numpy(votes[None].astype(np.float32) / 255)
         changed = SlicePrediction(mask, torch.ones(1), cam, None, self._prompt)
@@ -257,9 +275,9 @@ class ScanOptions:
 def predict_volume(segmenter: Segmenter, volume: Volume, options: ScanOptions | None = None) -> VolumePrediction:
     """Segment a scan's axial slices, a few at a time, so that memory is bounded by the scan itself.
 
-    Of thin slices those that lie between two alike are interpolated (:mod:`sammix.inference.gaps`), of thick ones
-    those beyond the organ are left empty (:mod:`sammix.inference.beyond`), unless the geometry cannot be trusted, or
-    all parts are kept: then what is sought may be smaller than the gaps.
+    Slices beyond the organ are left empty, where a quick classifier tells so (:mod:`sammix.inference.beyond`), and of
+    thin slices those that lie between two alike are interpolated (:mod:`sammix.inference.gaps`), unless the geometry
+    cannot be trusted, or all parts are kept: then what is sought may be smaller than the gaps.
 
     Args:
         segmenter: a trained network.
@@ -310,22 +328,21 @@ def gather_volume(segmenter: Segmenter, volume: Volume, options: ScanOptions) ->
 
 def _find(assembler: ScanAssembler, slices: _Slices, batch_size: int, every_slice: bool) -> None:
     """Put the slices that need it through the network, round by round."""
-    step = assembler.grid.spacing[0]
-    strides = [1] if every_slice else rounds(step)
-    beyond: dict[int, float] = {}
-    if strides == [1] and not every_slice:
-        whole = slices.at(range(assembler.grid.count), shown=False)
-        beyond = beyond_the_organ(assembler.segmenter, whole, batch_size, step)
+    segmenter, step = assembler.segmenter, assembler.grid.spacing[0]
+    rounds = [1]
+    if not every_slice:
+        glanced = assembler.glance(glances(segmenter, slices.at(range(assembler.grid.count), shown=False), batch_size))
+        rounds = strides(step, glanced)
+        if glanced:
+            assembler.leave_beyond_empty()
     earlier: list[Neighbour] = []
-    for stride in strides:
-        todo = [index for index in next_round(assembler.found, stride, step) if index not in beyond]
+    for number, stride in enumerate(rounds):
+        todo = next_round(assembler.found, stride, step) if number else first_round(assembler.found, stride)
         indices = iter(todo)
-        for batch in segment_slices(assembler.segmenter, slices.at(todo), batch_size, tuple(earlier)):
+        for batch in segment_slices(segmenter, slices.at(todo), batch_size, tuple(earlier)):
             earlier += batch.neighbours() if stride > 1 else []
             for found, index in zip(batch.findings(), indices, strict=False):
                 assembler.add(found, index)
-    for index, presence in beyond.items():
-        assembler.leave_empty(index, presence)
 
 
 def _evidence(
