@@ -245,8 +245,10 @@ class SAMMix(Network):
         self.sam.cast_frozen(dtype)
 
     def cast_encoder(self, dtype: torch.dtype) -> None:
-        """Hold the image in ``dtype`` in SAM's encoder and mask decoder."""
+        """Hold the image in ``dtype`` in SAM's encoder and mask decoder, and in a student that is the classifier."""
         self.sam.cast_image(dtype)
+        if isinstance(self.classifier, StudentClassifier):
+            self.classifier.to(dtype)
 
     def _prompted_by(self, embedding: Tensor, maps: Tensor) -> tuple[Tensor, Tensor]:
         """B slices, a map each → mask logits (B, S, S), the union over its boxes, and a box (B, 4) around these."""

@@ -14,6 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sammix.networks.sam.linear import Linear
+
 STRIP_BYTES = 4 << 20  # of the widest intermediate map of a strip
 LARGEST_SUM = 1e30  # of the exponentials of a query's scores, and its inverse the smallest: far within bfloat16
 
@@ -26,9 +28,9 @@ class InvertedBottleneck(nn.Module):
     ) -> None:
         super().__init__()
         self.stride, self.residual = stride, residual
-        self.expand = nn.Linear(in_channels, hidden)
+        self.expand = Linear(in_channels, hidden)
         self.depthwise = nn.Conv2d(hidden, hidden, 3, stride, padding=(0, 1), groups=hidden)
-        self.project = nn.Linear(hidden, out_channels)
+        self.project = Linear(hidden, out_channels)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, H, W, in_channels) → (B, ⌈H / stride⌉, ⌈W / stride⌉, out_channels)."""
@@ -59,8 +61,8 @@ class WindowAttention(nn.Module):
         super().__init__()
         self.heads, self.window = heads, window
         self.norm = nn.LayerNorm(dim)
-        self.qkv = nn.Linear(dim, 3 * dim)  # rows: all of q, all of k, all of v
-        self.proj = nn.Linear(dim, dim)
+        self.qkv = Linear(dim, 3 * dim)  # rows: all of q, all of k, all of v
+        self.proj = Linear(dim, dim)
         self.bias_table = nn.Parameter(torch.zeros(heads, window * window))  # by |dy| · window + |dx|
         y, x = torch.arange(window * window) // window, torch.arange(window * window) % window
         distance = (y[:, None] - y).abs() * window + (x[:, None] - x).abs()
@@ -99,8 +101,8 @@ class Mlp(nn.Module):
     def __init__(self, dim: int) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(dim)
-        self.fc1 = nn.Linear(dim, 4 * dim)
-        self.fc2 = nn.Linear(4 * dim, dim)
+        self.fc1 = Linear(dim, 4 * dim)
+        self.fc2 = Linear(4 * dim, dim)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, H, W, dim) → (B, H, W, dim)."""
@@ -140,7 +142,7 @@ class Neck(nn.Module):
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
-        self.conv1 = nn.Linear(in_channels, out_channels, bias=False)
+        self.conv1 = Linear(in_channels, out_channels, bias=False)
         self.norm1 = nn.LayerNorm(out_channels, eps=1e-6)
         self.conv2 = nn.Conv2d(out_channels, out_channels, 3, padding=1, bias=False)
         self.norm2 = nn.LayerNorm(out_channels, eps=1e-6)
@@ -179,7 +181,7 @@ class TinyViT(nn.Module):
             raise ValueError(f"the encoder has {sum(depths)} blocks, not {lora_blocks}")
         self.lora_blocks = lora_blocks
         first, *others = widths
-        self.patch_embed = nn.Sequential(nn.Linear(3, first // 2), nn.GELU(), nn.Linear(first // 2, first))
+        self.patch_embed = nn.Sequential(Linear(3, first // 2), nn.GELU(), Linear(first // 2, first))
         blocks: list[list[nn.Module]] = [
             [InvertedBottleneck(first, 4 * first, first, residual=True) for _ in range(depths[0])]
         ]
