@@ -10,11 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from sammix.data.preprocess import Preprocess
-from sammix.inference.assemble import ScanGrid
 from sammix.inference.evidence import MOST
-from sammix.inference.scan import ScanAssembler, ScanOptions, gather_volume, predict_volume
-from sammix.inference.slices import SliceFinding
+from sammix.inference.scan import ScanOptions, gather_volume, predict_volume
 from sammix.io import read_volume
 from sammix.io.volume import Volume
 from sammix.models.saved import load_model
@@ -199,54 +196,6 @@ def test_pictures_show_what_was_written(bright_right, scan_with_a_crumb: Path) -
 
 def _axial(volume: Volume, mask: np.ndarray) -> np.ndarray:
     return Volume(mask, volume.affine).axial().array
-
-
-def finding(mask: np.ndarray, disagreement: float | None, presence: float = 0.9) -> SliceFinding:
-    return SliceFinding(mask.astype(np.float32) * 0.75, mask, presence, disagreement, 0.1, None, None, "cam")
-
-
-def squares() -> list[np.ndarray]:
-    """Three masks of 8 × 8 pixels; the last is empty."""
-    plane = np.zeros((16, 16), np.bool_)
-    plane[4:12, 4:12] = True
-    return [plane, plane, np.zeros_like(plane)]
-
-
-def test_slices_come_together_as_a_scan(bright_right) -> None:
-    class Small(bright_right):
-        preprocess = Preprocess(size=16)
-
-    assembler = ScanAssembler(Small(), ScanGrid(3, (32, 32), (5.0, 1.0, 1.0)))
-    for mask, doubt in zip(squares(), (0.1, 0.4, 0.9), strict=True):
-        assembler.add(finding(mask, doubt))
-    found = assembler.finish()
-    assert found.mask.shape == (3, 32, 32)
-    assert found.mask[:2].any(axis=(1, 2)).all()
-    assert not found.mask[2].any()
-    np.testing.assert_allclose(found.presence, 0.9)
-    np.testing.assert_allclose(found.disagreement, [0.1, 0.4, 0.9])
-    assert found.doubtful == [1], "slice 2 is doubted too, but has no mask"
-    assert found.confidence == 0.75
-
-
-def test_a_network_without_a_map_knows_no_doubt_and_an_empty_mask_no_confidence(bright_right) -> None:
-    class Small(bright_right):
-        preprocess = Preprocess(size=16)
-
-    assembler = ScanAssembler(Small(), ScanGrid(1, (16, 16), (5.0, 1.0, 1.0)))
-    assembler.add(finding(squares()[2], None))
-    found = assembler.finish()
-    assert (found.disagreement, found.doubtful, found.confidence) == (None, None, None)
-
-
-def test_a_scan_with_slices_missing_is_not_assembled(bright_right) -> None:
-    class Small(bright_right):
-        preprocess = Preprocess(size=16)
-
-    assembler = ScanAssembler(Small(), ScanGrid(2, (16, 16), (5.0, 1.0, 1.0)))
-    assembler.add(finding(squares()[0], None))
-    with pytest.raises(ValueError, match="1 of the scan's 2 slices"):
-        assembler.finish()
 
 
 def test_evidence_is_shown_as_a_person_sees_it_and_as_the_network_does(bright_right) -> None:

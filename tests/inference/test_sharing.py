@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from sammix.inference.scan import ScanAssembler, ScanPrediction
+from sammix.inference.scan_assembler import ScanAssembler, ScanPrediction
 from sammix.inference.scans import OutputOptions, PredictOptions, predict
 from sammix.inference.sharing import SharedSegmenter, Stopped
 from sammix.models.saved import load_model

@@ -17,7 +17,7 @@ from sammix.evaluation.rows import Shown, SliceRow, VolumeRow, as_written, score
 from sammix.evaluation.schema import Metrics, Protocol
 from sammix.evaluation.stacks import EvaluationStack
 from sammix.evaluation.summary import Notes, summarise
-from sammix.inference.scan import ScanAssembler
+from sammix.inference.scan_assembler import ScanAssembler
 from sammix.log import once, warn
 from sammix.networks.interface import Segmenter
 
