@@ -169,7 +169,7 @@ def test_what_is_no_mask_goes_evenly_from_one_slice_to_the_next(cam: bool) -> No
         assert (found.planes.cam[1] == 150).all()
 
 
-def test_between_a_mask_and_none_there_is_none_and_what_is_known_stays() -> None:
+def test_between_a_mask_and_a_surer_none_there_is_none_and_what_is_known_stays() -> None:
     found = nothing_known(3)
     put(found, 0, disc(8))
     put(found, 2, disc(0))

@@ -1,7 +1,7 @@
 """What a quick classifier says of all slices of a scan, at first glance; and which slices need no mask after it.
 
 Most slices of a scan do not show the organ, and what they get is emptied in the end. A student in the classifier's
-place costs a hundredth of SAM. So it is asked first. The organ's extent follows from its answers alone; slices beyond
+place costs a small part of SAM. So it is asked first. The organ's extent follows from its answers alone; slices beyond
 it, and beyond the reach of those within, go no further.
 """
 

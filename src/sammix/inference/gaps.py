@@ -45,19 +45,15 @@ class FoundSlices:
     known: NDArray[np.bool_]
     glance: NDArray[np.float16] | None = None
 
-    def correction(self, index: int) -> NDArray[np.float32]:
-        """What the network adds to the log-odds that are expected of a slice (S, S)."""
-        return _log_odds(self.planes.probability[index]) - self._expected(index)
-
-    def corrected(self, index: int, correction: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Probability (S, S) of a slice, as what is expected of it and a correction have it."""
-        return np.asarray(expit(self._expected(index) + correction), np.float32)
-
-    def _expected(self, index: int) -> NDArray[np.float32]:
+    def expected(self, index: int) -> NDArray[np.float32]:
         """Log-odds (S, S) by the glance at a slice; 0 where there was none."""
         if self.glance is None:
             return np.zeros(self.planes.probability.shape[1:], np.float32)
         return _log_odds(self.glance[index])
+
+    def marked(self, index: int) -> NDArray[np.bool_]:
+        """The mask (S, S) of a slice."""
+        return np.asarray(self.planes.probability[index] >= MASK_THRESHOLD)
 
 
 def strides(step_mm: float, glanced: bool = False) -> list[int]:
@@ -112,13 +108,12 @@ def interpolate(found: FoundSlices) -> list[int]:
     for below, above in pairwise(np.flatnonzero(found.known).tolist()):
         if above - below == 1:
             continue
-        corrections = [found.correction(end) for end in (below, above)]
+        corrections = [_log_odds(planes.probability[end]) - found.expected(end) for end in (below, above)]
         for index in range(below + 1, above):
             share = (index - below) / (above - below)
             correction = (1 - share) * corrections[0] + share * corrections[1]
-            planes.probability[index] = found.corrected(index, correction)
-            marked = planes.probability[index] >= MASK_THRESHOLD
-            planes.alone[index] = marked & (planes.alone[below] | planes.alone[above])
+            planes.probability[index] = expit(found.expected(index) + correction)
+            planes.alone[index] = found.marked(index) & (planes.alone[below] | planes.alone[above])
             if found.glance is None:
                 planes.presence[index] = (1 - share) * planes.presence[below] + share * planes.presence[above]
                 if planes.cam is not None:
@@ -145,17 +140,18 @@ def _changes(found: FoundSlices, below: int, above: int) -> bool:
 
 def _alike(found: FoundSlices, below: int, above: int) -> float:
     """Dice of the mask of each of two slices and what the other's correction makes of it, the lower of both."""
-    return min(
-        _dice(found.planes.probability[at], found.corrected(at, found.correction(other)))
-        for at, other in ((below, above), (above, below))
-    )
+    expected = [found.expected(end) for end in (below, above)]
+    corrections = [
+        _log_odds(found.planes.probability[end]) - own for end, own in zip((below, above), expected, strict=True)
+    ]
+    of_below, of_above = expected[0] + corrections[1] >= 0, expected[1] + corrections[0] >= 0
+    return min(_dice(found.marked(below), of_below), _dice(found.marked(above), of_above))
 
 
-def _dice(one: NDArray[np.floating], other: NDArray[np.floating]) -> float:
-    """Dice of the masks of two planes of probability; 1 where both are empty."""
-    marked, expected = one >= MASK_THRESHOLD, other >= MASK_THRESHOLD
-    total = int(marked.sum()) + int(expected.sum())
-    return 2 * int((marked & expected).sum()) / total if total else 1.0
+def _dice(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:
+    """Dice of two masks; 1 where both are empty."""
+    total = int(one.sum()) + int(other.sum())
+    return 2 * int((one & other).sum()) / total if total else 1.0
 
 
 def _log_odds(probability: NDArray[np.floating]) -> NDArray[np.float32]:

@@ -123,7 +123,10 @@ class ScanAssembler:
             self._tissue[at] = found.tissue
 
     def glance(self, found: Iterable[SlicePrediction]) -> bool:
-        """Take what a quick classifier says of all slices, from the inferior end on; tell whether it said anything."""
+        """Take what a quick classifier says of all slices, from the inferior end on; tell whether it said anything.
+
+        Its mask is its map.
+        """
         taken = 0
         for batch in found:
             if self._glance is None:
@@ -145,7 +148,7 @@ class ScanAssembler:
         """What is known of the slices so far, to be filled in place."""
         return FoundSlices(self._planes, self._disagreement, self._known, self._glance)
 
-    def _keep_map(self, index: int, cam: NDArray[np.float32]) -> None:
+    def _keep_map(self, index: int, cam: NDArray[np.floating]) -> None:
         self._cam = np.zeros(self._alone.shape, np.uint8) if self._cam is None else self._cam
         self._cam[index] = np.rint(cam * 255)
 

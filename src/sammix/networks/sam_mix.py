@@ -187,7 +187,7 @@ class SAMMix(Network):
 
     @torch.inference_mode()
     def glance(self, images: Tensor) -> SlicePrediction | None:
-        """What a student says of slices (B, 1, S, S), at a hundredth of SAM's cost; None of another classifier."""
+        """What a student says of slices (B, 1, S, S), at a small part of SAM's cost; None of another classifier."""
         if not isinstance(self.classifier, StudentClassifier):
             return None
         classes = self._classified(self.brought(images))
