@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import ndimage
 
-from sammix.data.signed_distance import signed_distance
 from sammix.label.mask_files import Mask
 
 
@@ -37,3 +37,14 @@ def between(lower: int, below: Mask, upper: int, above: Mask) -> dict[int, Mask]
         if mask.any():
             masks[slice_] = mask
     return masks
+
+
+def signed_distance(mask: Mask) -> NDArray[np.float64]:
+    """Tell how far each pixel of a mask (H, W) is from the nearest pixel of the other kind, in px; inside above 0.
+
+    >>> signed_distance(np.array([[False, True, True]]))
+    array([[-1.,  1.,  2.]])
+    """
+    inside: NDArray[np.float64] = ndimage.distance_transform_edt(mask)
+    outside: NDArray[np.float64] = ndimage.distance_transform_edt(~mask)
+    return inside - outside
