@@ -37,21 +37,22 @@ def main() -> None:
     options = parser.parse_args()
     model, _ = prepare(options.out, 0)
     began = time.monotonic()
-    arrived, tries = circle(model, options.out, options.series, options.slices)
+    arrived, tries, said = circle(model, options.out, options.series, options.slices)
     print(
         f"{options.series} series of {options.slices} slices, {tries} associations; {time.monotonic() - began:.0f} s: "
         f"results of {len(arrived)} series, {sum(arrived.values()) - len(arrived)} sent twice"
     )
+    print("".join(turned_away(said)), end="")
     raise SystemExit(arrived != {f"1.9.{k}": 1 for k in range(options.series)})
 
 
-def circle(model: Path, out: Path, series: int, slices: int) -> tuple[Counter[str], int]:
+def circle(model: Path, out: Path, series: int, slices: int) -> tuple[Counter[str], int, list[str]]:
     """Send series to a node and take in what it sends.
 
     Returns:
-        How many results of each series arrived, and how many associations it took to send all.
+        How many results of each series arrived, how many associations it took to send all, and what the node said.
     """
-    with receiving() as (pacs, arrived), node(model, out / "queue", pacs) as port:
+    with receiving() as (pacs, arrived), node(model, out / "queue", pacs) as (port, said):
         gate = threading.Barrier(series)
 
         def send(number: int) -> int:
@@ -63,7 +64,7 @@ def circle(model: Path, out: Path, series: int, slices: int) -> tuple[Counter[st
         end = time.monotonic() + PATIENCE
         while len({path.parent for path in (out / "queue").glob("*/*.sent")}) < series and time.monotonic() < end:
             time.sleep(0.1)
-    return arrived, tries
+    return arrived, tries, said
 
 
 @contextmanager
@@ -86,20 +87,26 @@ def receiving() -> Iterator[tuple[int, Counter[str]]]:
 
 
 @contextmanager
-def node(model: Path, queue: Path, pacs: int) -> Iterator[int]:
-    """``sammix node`` as a program: the port that it listens on."""
+def node(model: Path, queue: Path, pacs: int) -> Iterator[tuple[int, list[str]]]:
+    """``sammix node`` as a program: the port that it listens on, and the lines that it says from then on."""
     words = ["node", "--aet", "SAMMIX", "--queue", queue, "--send-to", f"PACS@127.0.0.1:{pacs}", "--model", model]
     words += ["--port", 0, "--wait", 3, "--device", "cpu"]
     command = [sys.executable, "-m", "sammix", *map(str, words)]
     program = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     assert program.stderr is not None
+    said: list[str] = []
     try:
         told = next(line for line in program.stderr if " listens on " in line)
-        threading.Thread(target=list, args=(program.stderr,), daemon=True).start()  # else it could not go on telling
-        yield int(told.rsplit(":", 1)[1])
+        threading.Thread(target=said.extend, args=(program.stderr,), daemon=True).start()
+        yield int(told.rsplit(":", 1)[1]), said
     finally:
         program.terminate()
         program.wait(60)
+
+
+def turned_away(said: list[str]) -> list[str]:
+    """Give the lines by which a node says that it did not take something."""
+    return [line for line in said if any(word in line for word in ("rejected", "refused", "broke off", "an object"))]
 
 
 def send_series(port: int, number: int, slices: int) -> int:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import socket
 import tempfile
 import threading
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from itertools import count
 from pathlib import Path
 
@@ -26,6 +26,7 @@ from pydicom.uid import (
 )
 from pynetdicom import AE
 from pynetdicom.sop_class import Verification
+from pynetdicom.transport import ThreadedAssociationServer
 from tests.patience import until
 
 from sammix.errors import ConfigError, SammixError
@@ -54,6 +55,18 @@ def test_what_is_stored_is_on_the_disk_and_its_name_in_no_log(
     assert "an association was rejected" in shown
     assert "Secret" not in shown
     assert "SECRET" not in shown
+
+
+def test_all_who_may_be_served_at_once_may_call_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While the node is busy their calls wait with the system, which drops those for which it was given no room."""
+    busy = threading.Event()
+    monkeypatch.setattr(ThreadedAssociationServer, "process_request", lambda *_: busy.wait())
+    with ExitStack() as callers, listening(Listening("SAMMIX", port=0), SeriesQueue(tmp_path / "queue")) as port:
+        try:
+            for _ in range(40):
+                callers.enter_context(socket.create_connection(("127.0.0.1", port), timeout=5))
+        finally:
+            busy.set()
 
 
 def test_an_association_that_breaks_off_is_noted_until_the_next_one(tmp_path: Path, write_series, store) -> None:

@@ -275,7 +275,11 @@ def test_the_rule_that_the_documentation_gives_lets_orthanc_send_and_take_back(
 
 
 def test_series_that_come_all_at_once_are_each_answered_once(tmp_path: Path, tiny_run: Path, benchmark) -> None:
-    """A hundred are sent by benchmarks/hundred_series.py."""
-    arrived, tries = benchmark("hundred_series").circle(tiny_run, tmp_path, series=12, slices=3)
+    """A hundred are sent by benchmarks/hundred_series.py.
+
+    On a busy machine a sender's association may break off at its own end; it sends again, as a scanner does.
+    """
+    circle = benchmark("hundred_series")
+    arrived, _, said = circle.circle(tiny_run, tmp_path, series=12, slices=3)
     assert arrived == {f"1.9.{k}": 1 for k in range(12)}
-    assert tries == 12
+    assert not circle.turned_away(said), "the node takes all"

@@ -118,6 +118,7 @@ def listening(how: Listening, queue: SeriesQueue) -> Iterator[int]:
         tempfile.tempdir = before
         raise SammixError(f"port {how.port} of {how.host} cannot be listened on ({error.strerror})") from error
     try:
+        server.socket.listen(ASSOCIATIONS)  # socketserver lets five wait; one more would have to call again
         yield int(server.server_address[1])
     finally:
         server.shutdown()
