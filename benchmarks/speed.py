@@ -101,25 +101,36 @@ def stages(scan: Path) -> None:
 def prepared(spent: dict[str, float]) -> Callable[[Path, Path], Any]:
     """Import what ``sammix predict`` imports, with a clock in every stage; return what runs it."""
     from sammix.cli.allocator import keep_freed_memory
+    from sammix.inference import scans
+    from sammix.models import saved
+
+    keep_freed_memory()
+    for owner, name, stage in clocked_functions():
+        setattr(owner, name, clocked(getattr(owner, name), spent, stage))
+    options = scans.OutputOptions(organ="liver")
+    return lambda path, out: scans.predict(lambda: saved.load_model(Path(MODEL)), [path], out, options)
+
+
+def clocked_functions() -> list[tuple[Any, str, str]]:
+    """List where each stage's function is looked up when it is called, its name there, and what the stage is called."""
     from sammix.data.preprocess import Preprocess
-    from sammix.inference import scan, scans
+    from sammix.inference import scan_assembler, scans
     from sammix.io import Case
     from sammix.models import saved
     from sammix.networks.sam_mix import SAMMix
 
-    keep_freed_memory()
-    for owner, name, stage in (
+    return [
         (saved, "load_model", "loading the model"),
         (Case, "read", "reading the scan"),
         (Preprocess, "images", "resizing slices"),
+        (SAMMix, "glance", "glance of the classifier"),
         (SAMMix, "encode", "encoder and classifier"),
         (SAMMix, "_prompted_by", "decoder, all passes"),
-        (scan, "assemble", "deciding on the whole scan, back to its pixels"),
+        (scan_assembler, "overrule", "the scan's own tissue"),
+        (scan_assembler, "interpolate", "masks between"),
+        (scan_assembler, "assemble", "deciding on the whole scan, back to its pixels"),
         (scans, "write_scan_mask", "writing"),
-    ):
-        setattr(owner, name, clocked(getattr(owner, name), spent, stage))
-    options = scans.OutputOptions(organ="liver")
-    return lambda path, out: scans.predict(lambda: saved.load_model(Path(MODEL)), [path], out, options)
+    ]
 
 
 def clocked(function: Callable[..., Any], spent: dict[str, float], stage: str) -> Callable[..., Any]:
