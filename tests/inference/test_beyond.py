@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sammix.data.preprocess import Preprocess
-from sammix.inference.beyond import glances
+from sammix.inference.beyond import glanced_reach_mm, glances
 from sammix.inference.scan import ScanOptions, VolumePrediction, predict_volume
 from sammix.inference.slices import Slice
 from sammix.io.volume import Volume
@@ -78,7 +78,7 @@ def told(segmenter: Told, step_mm: float, quality: Quality | None = None, every:
 
 @given(
     presence=st.lists(st.sampled_from([0.001, 0.03, 0.3, 0.6, 0.99]), min_size=1, max_size=40),
-    step_mm=st.sampled_from([3.5, 4.0, 5.0, 10.0]),
+    step_mm=st.sampled_from([4.5, 5.0, 10.0]),
     neighbours_mm=st.sampled_from([0.0, 6.0, 12.0]),
     offset=st.sampled_from([0.0, 2.0]),
 )
@@ -103,7 +103,14 @@ def test_slices_within_reach_of_the_organ_go_through_the_network() -> None:
     assert told(Glances(presence), 5.0).beyond == [*range(8), *range(12, 20)]
     assert told(Glances(presence, neighbours_mm=6.0), 5.0).beyond == [*range(7), *range(13, 20)]
     assert told(Glances(presence, neighbours_mm=6.0), 3.0).beyond == [*range(6), *range(14, 20)]
-    assert told(Glances(presence, neighbours_mm=6.0), 2.0).beyond == [*range(5), *range(15, 20)]
+
+
+def test_where_slices_are_left_out_the_reach_is_the_step_of_the_first_round() -> None:
+    presence = [0.001] * 8 + [0.99] * 4 + [0.001] * 8
+    assert told(Glances(presence, neighbours_mm=6.0), 2.0).beyond == [*range(4), *range(16, 20)]
+    assert told(Glances(presence), 2.0).beyond == [*range(8), *range(12, 20)]
+    reaches = [glanced_reach_mm(Glances(presence, neighbours_mm=6.0), step) for step in (1.5, 2.0, 3.0, 5.0, 10.0)]
+    assert reaches == [7.5, 8.0, 6.0, 6.0, 6.0]
 
 
 def test_a_slice_with_a_yes_apart_from_the_organ_is_segmented_so_that_it_is_said_to_be_emptied() -> None:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.special import expit, logit
 
 from sammix.inference import gaps
 from sammix.inference.assemble import SlicePlanes
-from sammix.inference.gaps import FoundSlices, first_round, interpolate, next_round, strides
+from sammix.inference.gaps import FoundSlices, glanced_stride, interpolate, rounds, strides
 
 SIDE = 48
 
@@ -47,6 +52,11 @@ def glance(found: FoundSlices, index: int, mask: NDArray[np.bool_]) -> None:
     found.planes.presence[index] = mask.any()
 
 
+def plan_of(found: FoundSlices, step_mm: float) -> Iterator[list[int]]:
+    """The rounds, where no mask is corrected."""
+    return rounds(found, step_mm, lambda: nullcontext(found))
+
+
 @pytest.mark.parametrize("step", [0.3, 0.625, 1.0, 1.25, 1.6, 2.0, 2.5, 3.0, 4.0, 4.5, 5.0, 10.0])
 def test_each_round_halves_the_gaps_of_the_last_evenly(step: float) -> None:
     rounds = strides(step)
@@ -56,69 +66,132 @@ def test_each_round_halves_the_gaps_of_the_last_evenly(step: float) -> None:
     assert (rounds == [1]) == (step > 2)
 
 
-@pytest.mark.parametrize("step", [0.3, 0.625, 1.0, 1.25, 1.6, 2.0, 2.5, 3.0, 3.0000002, 4.0, 10.0])
-def test_after_a_glance_steps_are_halved(step: float) -> None:
-    rounds = strides(step, glanced=True)
-    assert rounds[-1] == 1
-    assert all(narrow == wide // 2 for wide, narrow in pairwise(rounds))
-    assert rounds[0] == (max(2, int(4.0001 / step)) if step < 3.001 else 1)
+@pytest.mark.parametrize("step", [0.3, 0.625, 1.0, 1.25, 1.6, 2.0, 2.5, 3.0, 4.0000002, 5.0, 10.0])
+def test_after_a_glance_steps_are_no_wider_than_8_mm(step: float) -> None:
+    stride = glanced_stride(step)
+    assert stride == 1 or stride * step <= 8.001
+    assert (stride + 1) * step > 8
 
 
 def test_the_first_round_reaches_both_ends() -> None:
-    assert first_round(nothing_known(15), 6) == [0, 6, 12, 14]
+    assert next(plan_of(nothing_known(15), 2.0)) == [0, 6, 12, 14]
 
 
 def test_the_first_round_reaches_both_ends_of_each_run_that_is_not_known() -> None:
-    found = nothing_known(15)
+    found = nothing_known(15, glanced=True)
     found.known[[0, 1, 7, 8, 14]] = True
-    assert first_round(found, 3) == [2, 5, 6, 9, 12, 13]
+    assert next(plan_of(found, 2.5)) == [2, 5, 6, 9, 12, 13]
     found.known[:] = True
-    assert first_round(found, 3) == []
+    assert list(plan_of(found, 2.5)) == []
 
 
 def test_the_second_looks_only_where_the_organ_may_be() -> None:
     found = nothing_known(37)
-    for index in range(0, 37, 6):
+    plan = plan_of(found, 2.0)
+    for index in next(plan):
         put(found, index, disc(10 if index == 18 else 0), 0.9 if index == 18 else 0.01)
-    assert next_round(found, 2, 2.0) == [14, 16, 20, 22]
+    assert next(plan) == [14, 16, 20, 22]
 
 
 def test_the_last_looks_where_the_organ_begins_changes_or_is_in_doubt() -> None:
-    found = nothing_known(11)
-    for index, radius in enumerate([0, 10, 10, 12, 12, 12]):
-        put(found, 2 * index, disc(radius))
+    found, radii = nothing_known(11), {0: 0, 2: 10, 4: 10, 6: 12, 8: 12, 10: 12}
     found.disagreement[10] = 0.3
-    assert next_round(found, 1, 2.0) == [1, 5, 9]
+    plan = plan_of(found, 2.0)
+    for expected in ([0, 6, 10], [2, 4, 8]):
+        todo = next(plan)
+        assert todo == expected
+        for index in todo:
+            put(found, index, disc(radii[index]))
+    assert list(plan) == [[1, 5, 9]]
 
 
 def test_slices_without_the_organ_are_not_looked_at_again() -> None:
     found = nothing_known(3)
+    plan = plan_of(found, 2.0)
+    assert next(plan) == [0, 2]
     put(found, 0, disc(10), presence=0.1)
     put(found, 2, disc(5, 10), presence=0.2)
-    assert next_round(found, 1, 2.0) == []
+    assert list(plan) == [[], []]
 
 
-def test_where_the_geometry_of_the_gaps_is_coarse_all_slices_are_one_round() -> None:
-    assert first_round(nothing_known(4), strides(5.0)[0]) == [0, 1, 2, 3]
+def test_where_slices_are_far_apart_all_are_one_round() -> None:
+    assert list(plan_of(nothing_known(4), 5.0)) == [[0, 1, 2, 3]]
+    assert list(plan_of(nothing_known(4, glanced=True), 5.0)) == [[0, 1, 2, 3]]
 
 
-def test_after_a_glance_slices_are_looked_at_where_corrections_differ_and_wherever_the_organ_ends() -> None:
-    found = nothing_known(16, glanced=True)
-    for index in range(13):
+def test_after_a_glance_slices_are_looked_at_where_most_pixels_are_told_otherwise() -> None:
+    """Up to slice 9 the organ is larger than the glance has it, from slice 11 on it is smaller."""
+    found = nothing_known(17, glanced=True)
+    for index in range(17):
         glance(found, index, disc(10))
-    for index, radius in ((0, 12), (3, 12), (6, 12), (9, 8)):  # up to 6 the organ is larger than the glance has it
-        put(found, index, disc(radius))
-    put(found, 15, disc(0))
-    assert next_round(found, 1, 2.0) == [7, 8, 10, 11, 12, 13, 14]
+    plan = plan_of(found, 2.0)
+    for expected in ([0, 4, 8, 12, 16], [10], [11]):
+        todo = next(plan)
+        assert todo == expected
+        for index in todo:
+            put(found, index, disc(12 if index < 11 else 8))
+    assert next(plan, None) is None
 
 
-def test_a_part_that_only_the_glance_between_two_slices_has_seen_is_looked_at() -> None:
-    found = nothing_known(4, glanced=True)
-    put(found, 0, disc(0))
-    put(found, 3, disc(0))
-    assert next_round(found, 1, 2.0) == []
-    glance(found, 1, disc(6))
-    assert next_round(found, 1, 2.0) == [1, 2]
+def test_little_that_is_told_otherwise_is_tolerated() -> None:
+    """Of 16 slices of 305 to 317 pixels, one gap may be wrong in 3 · 12."""
+    found = nothing_known(16, glanced=True)
+    for index in range(16):
+        glance(found, index, disc(10))
+    plan = plan_of(found, 2.0)
+    for index in next(plan):
+        put(found, index, disc(10) if index < 6 else disc(10) | disc(2, 40, 40))
+    assert next(plan, None) is None
+
+
+def test_masks_that_the_scans_own_tissue_corrects_are_looked_at_as_it_has_them() -> None:
+    found = nothing_known(9, glanced=True)
+    for index in range(9):
+        glance(found, index, disc(10))
+
+    @contextmanager
+    def checked() -> Iterator[FoundSlices]:
+        probability = found.planes.probability.copy()
+        probability[0] = np.where(disc(14), 0.9, 0.1)  # the network missed its rim
+        yield replace(found, planes=replace(found.planes, probability=probability))
+
+    plan = rounds(found, 2.0, checked)
+    for expected in ([0, 4, 8], [2], [1]):
+        todo = next(plan)
+        assert todo == expected
+        for index in todo:
+            put(found, index, disc(10))
+    assert next(plan, None) is None
+
+
+@given(st.lists(st.tuples(st.floats(0, 14), st.floats(0, 14)), min_size=2, max_size=40), st.floats(0.4, 6))
+def test_no_more_than_a_share_of_the_organ_is_told_otherwise(radii: list[tuple[float, float]], step: float) -> None:
+    found = nothing_known(len(radii), glanced=True)
+    for index, (radius, _) in enumerate(radii):
+        glance(found, index, disc(radius))
+    for todo in plan_of(found, step):
+        assert todo
+        assert todo == sorted(set(todo))
+        assert not found.known[todo].any()
+        for index in todo:
+            put(found, index, disc(radii[index][1]))
+    known, wrong = np.flatnonzero(found.known).tolist(), 0.0
+    for below, above in pairwise(known):
+        assert above - below <= glanced_stride(step)
+        for own, other in ((below, above), (above, below)):
+            told = glanced_odds(found, own) + corrected_odds(found, other) >= 0
+            wrong += (told != disc(radii[own][1])).sum() / 2 * (above - below - 1)
+    assert wrong <= 0.04 * sum(disc(radius).sum() for radius, _ in radii)
+    assert {0, len(radii) - 1} <= set(known)
+
+
+def glanced_odds(found: FoundSlices, index: int) -> NDArray[np.float64]:
+    assert found.glance is not None
+    return np.asarray(logit(found.glance[index].astype(np.float64)))
+
+
+def corrected_odds(found: FoundSlices, index: int) -> NDArray[np.float64]:
+    return np.asarray(logit(found.planes.probability[index].astype(np.float64)) - glanced_odds(found, index))
 
 
 def test_what_the_network_corrects_at_both_ends_is_corrected_between() -> None:

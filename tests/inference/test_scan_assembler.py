@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 
 from sammix.data.preprocess import Preprocess
+from sammix.inference import scan_assembler
 from sammix.inference.assemble import ScanGrid
 from sammix.inference.scan_assembler import ScanAssembler
 from sammix.inference.slices import SliceFinding
+from sammix.inference.tissue import Overruled
 
 
 def finding(mask: np.ndarray, disagreement: float | None, presence: float = 0.9) -> SliceFinding:
@@ -57,3 +59,21 @@ def test_a_scan_with_slices_missing_is_not_assembled(bright_right) -> None:
     assembler.add(finding(squares()[0], None))
     with pytest.raises(ValueError, match="1 of the scan's 2 slices"):
         assembler.finish()
+
+
+def test_what_the_scans_own_tissue_corrects_is_seen_only_while_it_is_open(bright_right, monkeypatch) -> None:
+    class Small(bright_right):
+        preprocess = Preprocess(size=16)
+
+    assembler = ScanAssembler(Small(), ScanGrid(3, (32, 32), (5.0, 1.0, 1.0)))
+    for mask in squares():
+        assembler.add(finding(mask, 0.1))
+    region = np.zeros((16, 16), np.bool_)
+    region[12:, 4:12] = True
+    told = {1: Overruled(region, np.full((16, 16), 0.9, np.float32))}
+    monkeypatch.setattr(scan_assembler, "overrule", lambda *_: told.items())
+    before = [assembler.found.marked(index) for index in range(3)]
+    with assembler.checked() as found:
+        assert np.array_equal(found.marked(1), before[1] | region)
+        assert np.array_equal(found.marked(0), before[0])
+    assert np.array_equal([assembler.found.marked(index) for index in range(3)], before)

@@ -31,7 +31,7 @@ def scan(masks: dict[int, np.ndarray], organ: np.ndarray = ORGAN) -> dict[int, O
     """Check a scan whose masks are right but for those given."""
     tissue = {index: slice_with(organ, index) for index in range(SLICES)}
     probability = np.stack([masks.get(index, organ) for index in range(SLICES)]).astype(np.float16)
-    return dict(overrule(tissue, probability, np.ones(SLICES, bool)))
+    return dict(overrule(tissue, probability, np.ones(SLICES)))
 
 
 def test_masks_that_are_right_stay() -> None:
@@ -71,17 +71,17 @@ def test_nothing_is_overruled_where_too_little_is_sure() -> None:
     short = ORGAN & (np.arange(SIZE) < 32)
     tissue = {index: slice_with(ORGAN, index) for index in range(SLICES)}
     masks = np.stack([short if index == 3 else ORGAN for index in range(SLICES)]).astype(np.float16)
-    assert list(overrule(tissue, masks, np.ones(SLICES, bool))) != []
-    assert list(overrule(tissue, masks * np.float16(0.8), np.ones(SLICES, bool))) == [], "no pixel is sure"
-    assert list(overrule(tissue, masks, np.arange(SLICES) < 12)) == [], "twelve slices do not teach enough"
-    assert list(overrule({}, masks, np.ones(SLICES, bool))) == []
+    assert list(overrule(tissue, masks, np.ones(SLICES))) != []
+    assert list(overrule(tissue, masks * np.float16(0.8), np.ones(SLICES))) == [], "no pixel is sure"
+    assert list(overrule(tissue, masks, np.float64(np.arange(SLICES) < 12))) == [], "twelve slices do not teach enough"
+    assert list(overrule({}, masks, np.ones(SLICES))) == []
 
 
 def test_slices_of_which_nothing_is_known_stay() -> None:
     short = ORGAN & (np.arange(SIZE) < 32)
     tissue = {index: slice_with(ORGAN, index) for index in range(SLICES) if index != 3}
     masks = np.stack([short if index in (3, 5) else ORGAN for index in range(SLICES)]).astype(np.float16)
-    assert [index for index, _ in overrule(tissue, masks, np.ones(SLICES, bool))] == [5]
+    assert [index for index, _ in overrule(tissue, masks, np.ones(SLICES))] == [5]
 
 
 @settings(max_examples=20)
@@ -95,7 +95,7 @@ def test_the_unit_and_the_turn_of_features_do_not_matter(unit: float, seed: int)
     for matrix in (torch.eye(CHANNELS), unit * turn):
         tissue = {index: slice_with(ORGAN, index) for index in range(SLICES)}
         turned = {i: Tissue(one.cells, (one.features.float() @ matrix).half()) for i, one in tissue.items()}
-        found.append(dict(overrule(turned, masks, np.ones(SLICES, bool))))
+        found.append(dict(overrule(turned, masks, np.ones(SLICES))))
     assert list(found[0]) == list(found[1]) == [3]
     assert (found[0][3].region ^ found[1][3].region).sum() < 40
 
@@ -106,7 +106,7 @@ def test_the_direction_is_fishers() -> None:
 
     tissue = {index: slice_with(ORGAN, index) for index in range(SLICES)}
     masks = np.stack([ORGAN] * SLICES).astype(np.float16)
-    learned = _learn(tissue, masks)
+    learned = _learn(tissue, masks, np.ones(SLICES))
     assert learned is not None
     cells = {index: ORGAN[CELL // 2 :: CELL, CELL // 2 :: CELL][one.cells.numpy()] for index, one in tissue.items()}
     kinds = [
@@ -119,3 +119,19 @@ def test_the_direction_is_fishers() -> None:
     assert float(learned.border) == pytest.approx(
         (kinds[0].mean(0) + kinds[1].mean(0)) @ expected / 2, rel=1e-3, abs=1e-3
     )
+
+
+@settings(max_examples=10)
+@given(st.lists(st.integers(1, 4), min_size=SLICES, max_size=SLICES))
+def test_a_slice_that_stands_for_several_teaches_as_often(shares: list[int]) -> None:
+    from sammix.inference.tissue import _learn
+
+    tissue = {index: slice_with(ORGAN, index) for index in range(SLICES)}
+    masks = np.stack([np.roll(ORGAN, index, axis=1) for index in range(SLICES)]).astype(np.float16)
+    weighted = _learn(tissue, masks, np.array(shares, np.float64))
+    copies = [index for index, share in enumerate(shares) for _ in range(share)]
+    repeated = _learn({k: tissue[index] for k, index in enumerate(copies)}, masks[copies], np.ones(len(copies)))
+    assert weighted is not None
+    assert repeated is not None
+    torch.testing.assert_close(weighted.direction, repeated.direction)
+    torch.testing.assert_close(weighted.border, repeated.border)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from sammix.inference.assemble import within_reach
 from sammix.inference.extent import find_extent
+from sammix.inference.gaps import glanced_stride
 from sammix.inference.slices import Slice, batches_of, images_of, reach_mm, weighed
 from sammix.networks.interface import PRESENCE_THRESHOLD, Glancing, Segmenter, SlicePrediction
 
@@ -45,4 +46,13 @@ def beyond_the_organ(segmenter: Segmenter, presence: NDArray[np.float32], step_m
         step_mm: between them.
     """
     shown = find_extent(presence, step_mm).inside | (presence >= PRESENCE_THRESHOLD)
-    return ~within_reach(shown, reach_mm(segmenter), step_mm)
+    return ~within_reach(shown, glanced_reach_mm(segmenter, step_mm), step_mm)
+
+
+def glanced_reach_mm(segmenter: Segmenter, step_mm: float) -> float:
+    """Tell how far apart two slices may lie, after a glance, and still prompt each other.
+
+    Where slices are left out, those of the first round are to have neighbours all the same.
+    """
+    own, stride = reach_mm(segmenter), glanced_stride(step_mm)
+    return max(own, stride * step_mm) if own and stride > 1 else own

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,10 +12,10 @@ from sammix.data.display import display
 from sammix.data.preprocess import Preprocess
 from sammix.data.scan_slices import in_plane
 from sammix.inference.assemble import SMALLEST_PART, ScanGrid
-from sammix.inference.beyond import glances
+from sammix.inference.beyond import glanced_reach_mm, glances
 from sammix.inference.decision import Decision
 from sammix.inference.evidence import Overruling, SliceEvidence, worth_seeing
-from sammix.inference.gaps import first_round, next_round, strides
+from sammix.inference.gaps import rounds
 from sammix.inference.scan_assembler import ScanAssembler, ScanPrediction
 from sammix.inference.scan_quality import ScanQuality
 from sammix.inference.slices import Neighbour, Slice, segment_slices
@@ -140,19 +140,19 @@ def gather_volume(segmenter: Segmenter, volume: Volume, options: ScanOptions) ->
 
 def _find(assembler: ScanAssembler, slices: _Slices, batch_size: int, every_slice: bool) -> None:
     """Put the slices that need it through the network, round by round."""
-    segmenter, step = assembler.segmenter, assembler.grid.spacing[0]
-    rounds = [1]
+    segmenter, everything, step = assembler.segmenter, range(assembler.grid.count), assembler.grid.spacing[0]
+    plan: Iterable[Sequence[int]] = [everything]
+    reach = None
     if not every_slice:
-        glanced = assembler.glance(glances(segmenter, slices.at(range(assembler.grid.count), shown=False), batch_size))
-        rounds = strides(step, glanced)
-        if glanced:
+        if assembler.glance(glances(segmenter, slices.at(everything, shown=False), batch_size)):
             assembler.leave_beyond_empty()
+            reach = glanced_reach_mm(segmenter, step)
+        plan = rounds(assembler.found, step, assembler.checked)
     earlier: list[Neighbour] = []
-    for number, stride in enumerate(rounds):
-        todo = next_round(assembler.found, stride, step) if number else first_round(assembler.found, stride)
+    for todo in plan:
         indices = iter(todo)
-        for batch in segment_slices(segmenter, slices.at(todo), batch_size, tuple(earlier)):
-            earlier += batch.neighbours() if stride > 1 else []
+        for batch in segment_slices(segmenter, slices.at(todo), batch_size, tuple(earlier), reach):
+            earlier += [] if every_slice else batch.neighbours()
             for found, index in zip(batch.findings(), indices, strict=False):
                 assembler.add(found, index)
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,7 +16,7 @@ from sammix.inference.decision import Decision
 from sammix.inference.gaps import UNLIKELY, FoundSlices, interpolate
 from sammix.inference.scan_quality import ScanQuality, SliceSigns, expected_quality
 from sammix.inference.slices import SliceFinding, reach_mm
-from sammix.inference.tissue import Tissue, overrule
+from sammix.inference.tissue import Overruled, Tissue, overrule
 from sammix.networks.interface import (
     DOUBTFUL,
     MASK_THRESHOLD,
@@ -148,6 +149,24 @@ class ScanAssembler:
         """What is known of the slices so far, to be filled in place."""
         return FoundSlices(self._planes, self._disagreement, self._known, self._glance)
 
+    @contextmanager
+    def checked(self) -> Iterator[FoundSlices]:
+        """What is known so far, with the masks as the scan's own tissue corrects them, until it is closed."""
+        overruled = self._overruled()
+        before = {index: self._probability[index].copy() for index in overruled}
+        for index, one in overruled.items():
+            self._probability[index][one.region] = one.probability[one.region]
+        try:
+            yield self.found
+        finally:
+            for index, plane in before.items():
+                self._probability[index] = plane
+
+    def _overruled(self) -> dict[int, Overruled]:
+        """What the scan's own tissue says of masks that it contradicts, of slices ascending."""
+        shares = _shares(self._known) * (self._presence >= PRESENCE_THRESHOLD)
+        return dict(overrule(self._tissue, self._probability, shares))
+
     def _keep_map(self, index: int, cam: NDArray[np.floating]) -> None:
         self._cam = np.zeros(self._alone.shape, np.uint8) if self._cam is None else self._cam
         self._cam[index] = np.rint(cam * 255)
@@ -193,7 +212,7 @@ class ScanAssembler:
             The map, or what the tissue says where it overruled the map's mask; and of the slices, ascending, the masks
             as they were.
         """
-        overruled = dict(overrule(self._tissue, self._probability, self._presence >= PRESENCE_THRESHOLD))
+        overruled = self._overruled()
         votes = self._cam.copy() if overruled and self._cam is not None else self._cam
         before = {index: self._probability[index] >= MASK_THRESHOLD for index in overruled}
         for index, found in overruled.items():
@@ -212,3 +231,14 @@ class ScanAssembler:
         self._uncertainty[index] = float(changed.uncertainty)
         if changed.disagreement is not None:
             self._disagreement[index] = float(changed.disagreement)
+
+
+def _shares(known: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Tell how many slices each of those known (n,) stands for, 0 for the others: half way to the next on each side.
+
+    >>> _shares(np.array([True, True, False, False, False, True])).tolist()
+    [1.0, 2.5, 0.0, 0.0, 0.0, 4.0]
+    """
+    shares, indices = np.zeros(len(known)), np.flatnonzero(known)
+    shares[indices] = np.gradient(indices) if len(indices) > 1 else 1.0
+    return shares

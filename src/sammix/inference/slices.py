@@ -139,7 +139,11 @@ def reach_mm(segmenter: Segmenter) -> float:
 
 
 def segment_slices(
-    segmenter: Segmenter, slices: Iterable[S], batch_size: int, earlier: Sequence[Neighbour] = ()
+    segmenter: Segmenter,
+    slices: Iterable[S],
+    batch_size: int,
+    earlier: Sequence[Neighbour] = (),
+    reach: float | None = None,
 ) -> Iterator[Segmented[S]]:
     """Segment slices in their order, automatically: each by itself and then, in a scan, with its neighbours.
 
@@ -153,10 +157,12 @@ def segment_slices(
     Args:
         slices: may be lazy; those of a scan together, and in ascending height.
         earlier: slices that went through the network before, and prompt these as well.
+        reach: how far apart two slices may lie and still prompt each other, in mm; by default as the network has it.
     """
     batches = _segment(segmenter, slices, batch_size)
-    if isinstance(segmenter, Promptable) and segmenter.neighbours_mm > 0:
-        return _consult_neighbours(segmenter, batches, earlier)
+    reach = reach_mm(segmenter) if reach is None else reach
+    if isinstance(segmenter, Promptable) and reach > 0:
+        return _consult_neighbours(segmenter, batches, earlier, reach)
     return batches
 
 
@@ -171,26 +177,29 @@ def _segment(segmenter: Segmenter, slices: Iterable[S], batch_size: int) -> Iter
 
 @torch.inference_mode()
 def _consult_neighbours(
-    segmenter: Promptable, batches: Iterator[Segmented[S]], earlier: Sequence[Neighbour]
+    segmenter: Promptable, batches: Iterator[Segmented[S]], earlier: Sequence[Neighbour], reach: float
 ) -> Iterator[Segmented[S]]:
     """Give each batch the masks that neighbours prompt, as soon as all its slices' neighbours are known."""
-    reach = segmenter.neighbours_mm
     window: deque[Segmented[S]] = deque()  # batches that are done but near those to come, then those that wait
     done = 0
     for batch in batches:
         window.append(batch)
         while done < len(window) and not _near(window[done].slices[-1], batch.slices[-1], reach):
-            yield _redraw(segmenter, window[done], window, earlier)
+            yield _redraw(segmenter, window[done], window, earlier, reach)
             done += 1
         while done and not _near(window[0].slices[-1], window[min(done, len(window) - 1)].slices[0], reach):
             window.popleft()
             done -= 1
     for waiting in islice(window, done, None):
-        yield _redraw(segmenter, waiting, window, earlier)
+        yield _redraw(segmenter, waiting, window, earlier, reach)
 
 
 def _redraw(
-    segmenter: Promptable, batch: Segmented[S], window: Iterable[Segmented[S]], earlier: Sequence[Neighbour]
+    segmenter: Promptable,
+    batch: Segmented[S],
+    window: Iterable[Segmented[S]],
+    earlier: Sequence[Neighbour],
+    reach: float,
 ) -> Segmented[S]:
     """Redraw the masks of slices that have neighbours: the weighted mean of their masks and its own is the map."""
     known: list[tuple[Slice, Tensor, Tensor]] = [
@@ -199,7 +208,7 @@ def _redraw(
         for one, mask, trust in zip(near.slices, near.alone, _trust(near.found), strict=True)
     ]
     known += [(one.slice, one.mask, one.trust) for one in earlier]
-    reach, own, maps = segmenter.neighbours_mm, batch.alone, batch.alone.clone()
+    own, maps = batch.alone, batch.alone.clone()
     helped = torch.zeros(len(batch.slices), dtype=torch.bool)
     for i, one in enumerate(batch.slices):
         near = [(mask.to(own.dtype), trust) for other, mask, trust in known if _near(one, other, reach)]

@@ -64,19 +64,21 @@ class Overruled:
 
 
 def overrule(
-    tissue: Mapping[int, Tissue], probability: NDArray[np.float16], yes: NDArray[np.bool_]
+    tissue: Mapping[int, Tissue], probability: NDArray[np.float16], shares: NDArray[np.float64]
 ) -> Iterator[tuple[int, Overruled]]:
     """Find the slices of a scan in whose masks a broad region contradicts the scan's own tissue.
 
     Args:
         tissue: by slice, as far as it is known.
         probability: (n, S, S), the masks'.
-        yes: (n,), the slices whose masks teach: the classifier takes them for slices with the organ.
+        shares: (n,), how many slices of the scan each stands for, and so how much it teaches. Else a part of the organ
+            where more slices went through the network would count for more. 0 where the classifier does not take a
+            slice for one with the organ: its mask does not teach.
 
     Yields:
         Slices, ascending, with what is to be overruled. None where too little is sure to be learned from.
     """
-    discriminant = _learn({index: one for index, one in tissue.items() if yes[index]}, probability)
+    discriminant = _learn({index: one for index, one in tissue.items() if shares[index]}, probability, shares)
     if discriminant is None:
         return
     for index in sorted(tissue):
@@ -105,15 +107,17 @@ class _Discriminant:
         return Overruled(region, own) if region.any() else None
 
 
-def _learn(tissue: Mapping[int, Tissue], probability: NDArray[np.float16]) -> _Discriminant | None:
+def _learn(
+    tissue: Mapping[int, Tissue], probability: NDArray[np.float16], shares: NDArray[np.float64]
+) -> _Discriminant | None:
     """Learn from what is sure; None where there is too little of it."""
     sums = [_Sums(), _Sums()]
     for index, one in tissue.items():
         plane = torch.from_numpy(probability[index].astype(np.float32)).to(one.cells.device)
         marked = _on_cells(plane, one.cells.shape[-1])[one.cells]
         for sum_, sure in zip(sums, (marked < 1 - SURE, marked > SURE), strict=True):
-            sum_.add(one.features[sure])
-    if min(sum_.count for sum_ in sums) < FEWEST:
+            sum_.add(one.features[sure], float(shares[index]))
+    if min(sum_.cells for sum_ in sums) < FEWEST:
         return None
     absent, present = (sum_.mean for sum_ in sums)
     covariance = (sums[0].covariance + sums[1].covariance) / 2
@@ -124,26 +128,27 @@ def _learn(tissue: Mapping[int, Tissue], probability: NDArray[np.float16]) -> _D
 
 
 class _Sums:
-    """Sums over features that come in parts, for their mean (C,) and covariance (C, C) in float64."""
+    """Weighted sums over features that come in parts, for their mean (C,) and covariance (C, C) in float64."""
 
     def __init__(self) -> None:
-        self.count = 0
-        self._first, self._second = torch.zeros(()), torch.zeros(())
+        self.cells = 0
+        self._weight, self._first, self._second = 0.0, torch.zeros(()), torch.zeros(())
 
-    def add(self, features: Tensor) -> None:
-        """Take (k, C) more."""
+    def add(self, features: Tensor, weight: float) -> None:
+        """Take (k, C) more, each of this weight."""
         values = features.float()
-        self.count += len(values)
-        self._first = self._first.to(values.device) + values.sum(dim=0).double()
-        self._second = self._second.to(values.device) + (values.T @ values).double()
+        self.cells += len(values)
+        self._weight += weight * len(values)
+        self._first = self._first.to(values.device) + weight * values.sum(dim=0).double()
+        self._second = self._second.to(values.device) + weight * (values.T @ values).double()
 
     @property
     def mean(self) -> Tensor:
-        return self._first / self.count
+        return self._first / self._weight
 
     @property
     def covariance(self) -> Tensor:
-        return self._second / self.count - torch.outer(self.mean, self.mean)
+        return self._second / self._weight - torch.outer(self.mean, self.mean)
 
 
 def _broad(region: NDArray[np.bool_], radius: float) -> NDArray[np.bool_]:
