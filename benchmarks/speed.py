@@ -126,7 +126,7 @@ def clocked_functions() -> list[tuple[Any, str, str]]:
         (SAMMix, "glance", "glance of the classifier"),
         (SAMMix, "encode", "encoder and classifier"),
         (SAMMix, "_prompted_by", "decoder, all passes"),
-        (scan_assembler, "overrule", "the scan's own tissue"),
+        (scan_assembler.ScanAssembler, "_overruled", "the scan's own tissue"),
         (scan_assembler, "interpolate", "masks between"),
         (scan_assembler, "assemble", "deciding on the whole scan, back to its pixels"),
         (scans, "write_scan_mask", "writing"),
