@@ -97,7 +97,7 @@ def node(model: Path, queue: Path, pacs: int) -> Iterator[tuple[int, list[str]]]
     said: list[str] = []
     try:
         told = next(line for line in program.stderr if " listens on " in line)
-        threading.Thread(target=said.extend, args=(program.stderr,), daemon=True).start()
+        threading.Thread(target=said.extend, args=(program.stderr,), daemon=True).start()  # else its pipe would fill up
         yield int(told.rsplit(":", 1)[1]), said
     finally:
         program.terminate()

@@ -70,10 +70,15 @@ def test_what_the_scans_own_tissue_corrects_is_seen_only_while_it_is_open(bright
         assembler.add(finding(mask, 0.1))
     region = np.zeros((16, 16), np.bool_)
     region[12:, 4:12] = True
-    told = {1: Overruled(region, np.full((16, 16), 0.9, np.float32))}
-    monkeypatch.setattr(scan_assembler, "overrule", lambda *_: told.items())
+    told, asked = {1: Overruled(region, np.full((16, 16), 0.9, np.float32))}, []
+    monkeypatch.setattr(scan_assembler, "overrule", lambda *_: asked.append(1) or told.items())
     before = [assembler.found.marked(index) for index in range(3)]
     with assembler.checked() as found:
         assert np.array_equal(found.marked(1), before[1] | region)
         assert np.array_equal(found.marked(0), before[0])
     assert np.array_equal([assembler.found.marked(index) for index in range(3)], before)
+    assert assembler.finish().decision.corrected == [1]
+    assert len(asked) == 1, "nothing was added in between"
+    assembler.add(finding(squares()[0], 0.1), 2)
+    with assembler.checked():
+        assert len(asked) == 2

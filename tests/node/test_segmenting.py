@@ -279,7 +279,7 @@ def test_series_that_come_all_at_once_are_each_answered_once(tmp_path: Path, tin
 
     On a busy machine a sender's association may break off at its own end; it sends again, as a scanner does.
     """
-    circle = benchmark("hundred_series")
-    arrived, _, said = circle.circle(tiny_run, tmp_path, series=12, slices=3)
+    script = benchmark("hundred_series")
+    arrived, _, said = script.circle(tiny_run, tmp_path, series=12, slices=3)
     assert arrived == {f"1.9.{k}": 1 for k in range(12)}
-    assert not circle.turned_away(said), "the node takes all"
+    assert not script.turned_away(said), "the node takes all"

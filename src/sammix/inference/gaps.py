@@ -95,6 +95,8 @@ def _glanced(found: FoundSlices, step_mm: float, checked: Checked) -> Iterator[l
     while chosen:
         yield chosen
         gaps = [gap for gap in pairwise(np.flatnonzero(found.known).tolist()) if gap[1] - gap[0] > 1]
+        if not gaps:  # then nothing need be checked
+            return
         with checked() as at_last:
             contradicted = {gap: _contradicted(at_last, *gap) for gap in gaps}
         chosen = _halve(contradicted, tolerated)

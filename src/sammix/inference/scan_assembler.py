@@ -104,6 +104,7 @@ class ScanAssembler:
         self._known = np.zeros(grid.count, np.bool_)
         self._glance: NDArray[np.float16] | None = None  # stays so where there is no quick classifier
         self._tissue: dict[int, Tissue] = {}
+        self._told: dict[int, Overruled] | None = None  # what the tissue says, until another slice is added
         self._beyond: list[int] = []
 
     def add(self, found: SliceFinding, index: int | None = None) -> None:
@@ -120,6 +121,7 @@ class ScanAssembler:
         self._box[at] = found.box
         self._prompt = found.prompt
         self._known[at] = True
+        self._told = None
         if found.tissue is not None and found.presence >= UNLIKELY:  # of others nothing will stay
             self._tissue[at] = found.tissue
 
@@ -164,8 +166,10 @@ class ScanAssembler:
 
     def _overruled(self) -> dict[int, Overruled]:
         """What the scan's own tissue says of masks that it contradicts, of slices ascending."""
-        shares = _shares(self._known) * (self._presence >= PRESENCE_THRESHOLD)
-        return dict(overrule(self._tissue, self._probability, shares))
+        if self._told is None:
+            shares = _shares(self._known) * (self._presence >= PRESENCE_THRESHOLD)
+            self._told = dict(overrule(self._tissue, self._probability, shares))
+        return self._told
 
     def _keep_map(self, index: int, cam: NDArray[np.floating]) -> None:
         self._cam = np.zeros(self._alone.shape, np.uint8) if self._cam is None else self._cam
