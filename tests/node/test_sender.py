@@ -87,7 +87,7 @@ def test_a_peer_that_breaks_off_or_refuses_is_told_of(result: Path) -> None:
 
 def test_a_peer_that_breaks_off_at_once_ends_nobody_else(result: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with (
-        pacs(SegmentationStorage, at=evt.EVT_ESTABLISHED, does=lambda event: event.assoc.abort()) as peer,
+        pacs(SegmentationStorage, at=evt.EVT_REQUESTED, does=lambda event: event.assoc.abort()) as peer,
         pytest.raises(Unreachable, match="did not accept an association"),
     ):
         peer.send(result)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from playwright.sync_api import Browser
 from tests.whole.label_page.hands import AREA, Open, at, drag, kept, press, until
 
 
@@ -52,10 +53,14 @@ def test_every_way_to_draw(address: str, open_page: Open) -> None:
     kept(page, "return s.masks[1] === null")
 
 
-def test_nothing_is_drawn_in_or_said_of_a_slice_that_is_not_on_the_screen_yet(address: str, open_page: Open) -> None:
-    page = open_page(address, 6)
+def test_nothing_is_drawn_in_or_said_of_a_slice_that_is_not_on_the_screen_yet(
+    address: str, open_page: Open, browser: Browser
+) -> None:
     held: list[Any] = []
-    page.route("**/slices/0/pixels", lambda route: held.append(route))
+    context = browser.new_context(viewport={"width": 1280, "height": 800})
+    context.route("**/stacks/6/slices/0/pixels", lambda route: held.append(route))  # also if it is asked for ahead
+    page = open_page(address, 6, context)
+    assert page.evaluate("sammix.stack.stack") == 6
     press(page, "d", "End")
     until(page, "sammix.k === 0")
     drag(page, (0.4, 0.4), (0.5, 0.5))
